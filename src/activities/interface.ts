@@ -1,0 +1,126 @@
+/**
+ * What workflows may ask of the world. Every activity converges: run twice, half, or by two workers at once,
+ * it ends in the same state. A candidate's failure is a return value; only our own trouble is thrown.
+ * Only hashes, numbers and short texts pass here; prompts, diffs and logs stay in git and on disk.
+ */
+import type { Failure, Fingerprint, RunResult, ScoredRun, ScoreResult, TrainBudget } from '../domain/experiment';
+import type { Limits } from '../domain/limits';
+import type { Decision, Incumbent } from '../domain/policy';
+import type { StudyConfig, StudyState } from '../domain/study';
+
+/** Names a study and where it lives; all that most activities need to know of it. */
+export type StudyRef = Pick<StudyConfig, 'tag' | 'workflowId' | 'lab' | 'labId' | 'base'>;
+
+/** One GPU (or the CPU) of a worker, with the task queue that leads to it. */
+export interface Lane {
+  /** `gpu-<host>-<index>` or `cpu-<host>`. */
+  queue: string;
+  /** `cuda:0` or `cpu`. */
+  device: string;
+}
+
+export interface OpenedStudy {
+  /** Rebuilt from the ledger: empty for a fresh study. */
+  state: StudyState;
+  lane: Lane;
+  fingerprint: Fingerprint;
+}
+
+export interface ProposeInput {
+  study: StudyRef;
+  number: number;
+  researcher: string;
+  researcherCommand: string | null;
+  /** The commit to build on: the incumbent's, or the base. */
+  incumbent: string;
+  hints: string[];
+}
+
+export interface Proposed {
+  /** Object id of the proposal's blob, held by refs/autoresearch/<tag>/proposal/<n>. */
+  proposal: string;
+  /** At most 120 characters, one line. */
+  title: string;
+  dollars: number;
+}
+
+export interface ApplyInput {
+  study: StudyRef;
+  number: number;
+  incumbent: string;
+  /** null for the baseline: nothing is changed. */
+  proposal: string | null;
+  /** ISO 8601; the commit's date, so that a retry gives the same hash. */
+  at: string;
+}
+
+export interface Applied {
+  /** Held by refs/autoresearch/<tag>/exp/<n>, whatever becomes of it. */
+  commit: string;
+  /** Set when the edits break the lab's rules or do not apply: the commit is then empty. */
+  failure: Failure | null;
+}
+
+export interface TrainInput {
+  study: StudyRef;
+  number: number;
+  /** 1 is the screening run. */
+  run: number;
+  commit: string;
+  seed: number;
+  budget: TrainBudget;
+  device: string;
+}
+
+export type EvaluateInput = TrainInput;
+
+export interface RecordInput {
+  study: StudyConfig;
+  number: number;
+  commit: string;
+  /** The incumbent that the candidate was tried against, as a hash, and its score. */
+  incumbent: Incumbent | null;
+  proposal: string | null;
+  decision: Decision;
+  failure: Failure | null;
+  runs: ScoredRun[];
+  startedAt: string;
+  finishedAt: string;
+  dollars: number;
+  fingerprint: Fingerprint;
+  /** The study's limits now, so that `resume` finds them again. */
+  limits: Limits;
+}
+
+export interface Recorded {
+  /** Commit of the ledger branch that holds this record. */
+  ledger: string;
+  /** Where the study's branch stands now. */
+  branch: string;
+}
+
+/** Served on the control queue. */
+export interface ControlActivities {
+  /** Makes base ref, branch and ledger, prepares the data, or finds them, and rebuilds the study's state. */
+  openStudy(study: StudyConfig): Promise<OpenedStudy>;
+  propose(input: ProposeInput): Promise<Proposed>;
+  apply(input: ApplyInput): Promise<Applied>;
+  /** Writes verdict and row to the ledger, then moves the branch (keep) or leaves it (reset), then cleans up. */
+  record(input: RecordInput): Promise<Recorded>;
+}
+
+/** Served on a lane's own queue, one at a time. */
+export interface DeviceActivities {
+  train(input: TrainInput): Promise<RunResult>;
+  evaluate(input: EvaluateInput): Promise<ScoreResult>;
+}
+
+/** What `train` and `evaluate` say in each heartbeat; `status` shows it. */
+export interface Progress {
+  phase: string;
+  step: number;
+  loss: number | null;
+  tokens: number;
+  /** Seconds of the budget that are left; null where the budget is steps. */
+  secondsLeft: number | null;
+}

@@ -1,0 +1,161 @@
+/**
+ * The words of a study as types: what one experiment is, and what is kept of it for ever.
+ * Everything here is plain JSON data, for it travels through Temporal and lies in the ledger.
+ */
+
+/** Which way the metric is better. */
+export type Direction = 'minimize' | 'maximize';
+
+/** How long one run trains: `seconds` for research, `steps` to make a study repeatable (tests, chaos). */
+export type TrainBudget = { seconds: number } | { steps: number };
+
+/** The field's three words for how an experiment ended (karpathy/autoresearch, results.tsv). */
+export type Verdict = 'keep' | 'discard' | 'crash';
+
+/**
+ * Why. `baseline`: number 0, kept by definition. `better`, `not-better`: the keep rule.
+ * The rest are crashes: the candidate failed (`error`, `timeout`, `oom`, `diverged`), broke a rule
+ * (`rejected`), could not be scored (`unscorable`), or died by a foreign hand too often (`lost`).
+ */
+export type Reason =
+  | 'baseline'
+  | 'better'
+  | 'not-better'
+  | 'error'
+  | 'timeout'
+  | 'oom'
+  | 'diverged'
+  | 'rejected'
+  | 'unscorable'
+  | 'lost';
+
+/** Why a candidate has no score, with the end of its traceback or the rule that it broke. */
+export interface Failure {
+  reason: Exclude<Reason, 'baseline' | 'better' | 'not-better'>;
+  /** One line for tables: at most 200 characters. */
+  message: string;
+  /** The last lines of its output, at most 4,000 characters; quoted as data wherever it is shown. */
+  tail: string;
+}
+
+/** How a run was contained. `none` is said in every record, never silently. */
+export type Sandbox = 'bubblewrap' | 'none';
+
+/** One training of one commit with one lab-chosen seed, as the runner saw it. */
+export interface RunResult {
+  seed: number;
+  /** Trainings begun for this run: more than 1 when a runner was killed from outside. */
+  attempts: number;
+  failure: Failure | null;
+  /** Optimiser steps for which the lab handed out data. */
+  steps: number;
+  /** Training tokens that the lab handed out. */
+  tokens: number;
+  /** Seconds from `start` to the last step, by the runner's monotonic clock. */
+  trainSeconds: number;
+  /** Seconds from launch to exit, the GPU held all the while. */
+  wallSeconds: number;
+  /** Seconds from launch to `start`: imports, building, compiling. */
+  startupSeconds: number;
+  /** Seconds that the candidate's steps waited for data. */
+  dataWaitSeconds: number;
+  peakMemoryMb: number;
+  lastLoss: number | null;
+  /** SHA-256 of the weights before the first step: it differs when the seed differs. */
+  initialWeights: string | null;
+  /** SHA-256 of the weights handed in. */
+  weights: string | null;
+  sandbox: Sandbox;
+  device: string;
+}
+
+/** What the sealed scorer computed. */
+export interface ScoreResult {
+  failure: Failure | null;
+  /** The metric's value, from the scorer's own arithmetic; null when `failure` is set. */
+  score: number | null;
+  tokens: number;
+  bytes: number;
+  /** Seconds of scoring proper, and of the whole process. */
+  scoreSeconds: number;
+  wallSeconds: number;
+  parameters: number;
+}
+
+/** One run with its score, as the ledger keeps it. */
+export interface ScoredRun extends RunResult {
+  score: number | null;
+  scoreSeconds: number;
+  scoreWallSeconds: number;
+  /** Trainable and other weights in the hand-in. */
+  parameters: number;
+}
+
+/** One experiment in the ledger: `experiments/0042.json`. */
+export interface ExperimentRecord {
+  format: 1;
+  study: string;
+  number: number;
+  /** Full hash of the candidate's commit, and of the incumbent that it was tried against. */
+  commit: string;
+  incumbent: string;
+  researcher: string;
+  title: string;
+  hypothesis: string;
+  verdict: Verdict;
+  reason: Reason;
+  /** One line for people: why this verdict. */
+  detail: string;
+  failure: Failure | null;
+  /** The candidate's score and the incumbent's at the time; null without one. */
+  score: number | null;
+  incumbentScore: number | null;
+  runs: ScoredRun[];
+  budget: TrainBudget;
+  /** Workflow time, ISO 8601. */
+  startedAt: string;
+  finishedAt: string;
+  /** Money spent on proposing, in US dollars. */
+  dollars: number;
+  /** What the verdict may be compared with: other hardware, lab or data is another league. */
+  fingerprint: Fingerprint;
+}
+
+/** What must be equal for two scores to be comparable. */
+export interface Fingerprint {
+  device: string;
+  torch: string;
+  lab: string;
+  data: string;
+}
+
+/** One row of a study's history, small enough to be carried in workflow state. */
+export interface ExperimentSummary {
+  number: number;
+  commit: string;
+  verdict: Verdict;
+  reason: Reason;
+  score: number | null;
+  title: string;
+  gpuSeconds: number;
+  /** Wall seconds from the experiment's start to its record. */
+  seconds: number;
+  dollars: number;
+}
+
+/** GPU seconds of a record: every second that one of its runs or scorings held the device. */
+export function gpuSeconds(runs: readonly ScoredRun[]): number {
+  return runs.reduce((sum, run) => sum + run.wallSeconds + run.scoreWallSeconds, 0);
+}
+
+/** The summary of a record, as the workflow, `status` and `history` show it. */
+export function summarize(record: ExperimentRecord): ExperimentSummary {
+  const { number, commit, verdict, reason, score, title, dollars } = record;
+  const seconds = (Date.parse(record.finishedAt) - Date.parse(record.startedAt)) / 1000;
+  return { number, commit, verdict, reason, score, title, gpuSeconds: gpuSeconds(record.runs), seconds, dollars };
+}
+
+/** `0042`: how an experiment's number is written in refs, file names and workflow ids. */
+export function experimentName(number: number): string {
+  return String(number).padStart(4, '0');
+}

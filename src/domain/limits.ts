@@ -1,0 +1,54 @@
+/** What a study may spend, and whether the next experiment still fits. A study without limits never stops. */
+import type { ExperimentSummary, TrainBudget } from './experiment';
+
+export interface Limits {
+  /** Experiments in all, the baseline (number 0) counted. */
+  experiments: number | null;
+  /** Hours for which runs and scorings hold a GPU (or, without one, the CPU). */
+  gpuHours: number | null;
+  /** Wall-clock hours in experiments; pauses do not count. */
+  hours: number | null;
+}
+
+export const UNLIMITED: Limits = { experiments: null, gpuHours: null, hours: null };
+
+export interface Spent {
+  experiments: number;
+  gpuSeconds: number;
+  seconds: number;
+  dollars: number;
+}
+
+export const NOTHING_SPENT: Spent = { experiments: 0, gpuSeconds: 0, seconds: 0, dollars: 0 };
+
+export function spend(spent: Spent, experiment: ExperimentSummary): Spent {
+  return {
+    experiments: spent.experiments + 1,
+    gpuSeconds: spent.gpuSeconds + experiment.gpuSeconds,
+    seconds: spent.seconds + experiment.seconds,
+    dollars: spent.dollars + experiment.dollars,
+  };
+}
+
+/**
+ * The limit that forbids another experiment, in words for `status`; null when there is none.
+ * GPU hours are reserved: a run starts only if its whole training budget still fits.
+ */
+export function limitReached(limits: Limits, spent: Spent, budget: TrainBudget): string | null {
+  if (limits.experiments !== null && spent.experiments >= limits.experiments) {
+    return `experiments limit: ${spent.experiments} of ${limits.experiments} done`;
+  }
+  const next = 'seconds' in budget ? budget.seconds : 0;
+  if (limits.gpuHours !== null && spent.gpuSeconds + next > limits.gpuHours * 3600) {
+    const need = next > 0 ? `, the next run needs ${hours(next)}` : '';
+    return `GPU-hours limit: ${hours(spent.gpuSeconds)} of ${limits.gpuHours} spent${need}`;
+  }
+  if (limits.hours !== null && spent.seconds >= limits.hours * 3600) {
+    return `hours limit: ${hours(spent.seconds)} of ${limits.hours} spent`;
+  }
+  return null;
+}
+
+function hours(seconds: number): string {
+  return String(Number((seconds / 3600).toPrecision(3)));
+}

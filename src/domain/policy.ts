@@ -1,0 +1,59 @@
+/**
+ * The keep rule. A policy sees the scored runs of the candidate and what is known of the incumbent, and
+ * either gives a verdict or asks for one more run on a fresh seed; the experiment workflow does as it says.
+ */
+import type { Direction, Failure, Reason, ScoredRun, Verdict } from './experiment';
+
+/** The best kept commit so far, as a policy sees it. */
+export interface Incumbent {
+  commit: string;
+  experiment: number;
+  /** null until the baseline has been scored. */
+  score: number | null;
+}
+
+export interface Evidence {
+  direction: Direction;
+  /** null for the baseline, which has nothing to beat. */
+  incumbent: Incumbent | null;
+  runs: readonly ScoredRun[];
+}
+
+export interface Decision {
+  verdict: Verdict;
+  reason: Reason;
+  /** One line for people. */
+  detail: string;
+}
+
+export type Ruling = Decision | 'another-run';
+
+/** Is `a` strictly better than `b`? */
+export function isBetter(direction: Direction, a: number, b: number): boolean {
+  return direction === 'minimize' ? a < b : a > b;
+}
+
+/** A candidate that never got a score: a crash, whatever the policy. */
+export function crash(failure: Failure): Decision {
+  return { verdict: 'crash', reason: failure.reason, detail: failure.message };
+}
+
+/**
+ * Upstream's rule: one run, kept when its score is strictly better than the incumbent's.
+ * It mistakes luck for gain as soon as gains are smaller than the noise between seeds; a statistical
+ * policy takes this one's place.
+ */
+export function greedy({ direction, incumbent, runs }: Evidence): Ruling {
+  const last = runs.at(-1);
+  if (last === undefined) return 'another-run';
+  if (last.failure !== null) return crash(last.failure);
+  const score = last.score;
+  if (score === null) throw new RangeError('a run without a failure must have a score');
+  if (incumbent === null || incumbent.score === null) {
+    return { verdict: 'keep', reason: 'baseline', detail: `the baseline: ${score.toFixed(4)}` };
+  }
+  const change = `${score.toFixed(4)} against ${incumbent.score.toFixed(4)}`;
+  return isBetter(direction, score, incumbent.score)
+    ? { verdict: 'keep', reason: 'better', detail: `better: ${change}` }
+    : { verdict: 'discard', reason: 'not-better', detail: `not better: ${change}` };
+}

@@ -1,0 +1,49 @@
+/** How a study's state is told to people: the field's status line, and the query's answer. */
+import type { ExperimentSummary } from './experiment';
+import type { Limits, Spent } from './limits';
+import type { Incumbent } from './policy';
+import type { StudyConfig, StudyState } from './study';
+
+export type Phase = 'opening' | 'running' | 'paused' | 'stopping' | 'stopped';
+
+/** The answer of the `status` query. */
+export interface StudyStatus {
+  tag: string;
+  lab: string;
+  branch: string;
+  researcher: string;
+  metric: string;
+  direction: StudyConfig['direction'];
+  budget: StudyConfig['budget'];
+  phase: Phase;
+  reason: string | null;
+  /** Number of the experiment under way; null between experiments. */
+  current: number | null;
+  incumbent: Incumbent | null;
+  baselineScore: number | null;
+  kept: number;
+  discarded: number;
+  crashed: number;
+  limits: Limits;
+  spent: Spent;
+  recent: ExperimentSummary[];
+  hints: string[];
+  refused: string | null;
+  line: string;
+}
+
+/** `Runs: 41 · 9 kept · 30 discarded · 2 crashed · best 0.9712 (−2.7 %) at #38` */
+export function statusLine(state: StudyState): string {
+  const { spent, kept, discarded, crashed, incumbent, baselineScore } = state;
+  const parts = [`Runs: ${spent.experiments}`, `${kept} kept`, `${discarded} discarded`, `${crashed} crashed`];
+  if (incumbent !== null && incumbent.score !== null) {
+    parts.push(`best ${incumbent.score.toFixed(4)}${relative(incumbent.score, baselineScore)} at #${incumbent.experiment}`);
+  }
+  return parts.join(' · ');
+}
+
+function relative(score: number, baseline: number | null): string {
+  if (baseline === null || baseline === 0 || score === baseline) return '';
+  const percent = (100 * (score - baseline)) / Math.abs(baseline);
+  return ` (${percent < 0 ? '−' : '+'}${Math.abs(percent).toFixed(1)} %)`;
+}

@@ -1,0 +1,141 @@
+/** lab.yaml: what may be edited, what is locked, how to train and score, the metric, caps and knobs. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+
+/** A path inside the lab, as git writes it: relative, forward slashes, no `.`, `..` or `.git` component. */
+export const labPath = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine((path) => path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && part.toLowerCase() !== '.git'), {
+    error: 'expected a path inside the lab: relative, without "..", "." or ".git"',
+  });
+
+const command = z.array(z.string().min(1)).min(1);
+const seconds = z.number().positive().max(7 * 86_400);
+const knobName = z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'expected the name of a constant, such as LEARNING_RATE');
+
+/** A constant of an editable file that a numeric optimiser may turn. */
+const knobSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    name: knobName,
+    file: labPath.default('train.py'),
+    type: z.literal('float'),
+    low: z.number(),
+    high: z.number(),
+    log: z.boolean().default(false),
+  }),
+  z.strictObject({
+    name: knobName,
+    file: labPath.default('train.py'),
+    type: z.literal('int'),
+    low: z.int(),
+    high: z.int(),
+    step: z.int().positive().default(1),
+    log: z.boolean().default(false),
+  }),
+  z.strictObject({
+    name: knobName,
+    file: labPath.default('train.py'),
+    type: z.literal('choice'),
+    values: z.array(z.union([z.number(), z.string(), z.boolean()])).min(2),
+  }),
+]);
+
+export const labConfigSchema = z
+  .strictObject({
+    version: z.literal(1),
+    name: z.string().min(1).max(80),
+    metric: z.strictObject({ name: z.string().regex(/^[a-z][a-z0-9_]*$/), direction: z.enum(['minimize', 'maximize']) }),
+    /** Files that a candidate may change; it may create none but these. */
+    editable: z.array(labPath).min(1),
+    /** Files that always come from the study's base commit. */
+    locked: z.array(labPath).min(1),
+    /** What the human tells the researcher; read afresh from the working tree for each proposal. */
+    program: labPath.default('program.md'),
+    data: z.strictObject({
+      /** Run with `--source SOURCE --out DIR`; writes manifest.json last. `python` stands for the trainer's interpreter. */
+      prepare: command,
+      /** `packages` (sources of pinned npm packages), `climbmix`, or a folder of text. */
+      source: z.string().min(1).default('packages'),
+    }),
+    train: z.strictObject({
+      command,
+      /** The default budget, which `start --train-seconds` and `--train-steps` override. */
+      seconds: seconds.default(300),
+    }),
+    score: z.strictObject({
+      /** Run with `--graph FILE --weights FILE --data DIR --out FILE`. */
+      command,
+    }),
+    caps: z
+      .strictObject({
+        /** From launch to `start`: imports, building, compiling. */
+        startup_seconds: seconds.default(300),
+        /** From the end of the budget to the last byte of the weights. */
+        handin_seconds: seconds.default(30),
+        score_seconds: seconds.default(600),
+        /** No step reported for this long after `start` is a stall. */
+        stall_seconds: seconds.default(120),
+        edit_bytes: z.int().positive().default(256 * 1024),
+        weights_bytes: z.int().positive().default(4 * 1024 ** 3),
+        log_bytes: z.int().positive().default(8 * 1024 ** 2),
+        scratch_bytes: z.int().positive().default(8 * 1024 ** 3),
+      })
+      .prefault({}),
+    knobs: z.array(knobSchema).default([]),
+  })
+  .superRefine((lab, context) => {
+    for (const path of lab.editable) {
+      if (lab.locked.includes(path)) {
+        context.addIssue({ code: 'custom', path: ['editable'], message: `"${path}" is both editable and locked` });
+      }
+    }
+    if (!lab.locked.includes('lab.yaml')) {
+      context.addIssue({ code: 'custom', path: ['locked'], message: 'expected "lab.yaml" to be locked' });
+    }
+    lab.knobs.forEach((knob, index) => {
+      if (!lab.editable.includes(knob.file)) {
+        context.addIssue({ code: 'custom', path: ['knobs', index, 'file'], message: `"${knob.file}" is not editable` });
+      }
+      if (knob.type !== 'choice' && knob.low >= knob.high) {
+        context.addIssue({ code: 'custom', path: ['knobs', index], message: 'expected low < high' });
+      }
+      if (knob.type !== 'choice' && knob.log && knob.low <= 0) {
+        context.addIssue({ code: 'custom', path: ['knobs', index, 'low'], message: 'expected low > 0 with log: true' });
+      }
+    });
+  });
+
+export type LabConfig = z.infer<typeof labConfigSchema>;
+export type Knob = z.infer<typeof knobSchema>;
+
+/** lab.yaml is missing or wrong: the message says where and what was expected. */
+export class LabConfigError extends Error {
+  override name = 'LabConfigError';
+}
+
+/**
+ * Reads lab.yaml's text.
+ * @throws LabConfigError with each problem's path (`caps.score_seconds`) and reason
+ */
+export function parseLabConfig(text: string, source = 'lab.yaml'): LabConfig {
+  const document = parseDocument(text, { prettyErrors: true });
+  const broken = document.errors[0];
+  if (broken !== undefined) throw new LabConfigError(`${source} is not YAML: ${broken.message}`);
+  const parsed = labConfigSchema.safeParse(document.toJS());
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `  ${issue.path.join('.') || '(top)'}: ${issue.message}`);
+  throw new LabConfigError(`${source} is not a valid lab:\n${problems.join('\n')}`);
+}
+
+/** @throws LabConfigError if the lab at `directory` has no valid lab.yaml */
+export async function readLabConfig(directory: string): Promise<LabConfig> {
+  const path = join(directory, 'lab.yaml');
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new LabConfigError(`no lab.yaml in ${directory}: make a lab with \`autoresearch init DIR\``, { cause: error });
+  });
+  return parseLabConfig(text, path);
+}

@@ -1,0 +1,39 @@
+/** Where things lie on this host, after the XDG base directory specification. Everything of ours is under these roots. */
+import { createHash } from 'node:crypto';
+import { realpathSync } from 'node:fs';
+import { homedir, tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+
+const APP = 'autoresearch';
+
+function root(variable: string, ...fallback: string[]): string {
+  const value = process.env[variable];
+  return value !== undefined && value.startsWith('/') ? join(value, APP) : join(homedir(), ...fallback, APP);
+}
+
+/** What is not the record but should outlive a reboot: worktrees, run folders, the dev server's database, logs. */
+export const stateRoot = (): string => root('XDG_STATE_HOME', '.local', 'state');
+
+/** What can be made again: tools, Python environments, prepared data. */
+export const cacheRoot = (): string => root('XDG_CACHE_HOME', '.cache');
+
+/** Sockets: short, for a socket's path has 107 bytes at most. */
+export function runtimeRoot(): string {
+  const value = process.env['XDG_RUNTIME_DIR'];
+  if (value !== undefined && value.startsWith('/') && value.length <= 40) return join(value, APP);
+  const base = tmpdir().length <= 40 ? tmpdir() : '/tmp';
+  return join(base, `${APP}-${userInfo().uid}`);
+}
+
+/** 8 hex digits that key a lab's state: its real path, so that a link to a lab is the same lab. */
+export function labId(lab: string): string {
+  return createHash('sha256').update(realpathSync(lab)).digest('hex').slice(0, 8);
+}
+
+export const labState = (id: string): string => join(stateRoot(), 'labs', id);
+export const studyState = (id: string, tag: string): string => join(labState(id), tag);
+export const serverState = (): string => join(stateRoot(), 'server');
+export const workerState = (): string => join(stateRoot(), 'worker');
+export const deviceLock = (device: string): string => join(stateRoot(), 'devices', `${device.replace(/[^a-z0-9]/gi, '-')}.lock`);
+export const toolCache = (): string => join(cacheRoot(), 'tools');
+export const dataCache = (): string => join(cacheRoot(), 'data');

@@ -1,0 +1,108 @@
+/**
+ * The protocol between the runner and the candidate's `lab.py`, over one Unix socket. This file is its only
+ * definition: `npm run build` writes it as JSON Schema to trainer/protocol.json, which lab.py checks against.
+ *
+ * A frame is: header length (uint32, little endian), payload length (uint64, little endian), header (UTF-8
+ * JSON, one of the messages below), payload (raw bytes; empty for most). The candidate speaks first.
+ *
+ *   candidate                         runner
+ *   hello {protocol, framework}   →
+ *                                 ←   welcome {seed, vocabulary, row, budget, …}
+ *   start {…} + graph (JSON)      →                                       no real data has been seen before this
+ *                                 ←   started {}                          the clock runs
+ *   batches {count, rows}         →
+ *                                 ←   batch {step} + rows (uint16, row-major)   one a step; prefetch = ask ahead
+ *   report {step, loss, …}        →
+ *                                 ←   end {reason}                        budget used up, or "please end"
+ *   submit {…} + weights (safetensors) →                                  within the hand-in cap
+ *                                 ←   accepted {}
+ * At any time: ← refused {reason, message}, after which the runner closes and the run is a crash.
+ */
+import { z } from 'zod';
+
+export const PROTOCOL_VERSION = 1;
+export const MAX_HEADER_BYTES = 1 << 20;
+/** A graph of a few thousand nodes is well under a megabyte. */
+export const MAX_GRAPH_BYTES = 64 << 20;
+/** Linux holds 107 bytes and a terminating zero; Node cuts longer paths silently. */
+export const MAX_SOCKET_PATH_BYTES = 107;
+/** Batches that the candidate may have asked for and not yet received. */
+export const MAX_BATCHES_AHEAD = 64;
+
+const count = z.int().nonnegative();
+/** Losses are reported as text when they are not finite: JSON has no NaN. */
+const loss = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const trainBudgetSchema = z.union([
+  z.strictObject({ seconds: z.number().positive() }),
+  z.strictObject({ steps: z.int().positive() }),
+]);
+
+/** What the candidate may say. */
+export const candidateMessage = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('hello'), protocol: z.int(), framework: z.string().max(100) }),
+  z.strictObject({
+    type: z.literal('start'),
+    /** SHA-256 over the initial weights: two seeds must give two of them. */
+    initialWeights: sha256,
+    parameters: count,
+  }),
+  z.strictObject({ type: z.literal('batches'), count: z.int().positive().max(MAX_BATCHES_AHEAD), rows: z.int().positive().max(1 << 20) }),
+  z.strictObject({
+    type: z.literal('report'),
+    step: count,
+    loss,
+    /** Seconds that steps have waited for data so far. */
+    dataWaitSeconds: z.number().nonnegative(),
+    peakMemoryMb: z.number().nonnegative(),
+  }),
+  z.strictObject({
+    type: z.literal('submit'),
+    steps: count,
+    dataWaitSeconds: z.number().nonnegative(),
+    peakMemoryMb: z.number().nonnegative(),
+  }),
+]);
+
+/** What the runner may say. */
+export const runnerMessage = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('welcome'),
+    protocol: z.int(),
+    seed: z.int().positive(),
+    /** Number of token ids; BOS is one of them. */
+    vocabulary: z.int().positive(),
+    bos: count,
+    /** Token ids in a row as stored: inputs are the first row − 1, targets the last row − 1. */
+    row: z.int().positive(),
+    budget: trainBudgetSchema,
+    device: z.string(),
+    /** Seconds that the candidate has to hand in after `end`. */
+    handinSeconds: z.number().positive(),
+    maxWeightsBytes: count,
+  }),
+  z.strictObject({ type: z.literal('started') }),
+  z.strictObject({ type: z.literal('batch'), step: count, rows: z.int().positive() }),
+  z.strictObject({ type: z.literal('end'), reason: z.enum(['budget', 'stop']) }),
+  z.strictObject({ type: z.literal('accepted') }),
+  z.strictObject({ type: z.literal('refused'), reason: z.string(), message: z.string() }),
+]);
+
+export type CandidateMessage = z.infer<typeof candidateMessage>;
+export type RunnerMessage = z.infer<typeof runnerMessage>;
+
+/** The protocol as one JSON Schema document, for lab.py. */
+export function protocolSchema(): object {
+  return {
+    title: 'autoresearch runner protocol',
+    version: PROTOCOL_VERSION,
+    limits: {
+      header_bytes: MAX_HEADER_BYTES,
+      graph_bytes: MAX_GRAPH_BYTES,
+      batches_ahead: MAX_BATCHES_AHEAD,
+    },
+    candidate: z.toJSONSchema(candidateMessage),
+    runner: z.toJSONSchema(runnerMessage),
+  };
+}

@@ -1,0 +1,93 @@
+/**
+ * The files of one detached task (a training or a scoring): what it is told (`spec.json`), what it says
+ * (`status.json`, replaced atomically), what it printed (`log`). Activities and the CLI read them; only the
+ * task itself writes its status.
+ */
+import { z } from 'zod';
+import { trainBudgetSchema } from './protocol';
+
+const seconds = z.number().nonnegative();
+const commandSchema = z.array(z.string()).min(1);
+
+const common = {
+  format: z.literal(1),
+  /** Names the task in messages: `nov21/0042 run 1`. */
+  name: z.string(),
+  /** The candidate's files with the locked ones from the base commit laid over them; read-only in the sandbox. */
+  tree: z.string(),
+  /** The prepared data folder. The trainer never sees it; the runner and the scorer do. */
+  data: z.string(),
+  /** The trainer's Python interpreter; `python` as the first word of a command means this one. */
+  python: z.string(),
+  device: z.string(),
+  command: commandSchema,
+  /** Where graph.json and weights.safetensors are handed in. */
+  handin: z.string(),
+  logBytes: z.int().positive(),
+  scratchBytes: z.int().positive(),
+};
+
+export const trainSpecSchema = z.strictObject({
+  kind: z.literal('train'),
+  ...common,
+  seed: z.int().positive(),
+  budget: trainBudgetSchema,
+  startupSeconds: seconds,
+  handinSeconds: seconds,
+  stallSeconds: seconds,
+  weightsBytes: z.int().positive(),
+});
+
+export const scoreSpecSchema = z.strictObject({
+  kind: z.literal('score'),
+  ...common,
+  scoreSeconds: seconds,
+});
+
+export const taskSpecSchema = z.discriminatedUnion('kind', [trainSpecSchema, scoreSpecSchema]);
+export type TrainSpec = z.infer<typeof trainSpecSchema>;
+export type ScoreSpec = z.infer<typeof scoreSpecSchema>;
+export type TaskSpec = z.infer<typeof taskSpecSchema>;
+
+/** Which process owns the task: a pid alone is reused, so start time and boot belong to it. */
+export const ownerSchema = z.strictObject({
+  pid: z.int().positive(),
+  /** Clock ticks since boot, field 22 of /proc/PID/stat (elsewhere: seconds since the epoch, from ps). */
+  startTime: z.string(),
+  bootId: z.string(),
+});
+export type Owner = z.infer<typeof ownerSchema>;
+
+const failureSchema = z.strictObject({
+  reason: z.enum(['error', 'timeout', 'oom', 'diverged', 'rejected', 'unscorable', 'lost']),
+  message: z.string().max(200),
+  tail: z.string().max(4000),
+});
+
+export const taskStatusSchema = z.strictObject({
+  format: z.literal(1),
+  owner: ownerSchema,
+  /** `queued`: waits for the device's lock. `done` is final, with or without a failure. */
+  phase: z.enum(['queued', 'starting', 'training', 'handing-in', 'scoring', 'done']),
+  /** Wall clock, milliseconds since the epoch; for people, never for decisions. */
+  updatedAt: z.number(),
+  /** When the clock of the budget began and ends, on the same wall clock; null before `start`, deadline null with a budget of steps. */
+  startedAt: z.number().nullable(),
+  deadline: z.number().nullable(),
+  step: z.int().nonnegative(),
+  tokens: z.int().nonnegative(),
+  lastLoss: z.number().nullable(),
+  startupSeconds: seconds,
+  trainSeconds: seconds,
+  wallSeconds: seconds,
+  dataWaitSeconds: seconds,
+  peakMemoryMb: seconds,
+  initialWeights: z.string().nullable(),
+  weights: z.string().nullable(),
+  parameters: z.int().nonnegative(),
+  sandbox: z.enum(['bubblewrap', 'none']),
+  /** What the scorer wrote; null in a training. */
+  score: z.strictObject({ value: z.number(), tokens: z.int(), bytes: z.int(), seconds }).nullable(),
+  failure: failureSchema.nullable(),
+});
+export type TaskStatus = z.infer<typeof taskStatusSchema>;
