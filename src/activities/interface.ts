@@ -24,6 +24,14 @@ export interface OpenedStudy {
   state: StudyState;
   lane: Lane;
   fingerprint: Fingerprint;
+  caps: Caps;
+}
+
+/** lab.yaml's caps on the parts of a run, in seconds: what the backstop timeouts are made of. */
+export interface Caps {
+  startup: number;
+  handin: number;
+  score: number;
 }
 
 export interface ProposeInput {

@@ -114,6 +114,12 @@ export function rebuild(limits: Limits, history: readonly ExperimentSummary[]): 
   return { ...state, paused: null };
 }
 
+/** Takes what happened from the ledger, which is the truth, and keeps what people asked for meanwhile. */
+export function adopt(state: StudyState, ledger: StudyState): StudyState {
+  const { limits, hints, paused, stopping, refused } = state;
+  return { ...ledger, limits, hints, paused, stopping, refused };
+}
+
 export function pause(state: StudyState, why: Pause): StudyState {
   return { ...state, paused: why };
 }
@@ -139,6 +145,11 @@ export function adjustLimits(state: StudyState, change: Partial<Limits>): StudyS
 
 export function hint(state: StudyState, text: string): StudyState {
   return { ...state, hints: [...state.hints, text].slice(-MAX_HINTS) };
+}
+
+/** Hints are for one proposal: those that it was given leave, later ones stay. */
+export function spendHints(state: StudyState, given: number): StudyState {
+  return { ...state, hints: state.hints.slice(given) };
 }
 
 export function refuse(state: StudyState, why: string): StudyState {
