@@ -152,7 +152,17 @@ export function gpuSeconds(runs: readonly ScoredRun[]): number {
 export function summarize(record: ExperimentRecord): ExperimentSummary {
   const { number, commit, verdict, reason, score, title, dollars } = record;
   const seconds = (Date.parse(record.finishedAt) - Date.parse(record.startedAt)) / 1000;
-  return { number, commit, verdict, reason, score, title, gpuSeconds: gpuSeconds(record.runs), seconds, dollars };
+  return {
+    number,
+    commit,
+    verdict,
+    reason,
+    score,
+    title,
+    gpuSeconds: gpuSeconds(record.runs),
+    seconds,
+    dollars,
+  };
 }
 
 /** `0042`: how an experiment's number is written in refs, file names and workflow ids. */

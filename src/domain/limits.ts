@@ -40,15 +40,16 @@ export function limitReached(limits: Limits, spent: Spent, budget: TrainBudget):
   }
   const next = 'seconds' in budget ? budget.seconds : 0;
   if (limits.gpuHours !== null && spent.gpuSeconds + next > limits.gpuHours * 3600) {
-    const need = next > 0 ? `, the next run needs ${hours(next)}` : '';
-    return `GPU-hours limit: ${hours(spent.gpuSeconds)} of ${limits.gpuHours} spent${need}`;
+    const need = next > 0 ? `, the next run needs ${hoursText(next)}` : '';
+    return `GPU-hours limit: ${hoursText(spent.gpuSeconds)} of ${limits.gpuHours} spent${need}`;
   }
   if (limits.hours !== null && spent.seconds >= limits.hours * 3600) {
-    return `hours limit: ${hours(spent.seconds)} of ${limits.hours} spent`;
+    return `hours limit: ${hoursText(spent.seconds)} of ${limits.hours} spent`;
   }
   return null;
 }
 
-function hours(seconds: number): string {
+/** Hours with three digits, as people read them. */
+export function hoursText(seconds: number): string {
   return String(Number((seconds / 3600).toPrecision(3)));
 }

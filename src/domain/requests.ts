@@ -15,7 +15,10 @@ const limit = (what: string) =>
     .nullable();
 
 export const limitsSchema = z.strictObject({
-  experiments: limit('experiments').refine((n) => n === null || Number.isInteger(n), 'experiments: expected a whole number'),
+  experiments: limit('experiments').refine(
+    (n) => n === null || Number.isInteger(n),
+    'experiments: expected a whole number',
+  ),
   gpuHours: limit('gpuHours'),
   hours: limit('hours'),
 }) satisfies z.ZodType<Limits>;
@@ -23,12 +26,19 @@ export const limitsSchema = z.strictObject({
 /** `{"experiments": 200, "gpuHours": null}`: absolute values, null clears one, what is absent stays. */
 const budgetChangeSchema = limitsSchema
   .partial()
-  .refine((change) => Object.keys(change).length > 0, 'expected at least one of experiments, gpuHours, hours');
+  .refine(
+    (change) => Object.keys(change).length > 0,
+    'expected at least one of experiments, gpuHours, hours',
+  );
 
 /** `{"now": true}` ends the running experiment too; nothing at all means after it. */
 const stopSchema = z.strictObject({ now: z.boolean().default(false) });
 
-const hintSchema = z.string({ error: 'hint: expected a text' }).trim().min(1, 'hint: expected a text').max(2000, 'hint: at most 2,000 characters');
+const hintSchema = z
+  .string({ error: 'hint: expected a text' })
+  .trim()
+  .min(1, 'hint: expected a text')
+  .max(2000, 'hint: at most 2,000 characters');
 
 export type BudgetChange = z.input<typeof budgetChangeSchema>;
 export type StopRequest = z.input<typeof stopSchema>;

@@ -4,11 +4,13 @@ import type { Limits, Spent } from './limits';
 import type { Incumbent } from './policy';
 import type { StudyConfig, StudyState } from './study';
 
-export type Phase = 'opening' | 'running' | 'paused' | 'stopping' | 'stopped';
+/** `pausing` and `stopping`: asked for, while an experiment is still under way. */
+export type Phase = 'opening' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped';
 
 /** The answer of the `status` query. */
 export interface StudyStatus {
   tag: string;
+  workflowId: string;
   lab: string;
   branch: string;
   researcher: string;
@@ -35,9 +37,16 @@ export interface StudyStatus {
 /** `Runs: 41 · 9 kept · 30 discarded · 2 crashed · best 0.9712 (−2.7 %) at #38` */
 export function statusLine(state: StudyState): string {
   const { spent, kept, discarded, crashed, incumbent, baselineScore } = state;
-  const parts = [`Runs: ${spent.experiments}`, `${kept} kept`, `${discarded} discarded`, `${crashed} crashed`];
+  const parts = [
+    `Runs: ${spent.experiments}`,
+    `${kept} kept`,
+    `${discarded} discarded`,
+    `${crashed} crashed`,
+  ];
   if (incumbent !== null && incumbent.score !== null) {
-    parts.push(`best ${incumbent.score.toFixed(4)}${relative(incumbent.score, baselineScore)} at #${incumbent.experiment}`);
+    parts.push(
+      `best ${incumbent.score.toFixed(4)}${relative(incumbent.score, baselineScore)} at #${incumbent.experiment}`,
+    );
   }
   return parts.join(' · ');
 }

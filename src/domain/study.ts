@@ -143,8 +143,11 @@ export function adjustLimits(state: StudyState, change: Partial<Limits>): StudyS
   };
 }
 
+/** Adds a hint, or refuses it when too many wait already. */
 export function hint(state: StudyState, text: string): StudyState {
-  return { ...state, hints: [...state.hints, text].slice(-MAX_HINTS) };
+  if (state.hints.length >= MAX_HINTS)
+    return refuse(state, `hint: ${MAX_HINTS} hints wait already; the next proposal takes them`);
+  return { ...state, hints: [...state.hints, text] };
 }
 
 /** Hints are for one proposal: those that it was given leave, later ones stay. */

@@ -1,0 +1,70 @@
+/** How workflows call activities: queues, retries and the timeouts that stand behind the runner's own clocks. */
+import {
+  ActivityCancellationType,
+  proxyActivities,
+  type ActivityOptions,
+  type RetryPolicy,
+} from '@temporalio/workflow';
+import type { Caps, ControlActivities, DeviceActivities } from '../activities/interface';
+import type { TrainBudget } from '../domain/experiment';
+import { CONTROL_QUEUE } from '../temporal/queues';
+
+/**
+ * Our own trouble (a full disk, a lost network, a busy git) is retried for ever, a minute apart at most: a study
+ * that runs for weeks waits and goes on. What no retry can mend is thrown as non-retryable.
+ */
+const retry: RetryPolicy = {
+  initialInterval: '1 second',
+  backoffCoefficient: 2,
+  maximumInterval: '1 minute',
+};
+
+const HEARTBEAT = '30 seconds';
+/** A training may run up to this often when its runner is killed from outside. */
+const RUNS = 3;
+/** Above the caps, for exporting files, killing and writing. */
+const MARGIN_SECONDS = 120;
+/** A budget in steps has no length of its own; the stall cap ends what hangs. */
+const STEPS_SECONDS = 7 * 86_400;
+
+export const control = {
+  ...proxyActivities<Pick<ControlActivities, 'openStudy'>>({
+    taskQueue: CONTROL_QUEUE,
+    startToCloseTimeout: '6 hours', // a first download of training data
+    heartbeatTimeout: HEARTBEAT,
+    retry,
+  }),
+  ...proxyActivities<Pick<ControlActivities, 'propose'>>({
+    taskQueue: CONTROL_QUEUE,
+    startToCloseTimeout: '2 hours', // a coding agent's working time; researchers have shorter limits of their own
+    heartbeatTimeout: HEARTBEAT,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry,
+  }),
+  ...proxyActivities<Pick<ControlActivities, 'apply' | 'record'>>({
+    taskQueue: CONTROL_QUEUE,
+    startToCloseTimeout: '5 minutes',
+    retry,
+  }),
+};
+
+/** The two activities of a lane. The runner keeps the real clock; these timeouts only catch a runner that cannot. */
+export function onLane(queue: string, budget: TrainBudget, caps: Caps) {
+  const common: ActivityOptions = {
+    taskQueue: queue,
+    heartbeatTimeout: HEARTBEAT,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry,
+  };
+  const training = caps.startup + ('seconds' in budget ? budget.seconds : STEPS_SECONDS) + caps.handin;
+  return {
+    ...proxyActivities<Pick<DeviceActivities, 'train'>>({
+      ...common,
+      startToCloseTimeout: 1000 * (RUNS * training + MARGIN_SECONDS),
+    }),
+    ...proxyActivities<Pick<DeviceActivities, 'evaluate'>>({
+      ...common,
+      startToCloseTimeout: 1000 * (RUNS * caps.score + MARGIN_SECONDS),
+    }),
+  };
+}

@@ -1,0 +1,214 @@
+/**
+ * The NEVER-STOP workflow: experiment after experiment until somebody says stop. It decides; its state's
+ * transitions are in src/domain/study.ts, and everything that it knows can be rebuilt from the ledger.
+ */
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  executeChild,
+  isCancellation,
+  log,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { OpenedStudy } from '../activities/interface';
+import { studyDetails } from '../domain/details';
+import { experimentName } from '../domain/experiment';
+import { parseBudgetChange, parseHint, parseStop, type StopRequest } from '../domain/requests';
+import { statusLine, type Phase, type StudyStatus } from '../domain/status';
+import {
+  adjustLimits,
+  adopt,
+  finish,
+  hint,
+  holdToLimits,
+  newStudy,
+  nextAction,
+  nextNumber,
+  pause,
+  refuse,
+  resume,
+  spendHints,
+  stop,
+  type StudyConfig,
+  type StudyState,
+} from '../domain/study';
+import { RESEARCHER, STUDY } from '../temporal/search-attributes';
+import { control } from './activities';
+import { experiment } from './experiment';
+import * as messages from './messages';
+
+/**
+ * Runs a study. `carried` is its state from before a continue-as-new.
+ * @returns where it stands, when it was stopped
+ */
+export async function study(config: StudyConfig, carried?: StudyState): Promise<StudyStatus> {
+  let state = carried ?? newStudy(config.limits);
+  let isOpen = false;
+  let current: number | null = null;
+  let running: CancellationScope | null = null;
+
+  // Handlers only change state; the loop below acts on it. They stand before the first await, so that a message
+  // that comes with the first task is not lost.
+  const change = (next: StudyState): StudyStatus => {
+    state = next;
+    if (state.stopping === 'now') running?.cancel();
+    show();
+    return status();
+  };
+  const handlers = {
+    stop: (request?: StopRequest) => change(stop(state, parseStop(request).now)),
+    pause: () => change(pause(state, { by: 'user', reason: 'paused by request' })),
+    resume: () => change(resume(state)),
+    adjustBudget: (request: unknown) => change(adjustLimits(state, parseBudgetChange(request))),
+    hint: (request: unknown) => change(hint(state, parseHint(request))),
+  };
+  setHandler(messages.stopSignal, (request) => orRefuse(() => handlers.stop(request)));
+  setHandler(messages.pauseSignal, () => void handlers.pause());
+  setHandler(messages.resumeSignal, () => void handlers.resume());
+  setHandler(messages.adjustBudgetSignal, (request) => orRefuse(() => handlers.adjustBudget(request)));
+  setHandler(messages.hintSignal, (request) => orRefuse(() => handlers.hint(request)));
+  setHandler(messages.stopUpdate, handlers.stop, {
+    validator: (request?: StopRequest) => void parseStop(request),
+  });
+  setHandler(messages.pauseUpdate, handlers.pause);
+  setHandler(messages.resumeUpdate, handlers.resume);
+  setHandler(messages.adjustBudgetUpdate, handlers.adjustBudget, {
+    validator: (request) => void parseBudgetChange(request),
+  });
+  setHandler(messages.hintUpdate, handlers.hint, { validator: (request) => void parseHint(request) });
+  setHandler(messages.statusQuery, status);
+  setHandler(messages.historyQuery, () => state.recent);
+
+  show();
+  const opened = await interruptible(() => control.openStudy(config));
+  if (opened !== null) {
+    isOpen = true;
+    state = adopt(state, opened.state);
+    await research(opened);
+  }
+  await condition(allHandlersFinished);
+  return status();
+
+  /** Experiment after experiment, until stopped. */
+  async function research(how: OpenedStudy): Promise<void> {
+    for (;;) {
+      state = holdToLimits(state, config.budget);
+      show();
+      const action = nextAction(state);
+      if (action === 'stop') return;
+      if (action === 'wait') {
+        await condition(() => nextAction(state) !== 'wait');
+        continue;
+      }
+      await runExperiment(how);
+      if (workflowInfo().continueAsNewSuggested && state.stopping === null) {
+        await condition(allHandlersFinished);
+        await continueAsNew<typeof study>(config, state);
+      }
+    }
+  }
+
+  /** Does what "stop now" ends. Null when it was: a cancellation from outside, in the UI for instance, is the same. */
+  async function interruptible<T>(work: () => Promise<T>): Promise<T | null> {
+    running = new CancellationScope();
+    try {
+      return await running.run(work);
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+      state = stop(state, true);
+      return null;
+    } finally {
+      running = null;
+    }
+  }
+
+  /** Runs the next experiment as a child and takes in how it ended. */
+  async function runExperiment({ lane, caps, fingerprint }: OpenedStudy): Promise<void> {
+    const number = nextNumber(state);
+    const { incumbent, hints, limits } = state;
+    current = number;
+    show();
+    try {
+      const done = await interruptible(() =>
+        executeChild(experiment, {
+          workflowId: `${config.workflowId}/exp-${experimentName(number)}`,
+          args: [{ study: config, number, incumbent, hints, lane, caps, fingerprint, limits }],
+          typedSearchAttributes: [
+            { key: STUDY, value: config.tag },
+            { key: RESEARCHER, value: number === 0 ? 'baseline' : config.researcher },
+          ],
+          staticSummary: number === 0 ? `${config.tag} · baseline` : `${config.tag} · experiment ${number}`,
+          // A study that is terminated takes its training with it.
+          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+        }),
+      );
+      if (done !== null) state = spendHints(finish(state, done), hints.length);
+    } catch (error) {
+      const reason = `experiment ${number} could not be done: ${rootMessage(error)}; \`autoresearch resume\` tries it again`;
+      log.error(reason);
+      state = pause(state, { by: 'trouble', reason });
+    } finally {
+      current = null;
+    }
+  }
+
+  /** Signals cannot answer: what is wrong with one is told by `status`. */
+  function orRefuse(handle: () => unknown): void {
+    try {
+      handle();
+    } catch (error) {
+      state = refuse(state, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  function show(): void {
+    setCurrentDetails(studyDetails(config, state, current));
+  }
+
+  function phase(): Phase {
+    if (state.stopping !== null) return current === null ? 'stopped' : 'stopping';
+    if (state.paused !== null) return current === null ? 'paused' : 'pausing';
+    return isOpen ? 'running' : 'opening';
+  }
+
+  function status(): StudyStatus {
+    const { incumbent, baselineScore, kept, discarded, crashed, limits, spent, recent, hints, refused } =
+      state;
+    return {
+      tag: config.tag,
+      workflowId: config.workflowId,
+      lab: config.lab,
+      branch: `autoresearch/${config.tag}`,
+      researcher: config.researcher,
+      metric: config.metric,
+      direction: config.direction,
+      budget: config.budget,
+      phase: phase(),
+      reason: state.paused?.reason ?? null,
+      current,
+      incumbent,
+      baselineScore,
+      kept,
+      discarded,
+      crashed,
+      limits,
+      spent,
+      recent,
+      hints,
+      refused,
+      line: statusLine(state),
+    };
+  }
+}
+
+/** The innermost message of a failure: child and activity failures only say that something failed. */
+function rootMessage(error: unknown): string {
+  let cause = error;
+  while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
+  return cause instanceof Error ? cause.message : String(cause);
+}
