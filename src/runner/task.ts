@@ -4,6 +4,7 @@
  * task itself writes its status.
  */
 import { z } from 'zod';
+import { ownerSchema } from '../process/owner';
 import { trainBudgetSchema } from './protocol';
 
 const seconds = z.number().nonnegative();
@@ -48,15 +49,6 @@ export const taskSpecSchema = z.discriminatedUnion('kind', [trainSpecSchema, sco
 export type TrainSpec = z.infer<typeof trainSpecSchema>;
 export type ScoreSpec = z.infer<typeof scoreSpecSchema>;
 export type TaskSpec = z.infer<typeof taskSpecSchema>;
-
-/** Which process owns the task: a pid alone is reused, so start time and boot belong to it. */
-export const ownerSchema = z.strictObject({
-  pid: z.int().positive(),
-  /** Clock ticks since boot, field 22 of /proc/PID/stat (elsewhere: seconds since the epoch, from ps). */
-  startTime: z.string(),
-  bootId: z.string(),
-});
-export type Owner = z.infer<typeof ownerSchema>;
 
 const failureSchema = z.strictObject({
   reason: z.enum(['error', 'timeout', 'oom', 'diverged', 'rejected', 'unscorable', 'lost']),

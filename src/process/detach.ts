@@ -1,0 +1,145 @@
+/**
+ * Starts processes that outlive this one, at most one for each lock file. A lock is the kernel's (flock), held
+ * by the process itself for as long as it lives: a crash frees it, and no leftover file can.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { z } from 'zod';
+import { isAlive, ownerOf, ownerSchema, type Owner } from './owner';
+import { asset } from './package-root';
+
+interface Launch {
+  command: string[];
+  cwd: string;
+  env: NodeJS.ProcessEnv;
+  /** Its stdout and stderr are appended here. */
+  log: string;
+  /** Whoever holds this file's lock is the one such process. */
+  lock: string;
+  /** What it calls itself to others that find its locks taken: `nov21/0042 run 1`. */
+  name: string;
+  /** Locks to wait for, before the command begins and after `lock` is taken; pid and start time stay the same. */
+  waitFor?: string[];
+  /** Written before waiting, with `owner` filled in: how others see what has not begun. */
+  queued?: { file: string; content: object };
+  /** Descendants that lose their parent become its children (Linux), so that it can find and end them all. */
+  adoptOrphans?: boolean;
+}
+
+/** The launcher could not start the process: the message says why and what was tried. */
+class LaunchError extends Error {
+  override name = 'LaunchError';
+}
+
+/**
+ * Starts `command` in a session of its own. Resolves when the command has taken over or is queued for a lock,
+ * or with null when another process holds `lock`.
+ * @throws LaunchError if it cannot be started
+ */
+export async function launch(what: Launch): Promise<Owner | null> {
+  await Promise.all(
+    [what.log, what.lock, ...(what.waitFor ?? [])].map((file) => mkdir(dirname(file), { recursive: true })),
+  );
+  const python = await systemPython();
+  const task = JSON.stringify({
+    lock: what.lock,
+    name: what.name,
+    wait: what.waitFor ?? [],
+    queued: what.queued ?? null,
+    adopt: what.adoptOrphans ?? false,
+    command: what.command,
+  });
+  const log = openSync(what.log, 'a');
+  try {
+    const child = spawn(python, ['-I', '-S', asset('src', 'process', 'hold.py'), task], {
+      cwd: what.cwd,
+      env: what.env,
+      detached: true,
+      stdio: ['ignore', log, log, 'pipe'],
+    });
+    const exited = once(child, 'exit');
+    exited.catch(() => undefined);
+    await once(child, 'spawn');
+    child.unref();
+    const owner = ownerOf(child.pid!);
+    const report = child.stdio[3];
+    if (!(report instanceof Readable)) throw new LaunchError('expected a pipe from the launcher');
+    const said = await answer(report);
+    if (said.busy) return null;
+    if (said.failed !== null) throw new LaunchError(`cannot start ${what.command[0]}: ${said.failed}`);
+    if (said.held && owner !== null) return owner;
+    const [code, signal] = await exited;
+    throw new LaunchError(
+      `${what.name} ended before it began (${signal ?? `exit code ${code}`}): see ${what.log}`,
+    );
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Reads the launcher's lines until it says that it waits, or closes because the command took over. */
+async function answer(report: Readable): Promise<{ busy: boolean; held: boolean; failed: string | null }> {
+  let said = '';
+  for await (const chunk of report) {
+    said += String(chunk);
+    if (said.includes('queued\n')) break;
+  }
+  report.destroy();
+  const lines = said.split('\n');
+  const failed = lines.find((line) => line.startsWith('failed '));
+  return {
+    busy: lines.includes('busy'),
+    held: lines.includes('held'),
+    failed: failed?.slice('failed '.length) ?? null,
+  };
+}
+
+const holderSchema = ownerSchema.extend({ name: z.string() });
+type Holder = z.infer<typeof holderSchema>;
+
+/**
+ * Who holds a lock, for messages and for finding a process again; null when nobody does. To exclude
+ * others, take the lock: this is only what its last holder wrote into it.
+ */
+export async function holderOf(lock: string): Promise<Holder | null> {
+  let written: unknown;
+  try {
+    written = JSON.parse(await readFile(lock, 'utf8'));
+  } catch {
+    // Absent, or just being written.
+    return null;
+  }
+  const holder = holderSchema.safeParse(written);
+  if (!holder.success) return null;
+  const { name, ...owner } = holder.data;
+  return isAlive(owner) ? { ...owner, name } : null;
+}
+
+let python: Promise<string> | undefined;
+
+/** The real interpreter behind `python3`: a shim (pyenv, asdf) would put its own folders on the command's PATH. */
+function systemPython(): Promise<string> {
+  python ??= findPython().catch((error: unknown) => {
+    python = undefined;
+    throw error;
+  });
+  return python;
+}
+
+async function findPython(): Promise<string> {
+  const child = spawn('python3', ['-I', '-S', '-c', 'import sys; print(sys.executable)'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  try {
+    const [path] = await Promise.all([text(child.stdout), once(child, 'spawn')]);
+    if (path.trim() !== '') return path.trim();
+  } catch (error) {
+    throw new LaunchError('no python3 on PATH: install Python 3.11 or newer', { cause: error });
+  }
+  throw new LaunchError('python3 on PATH does not run: install Python 3.11 or newer');
+}

@@ -1,0 +1,110 @@
+"""Takes kernel locks, then becomes the command: the locks are held for exactly the life of that process.
+
+Called by detach.ts with one JSON argument:
+
+    lock     file to lock, or nothing is started: says "busy" and exits 0
+    name     what the holder calls itself, for messages; written into the lock files with pid and start time
+    wait     locks to wait for once `lock` is held, in this order
+    queued   null, or {"file", "content"}: a JSON file to write before waiting, `owner` filled in
+    adopt    whether orphaned descendants become this process's children (Linux) instead of getting away
+    command  what to become
+
+It reports in lines on descriptor 3: "busy", "held", "queued" (a further lock is taken), "failed REASON".
+The descriptor closes when the command takes over. Needs nothing but Python's standard library.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+
+REPORT = 3
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def report(line):
+    os.write(REPORT, (line + "\n").encode())
+
+
+def this_process():
+    """Pid, start time and boot id, exactly as owner.ts reads them."""
+    pid = os.getpid()
+    if sys.platform == "linux":
+        with open("/proc/self/stat") as stat:
+            start = stat.read().rpartition(")")[2].split()[19]
+        with open("/proc/sys/kernel/random/boot_id") as boot:
+            return {"pid": pid, "startTime": start, "bootId": boot.read().strip()}
+    env = {**os.environ, "LC_ALL": "C"}
+    start = subprocess.check_output(["ps", "-o", "lstart=", "-p", str(pid)], text=True, env=env)
+    boot = subprocess.check_output(["sysctl", "-n", "kern.bootsessionuuid"], text=True)
+    return {"pid": pid, "startTime": " ".join(start.split()), "bootId": boot.strip()}
+
+
+def take(path, holder, on_busy):
+    """Locks `path` and writes the holder into it. `on_busy` decides: False gives up, True waits."""
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not on_busy():
+                return False
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            named = os.stat(path)
+        except FileNotFoundError:
+            named = None
+        if named is not None and os.path.samestat(os.fstat(lock), named):
+            break
+        os.close(lock)  # somebody removed the file in between: that lock excludes nobody
+    os.set_inheritable(lock, True)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, json.dumps(holder).encode(), 0)
+    return True
+
+
+def write_queued(queued, owner):
+    temporary = f"{queued['file']}.{os.getpid()}.tmp"
+    with open(temporary, "w") as file:
+        json.dump({**queued["content"], "owner": owner}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, queued["file"])
+
+
+def adopt_orphans():
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def hold(task):
+    owner = this_process()
+    holder = {**owner, "name": task["name"]}
+    if not take(task["lock"], holder, lambda: False):
+        report("busy")
+        return
+    report("held")
+    if task["queued"] is not None:
+        write_queued(task["queued"], owner)
+    if task["adopt"]:
+        adopt_orphans()
+
+    def wait():
+        report("queued")
+        return True
+
+    for lock in task["wait"]:
+        take(lock, holder, wait)
+    os.set_inheritable(REPORT, False)
+    os.execvp(task["command"][0], task["command"])
+
+
+if __name__ == "__main__":
+    try:
+        hold(json.loads(sys.argv[1]))
+    except OSError as error:
+        report(f"failed {error}")
+        sys.exit(127)

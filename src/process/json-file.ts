@@ -1,0 +1,56 @@
+/** JSON files that are either the old or the new version, never half of one, whenever the power fails. */
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import type { z } from 'zod';
+import { errorCode } from './error-code';
+
+/** A JSON file holds something else than it should: the message names the file, what is wrong and what to do. */
+export class JsonFileError extends Error {
+  override name = 'JsonFileError';
+}
+
+let written = 0;
+
+/** Replaces `path` by `value` in one step: a temporary file beside it, fsync, rename. Its folder must exist. */
+export async function writeJsonAtomic(path: string, value: unknown): Promise<void> {
+  const temporary = `${path}.${process.pid}-${written++}.tmp`;
+  try {
+    const file = await open(temporary, 'w');
+    try {
+      await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * What `path` holds, checked; null when there is no such file.
+ * @throws JsonFileError if it is not JSON, or not what `schema` describes
+ */
+export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null;
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new JsonFileError(`${path} is not JSON: move it away and try again`, { cause: error });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problem = parsed.error.issues[0];
+  const where = problem?.path.join('.') || '(top)';
+  throw new JsonFileError(
+    `${path}: ${where}: ${problem?.message}. Another version may have written it: move it away and try again`,
+  );
+}

@@ -1,0 +1,104 @@
+/**
+ * Who owns something for as long as it lives: a process, named so that no other is ever mistaken for it.
+ * A pid alone is reused, and a zombie still answers `kill(pid, 0)`.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { errorCode } from './error-code';
+
+export const ownerSchema = z.strictObject({
+  pid: z.int().positive(),
+  /** Clock ticks since boot, field 22 of /proc/PID/stat; elsewhere the start date, in the words of ps. */
+  startTime: z.string(),
+  bootId: z.string(),
+});
+export type Owner = z.infer<typeof ownerSchema>;
+
+const LINUX = process.platform === 'linux';
+/** A process that SIGKILL has not ended by then hangs in the kernel (a dead disk, a dead driver). */
+const UNKILLABLE_MS = 30_000;
+const POLL_MS = 20;
+
+/** The process behind a pid; null when there is none or only its zombie. */
+export function ownerOf(pid: number): Owner | null {
+  const startTime = LINUX ? linuxStartTime(pid) : otherStartTime(pid);
+  return startTime === null ? null : { pid, startTime, bootId: bootId() };
+}
+
+/** Is that very process there, and not a zombie? */
+export function isAlive(owner: Owner): boolean {
+  const now = ownerOf(owner.pid);
+  return now !== null && now.startTime === owner.startTime && now.bootId === owner.bootId;
+}
+
+/**
+ * Ends a process: SIGTERM, after `graceMs` SIGKILL. Resolves when it is gone; at once when it already is.
+ * @throws Error if even SIGKILL does not end it within 30 s, or it belongs to another user
+ */
+export async function terminate(owner: Owner, { graceMs }: { graceMs: number }): Promise<void> {
+  send(owner, 'SIGTERM');
+  // A stopped process sees SIGTERM only once it goes on.
+  send(owner, 'SIGCONT');
+  if (await goneWithin(owner, graceMs)) return;
+  send(owner, 'SIGKILL');
+  if (await goneWithin(owner, UNKILLABLE_MS)) return;
+  throw new Error(
+    `process ${owner.pid} did not end within ${UNKILLABLE_MS / 1000} s of SIGKILL: it hangs in the kernel`,
+  );
+}
+
+function send(owner: Owner, signal: NodeJS.Signals): void {
+  if (!isAlive(owner)) return;
+  try {
+    process.kill(owner.pid, signal);
+  } catch (error) {
+    if (errorCode(error) !== 'ESRCH') throw error;
+  }
+}
+
+async function goneWithin(owner: Owner, ms: number): Promise<boolean> {
+  const end = performance.now() + ms;
+  while (isAlive(owner)) {
+    if (performance.now() >= end) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
+function linuxStartTime(pid: number): string | null {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return null;
+  }
+  // Field 2 is the command in parentheses and may hold spaces and parentheses itself.
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return state === 'Z' || state === 'X' ? null : (fields[18] ?? null);
+}
+
+function otherStartTime(pid: number): string | null {
+  try {
+    const env = { ...process.env, LC_ALL: 'C' };
+    const [state, ...start] = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], {
+      encoding: 'utf8',
+      env,
+    })
+      .trim()
+      .split(/\s+/);
+    return state === undefined || state === '' || state.startsWith('Z') ? null : start.join(' ');
+  } catch {
+    return null;
+  }
+}
+
+let boot: string | undefined;
+
+function bootId(): string {
+  boot ??= LINUX
+    ? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    : execFileSync('sysctl', ['-n', 'kern.bootsessionuuid'], { encoding: 'utf8' }).trim();
+  return boot;
+}
