@@ -34,6 +34,41 @@ export interface StudyStatus {
   line: string;
 }
 
+/** The status of a study in `state`, while experiment `current` is under way. */
+export function studyStatus(
+  config: StudyConfig,
+  state: StudyState,
+  phase: Phase,
+  current: number | null,
+): StudyStatus {
+  const { tag, workflowId, lab, researcher, metric, direction, budget } = config;
+  const { incumbent, baselineScore, kept, discarded, crashed, limits, spent, recent, hints, refused } = state;
+  return {
+    tag,
+    workflowId,
+    lab,
+    branch: `autoresearch/${tag}`,
+    researcher,
+    metric,
+    direction,
+    budget,
+    phase,
+    reason: state.paused?.reason ?? null,
+    current,
+    incumbent,
+    baselineScore,
+    kept,
+    discarded,
+    crashed,
+    limits,
+    spent,
+    recent,
+    hints,
+    refused,
+    line: statusLine(state),
+  };
+}
+
 /** `Runs: 41 · 9 kept · 30 discarded · 2 crashed · best 0.9712 (−2.7 %) at #38` */
 export function statusLine(state: StudyState): string {
   const { spent, kept, discarded, crashed, incumbent, baselineScore } = state;
@@ -44,15 +79,16 @@ export function statusLine(state: StudyState): string {
     `${crashed} crashed`,
   ];
   if (incumbent !== null && incumbent.score !== null) {
-    parts.push(
-      `best ${incumbent.score.toFixed(4)}${relative(incumbent.score, baselineScore)} at #${incumbent.experiment}`,
-    );
+    const percent = changeText(incumbent.score, baselineScore);
+    const change = percent === '' ? '' : ` (${percent})`;
+    parts.push(`best ${incumbent.score.toFixed(4)}${change} at #${incumbent.experiment}`);
   }
   return parts.join(' · ');
 }
 
-function relative(score: number, baseline: number | null): string {
-  if (baseline === null || baseline === 0 || score === baseline) return '';
-  const percent = (100 * (score - baseline)) / Math.abs(baseline);
-  return ` (${percent < 0 ? '−' : '+'}${Math.abs(percent).toFixed(1)} %)`;
+/** `−2.7 %`: how far a score is from another; empty where that says nothing. */
+export function changeText(score: number, reference: number | null): string {
+  if (reference === null || reference === 0 || score === reference) return '';
+  const percent = (100 * (score - reference)) / Math.abs(reference);
+  return `${percent < 0 ? '−' : '+'}${Math.abs(percent).toFixed(1)} %`;
 }

@@ -19,7 +19,7 @@ import type { OpenedStudy } from '../activities/interface';
 import { studyDetails } from '../domain/details';
 import { experimentName } from '../domain/experiment';
 import { parseBudgetChange, parseHint, parseStop, type StopRequest } from '../domain/requests';
-import { statusLine, type Phase, type StudyStatus } from '../domain/status';
+import { studyStatus, type Phase, type StudyStatus } from '../domain/status';
 import {
   adjustLimits,
   adopt,
@@ -177,32 +177,7 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   }
 
   function status(): StudyStatus {
-    const { incumbent, baselineScore, kept, discarded, crashed, limits, spent, recent, hints, refused } =
-      state;
-    return {
-      tag: config.tag,
-      workflowId: config.workflowId,
-      lab: config.lab,
-      branch: `autoresearch/${config.tag}`,
-      researcher: config.researcher,
-      metric: config.metric,
-      direction: config.direction,
-      budget: config.budget,
-      phase: phase(),
-      reason: state.paused?.reason ?? null,
-      current,
-      incumbent,
-      baselineScore,
-      kept,
-      discarded,
-      crashed,
-      limits,
-      spent,
-      recent,
-      hints,
-      refused,
-      line: statusLine(state),
-    };
+    return studyStatus(config, state, phase(), current);
   }
 }
 
