@@ -1,17 +1,14 @@
-/**
- * The typed search attributes that turn Temporal's list of workflows into the list of experiments.
- * Workflow code imports this: no Node built-ins here.
- */
-import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+/** What the Temporal UI can filter and sort workflows by. No imports from Node: workflow code uses these too. */
+import { defineSearchAttributeKey } from '@temporalio/common';
 
-/** The study's tag; on the study and on each of its experiments. */
-export const STUDY = defineSearchAttributeKey('Study', SearchAttributeType.KEYWORD);
-/** `claude`, `command`, `tpe`; `baseline` on experiment 0. */
-export const RESEARCHER = defineSearchAttributeKey('Researcher', SearchAttributeType.KEYWORD);
-/** `keep`, `discard`, `crash`; absent while an experiment runs. */
-export const VERDICT = defineSearchAttributeKey('Verdict', SearchAttributeType.KEYWORD);
-/** The sealed scorer's result; absent on a crash. */
-export const SCORE = defineSearchAttributeKey('Score', SearchAttributeType.DOUBLE);
+/** The study's tag: on studies and on experiments. */
+export const STUDY = defineSearchAttributeKey('Study', 'KEYWORD');
+/** `keep`, `discard` or `crash`: on experiments that have ended. */
+export const VERDICT = defineSearchAttributeKey('Verdict', 'KEYWORD');
+/** On experiments the score, on studies the best one so far. */
+export const SCORE = defineSearchAttributeKey('Score', 'DOUBLE');
+/** Who proposes: `tpe`, `command`, … */
+export const RESEARCHER = defineSearchAttributeKey('Researcher', 'KEYWORD');
 
-/** All of them: what a namespace needs before its first study. */
-export const SEARCH_ATTRIBUTES = [STUDY, RESEARCHER, VERDICT, SCORE] as const;
+/** All of them, to be registered with a namespace before use. */
+export const SEARCH_ATTRIBUTES = [STUDY, VERDICT, SCORE, RESEARCHER];

@@ -1,0 +1,23 @@
+/** Progress of a set-up in lines: what begins, that it still goes on, how it ended and after how long. */
+
+export type Say = (line: string) => void;
+
+const STILL_MS = 20_000;
+
+/** Runs one step that may take long, and says so. Whatever `work` throws is passed on. */
+export async function step<T>(say: Say, name: string, work: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  const seconds = (): string => `${Math.round((performance.now() - began) / 1000)} s`;
+  say(`${name} …`);
+  const still = setInterval(() => say(`${name} … ${seconds()}`), STILL_MS);
+  try {
+    const result = await work();
+    say(`${name}: done in ${seconds()}`);
+    return result;
+  } catch (error) {
+    say(`${name}: failed after ${seconds()}`);
+    throw error;
+  } finally {
+    clearInterval(still);
+  }
+}

@@ -1,0 +1,21 @@
+/** Which build of this package runs: what tells an old worker from a current one. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../process/package-root';
+
+/** Written by `npm run build` (src/build.ts). */
+export const buildIdFile = (): string => join(packageRoot(), 'dist', 'build-id');
+
+/**
+ * 12 hex digits over all that was built.
+ * @throws Error if nothing is built
+ */
+export function buildId(): string {
+  try {
+    return readFileSync(buildIdFile(), 'utf8').trim();
+  } catch (error) {
+    throw new Error(`${buildIdFile()} is missing: this package is not built. Run \`npm run setup\``, {
+      cause: error,
+    });
+  }
+}
