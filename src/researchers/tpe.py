@@ -1,0 +1,71 @@
+"""Asks Optuna's TPE sampler for the next point, from nothing but the study's history.
+
+Reads one JSON object on stdin and writes one on stdout:
+
+    in   {"seed": 7, "direction": "minimize", "knobs": [...], "trials": [{"values": {...}, "score": 1.23 | null}]}
+    out  {"values": {"MATRIX_LR": 0.031, ...}}
+
+The study is rebuilt each time, so the optimiser has no state of its own: a restart, another host or a replay
+asks the same question and gets the same answer. The sampler's seed is the experiment's number, for one fixed
+seed proposed one identical point again and again. A crash is a failed trial: TPE avoids its neighbourhood no
+more than it should, and a score that was never measured is never made up.
+"""
+
+import json
+import sys
+
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+STARTUP_TRIALS = 3  # random points before TPE begins; Optuna's 10 would make a short study a random search
+TRIES = 20  # points that were tried already are asked for again, with another seed
+
+
+def distribution(knob):
+    if knob["type"] == "choice":
+        return CategoricalDistribution(knob["values"])
+    if knob["type"] == "int":
+        # Optuna knows no logarithmic steps.
+        step = 1 if knob["log"] else knob["step"]
+        return IntDistribution(knob["low"], knob["high"], log=knob["log"], step=step)
+    return FloatDistribution(knob["low"], knob["high"], log=knob["log"])
+
+
+def rounded(knob, value):
+    """The value as it will stand in the file: floats have three significant digits."""
+    return float(f"{value:.3g}") if knob["type"] == "float" else value
+
+
+def rebuild(request, distributions, seed):
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True)
+    study = optuna.create_study(direction=request["direction"], sampler=sampler)
+    for trial in request["trials"]:
+        score = trial["score"]
+        study.add_trial(
+            create_trial(
+                params=trial["values"],
+                distributions=distributions,
+                value=score,
+                state=TrialState.FAIL if score is None else TrialState.COMPLETE,
+            )
+        )
+    return study
+
+
+def propose(request):
+    distributions = {knob["name"]: distribution(knob) for knob in request["knobs"]}
+    tried = [trial["values"] for trial in request["trials"]]
+    for attempt in range(TRIES):
+        study = rebuild(request, distributions, request["seed"] + 1_000_003 * attempt)
+        trial = study.ask(distributions)
+        values = {knob["name"]: rounded(knob, trial.params[knob["name"]]) for knob in request["knobs"]}
+        if values not in tried:
+            return values
+    raise SystemExit(f"every one of {TRIES} proposals was tried before: widen the knobs' ranges in lab.yaml")
+
+
+if __name__ == "__main__":
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.disable_default_handler()
+    json.dump({"values": propose(json.load(sys.stdin))}, sys.stdout)

@@ -1,0 +1,66 @@
+import fc from 'fast-check';
+import { admits, describeChanges, KnobError, readKnob, turnKnob } from '../../src/domain/knobs';
+import type { Knob } from '../../src/lab/config';
+
+const rate: Knob = { name: 'LR', file: 'train.py', type: 'float', low: 0.001, high: 1, log: true };
+const depth: Knob = { name: 'DEPTH', file: 'train.py', type: 'int', low: 2, high: 12, step: 2, log: false };
+const norm: Knob = { name: 'NORM', file: 'train.py', type: 'choice', values: ['rms', 'layer', true] };
+
+const FILE = `DEPTH   = 4      # layers
+LR      = 0.02   # peak learning rate
+NORM    = "rms"  # rms or layer
+MY_LR   = 0.02
+print(f"LR = {LR}")
+`;
+
+const turned = (knob: Knob, value: number | string | boolean): string => {
+  const { search, replace } = turnKnob(knob, FILE, value);
+  expect(FILE.split(search)).toHaveLength(2); // an edit must apply at exactly one place
+  return FILE.replace(search, () => replace);
+};
+
+test('reads the literal of the one line that is the constant', () => {
+  expect([depth, rate, norm].map((knob) => readKnob(knob, FILE))).toEqual([4, 0.02, 'rms']);
+});
+
+test('turning one changes its literal and nothing else', () => {
+  expect(turned(depth, 6)).toBe(FILE.replace('DEPTH   = 4 ', 'DEPTH   = 6 '));
+  expect(turned(rate, 0.0312345)).toBe(FILE.replace('LR      = 0.02   # peak', 'LR      = 0.0312   # peak'));
+  expect(turned(norm, true)).toBe(FILE.replace('"rms"', 'True'));
+});
+
+test('what is turned is read back, to three digits', () => {
+  fc.assert(
+    fc.property(fc.double({ min: 1e-6, max: 1e6, noNaN: true }), (value) => {
+      expect(readKnob(rate, turned(rate, value))).toBeCloseTo(Number(value.toPrecision(3)), 12);
+    }),
+  );
+});
+
+test('a constant that is missing, doubled or computed is an error that names it', () => {
+  expect(() => readKnob({ ...rate, name: 'GONE' }, FILE)).toThrow(KnobError);
+  expect(() => readKnob(rate, `${FILE}LR = 1\n`)).toThrow('found 2');
+  expect(() => readKnob(depth, 'DEPTH = 2 * 3\n')).toThrow('expected exactly one line "DEPTH = <number');
+});
+
+test('values outside the range are none of the optimiser’s', () => {
+  expect([2, 3, 4, 14, 'rms'].map((value) => admits(depth, value))).toEqual([
+    true,
+    false,
+    true,
+    false,
+    false,
+  ]);
+  expect(admits(norm, 'layer')).toBe(true);
+  expect(admits(norm, 'batch')).toBe(false);
+});
+
+test('a title names the biggest steps first', () => {
+  const changes = [
+    { knob: depth, from: 4, to: 6 },
+    { knob: rate, from: 0.02, to: 0.9 },
+    { knob: norm, from: 'rms', to: 'layer' },
+    { knob: { ...rate, name: 'WD' }, from: 0.1, to: 0.11 },
+  ];
+  expect(describeChanges(changes)).toBe('NORM rms → layer, LR 0.02 → 0.9, DEPTH 4 → 6 and 1 more');
+});

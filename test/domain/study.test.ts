@@ -1,0 +1,180 @@
+import fc from 'fast-check';
+import type { ExperimentSummary, Verdict } from '../../src/domain/experiment';
+import { UNLIMITED } from '../../src/domain/limits';
+import {
+  adjustLimits,
+  adopt,
+  finish,
+  hint,
+  holdToLimits,
+  MAX_HINTS,
+  newStudy,
+  nextAction,
+  nextNumber,
+  pause,
+  rebuild,
+  RECENT,
+  resume,
+  spendHints,
+  stop,
+  type StudyState,
+} from '../../src/domain/study';
+
+const BUDGET = { seconds: 300 };
+
+function done(number: number, verdict: Verdict, score: number | null = 1 - number / 100): ExperimentSummary {
+  return {
+    number,
+    commit: String(number).padStart(40, '0'),
+    verdict,
+    reason:
+      verdict === 'keep'
+        ? number === 0
+          ? 'baseline'
+          : 'better'
+        : verdict === 'discard'
+          ? 'not-better'
+          : 'oom',
+    score: verdict === 'crash' ? null : score,
+    title: `experiment ${number}`,
+    gpuSeconds: 310,
+    seconds: 320,
+    dollars: 0.25,
+  };
+}
+
+const summaries = fc
+  .array(fc.constantFrom<Verdict>('keep', 'discard', 'crash'), { maxLength: 120 })
+  .map((verdicts) => verdicts.map((verdict, number) => done(number, number === 0 ? 'keep' : verdict)));
+
+describe('finishing experiments', () => {
+  test('each is counted once, however often its result arrives', () => {
+    fc.assert(
+      fc.property(summaries, fc.array(fc.nat(200)), (history, repeats) => {
+        let state = newStudy(UNLIMITED);
+        for (const [index, experiment] of history.entries()) {
+          state = finish(state, experiment);
+          const again = history[repeats[index] ?? index];
+          if (again !== undefined && again.number <= experiment.number) state = finish(state, again);
+        }
+        expect(state).toEqual(rebuild(UNLIMITED, history));
+        expect(state.kept + state.discarded + state.crashed).toBe(history.length);
+        expect(nextNumber(state)).toBe(history.length);
+        expect(state.spent.gpuSeconds).toBeCloseTo(310 * history.length);
+      }),
+    );
+  });
+
+  test('the incumbent is the last kept one, and the baseline before that', () => {
+    const history = [done(0, 'keep'), done(1, 'discard'), done(2, 'keep'), done(3, 'crash')];
+    expect(rebuild(UNLIMITED, history).incumbent).toEqual({
+      commit: done(2, 'keep').commit,
+      experiment: 2,
+      score: 0.98,
+    });
+    expect(rebuild(UNLIMITED, history.slice(0, 2)).incumbent?.experiment).toBe(0);
+  });
+
+  test('one that arrives before its predecessor is an error, not a gap', () => {
+    expect(() => finish(newStudy(UNLIMITED), done(1, 'keep'))).toThrow(
+      'experiment 1 finished before experiment 0',
+    );
+  });
+
+  test('a crashed baseline pauses the study with its reason', () => {
+    const state = finish(newStudy(UNLIMITED), done(0, 'crash'));
+    expect(state.paused).toMatchObject({
+      by: 'trouble',
+      reason: expect.stringContaining('baseline crashed'),
+    });
+    expect(nextAction(resume(state))).toBe('experiment');
+  });
+
+  test('what is carried stays bounded', () => {
+    const history = Array.from({ length: 500 }, (_, number) =>
+      done(number, number === 0 ? 'keep' : 'discard'),
+    );
+    const state = rebuild(UNLIMITED, history);
+    expect(state.recent).toHaveLength(RECENT);
+    expect(state.recent.at(-1)?.number).toBe(499);
+  });
+});
+
+describe('limits', () => {
+  test('a limit pauses, raising it goes on at once, lowering it pauses again', () => {
+    const limits = { ...UNLIMITED, experiments: 2 };
+    let state = holdToLimits(rebuild(limits, [done(0, 'keep'), done(1, 'discard')]), BUDGET);
+    expect(state.paused).toEqual({ by: 'limit', reason: 'experiments limit: 2 of 2 done' });
+    expect(nextAction(state)).toBe('wait');
+    state = holdToLimits(adjustLimits(state, { experiments: 3 }), BUDGET);
+    expect(nextAction(state)).toBe('experiment');
+    state = holdToLimits(adjustLimits(state, { experiments: 1 }), BUDGET);
+    expect(nextAction(state)).toBe('wait');
+    expect(nextAction(holdToLimits(adjustLimits(state, { experiments: null }), BUDGET))).toBe('experiment');
+  });
+
+  test('GPU hours are reserved: a run starts only if it fits', () => {
+    const spent = rebuild({ ...UNLIMITED, gpuHours: 0.16 }, [done(0, 'keep')]);
+    expect(holdToLimits(spent, BUDGET).paused?.reason).toBe(
+      'GPU-hours limit: 0.0861 of 0.16 spent, the next run needs 0.0833',
+    );
+    expect(holdToLimits(spent, { seconds: 60 }).paused).toBeNull();
+  });
+
+  test('raising a limit does not lift a pause that a person made', () => {
+    const state = pause(rebuild(UNLIMITED, []), { by: 'user', reason: 'paused by request' });
+    expect(nextAction(adjustLimits(state, { experiments: 100 }))).toBe('wait');
+  });
+
+  test('resuming against a limit that still holds pauses again with its reason', () => {
+    const state = holdToLimits(rebuild({ ...UNLIMITED, experiments: 1 }, [done(0, 'keep')]), BUDGET);
+    expect(holdToLimits(resume(state), BUDGET).paused?.by).toBe('limit');
+  });
+});
+
+describe('requests in any order', () => {
+  const request = fc.constantFrom<(state: StudyState) => StudyState>(
+    (state) => pause(state, { by: 'user', reason: 'paused by request' }),
+    resume,
+    (state) => adjustLimits(state, { experiments: 5 }),
+    (state) => adjustLimits(state, { experiments: null }),
+    (state) => hint(state, 'try less'),
+    (state) => holdToLimits(state, BUDGET),
+    (state) => stop(state, false),
+    (state) => stop(state, true),
+  );
+
+  test('a stop is never taken back, nor made less urgent', () => {
+    fc.assert(
+      fc.property(fc.array(request), fc.array(request), fc.boolean(), (before, after, now) => {
+        const stopped = stop(
+          before.reduce((state, ask) => ask(state), newStudy(UNLIMITED)),
+          now,
+        );
+        const later = after.reduce((state, ask) => ask(state), stopped);
+        expect(nextAction(later)).toBe('stop');
+        if (stopped.stopping === 'now') expect(later.stopping).toBe('now');
+      }),
+    );
+  });
+
+  test('what people asked for survives a new look into the ledger, and what happened comes from it', () => {
+    fc.assert(
+      fc.property(fc.array(request), summaries, (asked, history) => {
+        const state = asked.reduce((current, ask) => ask(current), newStudy(UNLIMITED));
+        const adopted = adopt(state, rebuild(UNLIMITED, history));
+        const { limits, hints, paused, stopping, refused } = state;
+        expect(adopted).toMatchObject({ limits, hints, paused, stopping, refused });
+        expect(nextNumber(adopted)).toBe(history.length);
+      }),
+    );
+  });
+
+  test('hints wait for one proposal; those that came meanwhile wait for the next', () => {
+    const state = spendHints(hint(hint(newStudy(UNLIMITED), 'first'), 'second'), 1);
+    expect(state.hints).toEqual(['second']);
+    const full = Array.from({ length: MAX_HINTS + 1 }).reduce<StudyState>((all) => hint(all, 'more'), state);
+    expect(full.hints).toHaveLength(MAX_HINTS);
+    expect(full.refused).toContain('hints wait already');
+  });
+});
