@@ -48,7 +48,14 @@ export const candidateMessage = z.discriminatedUnion('type', [
     initialWeights: sha256,
     parameters: count,
   }),
-  z.strictObject({ type: z.literal('batches'), count: z.int().positive().max(MAX_BATCHES_AHEAD), rows: z.int().positive().max(1 << 20) }),
+  z.strictObject({
+    type: z.literal('batches'),
+    count: z.int().positive().max(MAX_BATCHES_AHEAD),
+    rows: z
+      .int()
+      .positive()
+      .max(1 << 20),
+  }),
   z.strictObject({
     type: z.literal('report'),
     step: count,

@@ -1,0 +1,34 @@
+/**
+ * The runner's clock: monotonic, so that no change of the date moves it, and not running while the runner
+ * itself is stopped (SIGSTOP, a frozen container), so that no candidate is blamed for that.
+ */
+
+/** The runner looks at least this often. */
+export const TICK_MS = 250;
+/** A longer silence is a stop, not a slow disk. */
+const STOPPED_AFTER_MS = 2_000;
+
+export class Clock {
+  private readonly zero: number;
+  private last: number;
+  private stoppedMs = 0;
+
+  constructor(private readonly monotonic: () => number = () => performance.now()) {
+    this.zero = this.monotonic();
+    this.last = this.zero;
+  }
+
+  /** Seconds for which the runner has run. To be called at least every `TICK_MS`. */
+  now(): number {
+    const time = this.monotonic();
+    const silence = time - this.last;
+    if (silence > STOPPED_AFTER_MS) this.stoppedMs += silence - TICK_MS;
+    this.last = time;
+    return (time - this.zero - this.stoppedMs) / 1000;
+  }
+
+  /** Seconds for which it was stopped. */
+  get stopped(): number {
+    return this.stoppedMs / 1000;
+  }
+}

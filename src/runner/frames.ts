@@ -1,0 +1,125 @@
+/** Frames on the socket, as protocol.ts describes them: reading with limits, writing with back-pressure. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { candidateMessage, MAX_HEADER_BYTES, type CandidateMessage, type RunnerMessage } from './protocol';
+
+const PREFIX_BYTES = 12;
+
+/** The candidate broke the protocol: the message is for it and for the record. */
+export class ProtocolError extends Error {
+  override name = 'ProtocolError';
+}
+
+export interface Frame {
+  message: CandidateMessage;
+  payloadBytes: number;
+}
+
+/** Reads one frame after the other; each frame's payload must be read before the next frame. */
+export class FrameReader {
+  private readonly chunks: AsyncIterator<Buffer>;
+  private pending: Buffer = Buffer.alloc(0);
+
+  constructor(source: AsyncIterable<Buffer>) {
+    this.chunks = source[Symbol.asyncIterator]();
+  }
+
+  /**
+   * The next frame's message; null when the peer has closed between two frames.
+   * @throws ProtocolError for anything that is not a frame of this protocol
+   */
+  async next(): Promise<Frame | null> {
+    if (this.pending.length === 0 && !(await this.more())) return null;
+    const prefix = await this.exactly(PREFIX_BYTES);
+    const headerBytes = prefix.readUInt32LE(0);
+    if (headerBytes === 0 || headerBytes > MAX_HEADER_BYTES) {
+      throw new ProtocolError(`a frame's header has ${headerBytes} bytes, expected 1 to ${MAX_HEADER_BYTES}`);
+    }
+    const payloadBytes = Number(prefix.readBigUInt64LE(4));
+    const message = parse(await this.exactly(headerBytes));
+    if (payloadBytes > 0 && message.type !== 'start' && message.type !== 'submit') {
+      throw new ProtocolError(
+        `"${message.type}" came with a payload of ${payloadBytes} bytes, expected none`,
+      );
+    }
+    return { message, payloadBytes };
+  }
+
+  /** A payload's bytes, in pieces as they come. */
+  async *payload(bytes: number): AsyncGenerator<Buffer> {
+    let left = bytes;
+    while (left > 0) {
+      if (this.pending.length === 0 && !(await this.more())) throw cutOff();
+      const piece = this.pending.subarray(0, left);
+      this.pending = this.pending.subarray(piece.length);
+      left -= piece.length;
+      yield piece;
+    }
+  }
+
+  private async exactly(bytes: number): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    for await (const piece of this.payload(bytes)) pieces.push(piece);
+    return Buffer.concat(pieces);
+  }
+
+  private async more(): Promise<boolean> {
+    const { done, value } = await this.chunks.next();
+    if (done === true) return false;
+    this.pending = value;
+    return true;
+  }
+}
+
+function parse(header: Buffer): CandidateMessage {
+  let value: unknown;
+  try {
+    value = JSON.parse(header.toString('utf8'));
+  } catch {
+    throw new ProtocolError('a frame whose header is not JSON');
+  }
+  const parsed = candidateMessage.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new ProtocolError(
+    `a message that is not understood: ${issue?.path.join('.') || '(top)'}: ${issue?.message}`,
+  );
+}
+
+const cutOff = (): ProtocolError => new ProtocolError('the connection ended in the middle of a frame');
+
+/** Writes frames whole, one after the other, and never faster than the peer reads. */
+export class FrameWriter {
+  private last: Promise<void> = Promise.resolve();
+
+  constructor(private readonly socket: Socket) {}
+
+  /** Resolves when the frame is on its way; a peer that has gone is not an error here: its process tells why. */
+  send(message: RunnerMessage, payloadBytes = 0, payload: Iterable<Buffer> = []): Promise<void> {
+    this.last = this.last.then(() => this.write(message, payloadBytes, payload));
+    return this.last;
+  }
+
+  private async write(
+    message: RunnerMessage,
+    payloadBytes: number,
+    payload: Iterable<Buffer>,
+  ): Promise<void> {
+    const header = Buffer.from(JSON.stringify(message));
+    const prefix = Buffer.alloc(PREFIX_BYTES);
+    prefix.writeUInt32LE(header.length, 0);
+    prefix.writeBigUInt64LE(BigInt(payloadBytes), 4);
+    await this.push(Buffer.concat([prefix, header]));
+    for (const piece of payload) await this.push(piece);
+  }
+
+  private async push(bytes: Buffer): Promise<void> {
+    if (this.socket.destroyed || !this.socket.writable) return;
+    if (this.socket.write(bytes)) return;
+    const gone = new AbortController();
+    const closed = (): void => gone.abort();
+    this.socket.once('close', closed);
+    await once(this.socket, 'drain', { signal: gone.signal }).catch(() => undefined);
+    this.socket.off('close', closed);
+  }
+}

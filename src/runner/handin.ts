@@ -1,0 +1,37 @@
+/** What the candidate hands in, written by the runner itself from the socket: no link of the candidate's is ever followed. */
+import { createHash } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+
+export const GRAPH_FILE = 'graph.json';
+export const WEIGHTS_FILE = 'weights.safetensors';
+
+/** An empty folder for one hand-in; what an attempt before left is gone. */
+export async function clearHandin(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+}
+
+/**
+ * Streams a payload to a new file, on the disk when this resolves.
+ * @returns the SHA-256 of its bytes
+ */
+export async function saveHandin(
+  folder: string,
+  name: string,
+  payload: AsyncIterable<Buffer>,
+): Promise<string> {
+  const hash = createHash('sha256');
+  const file = await open(join(folder, name), 'wx');
+  try {
+    for await (const piece of payload) {
+      hash.update(piece);
+      await file.writeFile(piece);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return hash.digest('hex');
+}

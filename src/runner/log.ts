@@ -1,0 +1,59 @@
+/** A candidate's output on disk: never larger than its limit, always with its beginning and its latest lines. */
+import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+
+/** Characters kept in memory, for the failure's tail. */
+const TAIL_CHARACTERS = 16_000;
+
+export class BoundedLog {
+  private file: number;
+  private size: number;
+  private leftOut = 0;
+  private recent = '';
+
+  constructor(
+    private readonly path: string,
+    private readonly limit: number,
+  ) {
+    this.file = openSync(path, 'a+');
+    this.size = fstatSync(this.file).size;
+  }
+
+  append(chunk: Buffer): void {
+    this.recent = (this.recent + chunk.toString('utf8')).slice(-TAIL_CHARACTERS);
+    const part = chunk.subarray(-Math.floor(this.limit / 4));
+    this.leftOut += chunk.length - part.length;
+    if (this.size + part.length > this.limit) this.compact();
+    writeSync(this.file, part);
+    this.size += part.length;
+  }
+
+  /** The latest output, at most `characters` long. */
+  tail(characters: number): string {
+    return this.recent.slice(-characters);
+  }
+
+  close(): void {
+    closeSync(this.file);
+  }
+
+  /** Leaves the first quarter and the last one, with a line between that says how much is missing. */
+  private compact(): void {
+    const quarter = Math.floor(this.limit / 4);
+    const head = this.read(0, quarter);
+    const tail = this.read(this.size - quarter, quarter);
+    this.leftOut += this.size - head.length - tail.length;
+    const note = Buffer.from(`\n[… about ${this.leftOut} bytes left out …]\n`);
+    const temporary = `${this.path}.tmp`;
+    const shorter = openSync(temporary, 'w+');
+    for (const part of [head, note, tail]) writeSync(shorter, part);
+    closeSync(this.file);
+    renameSync(temporary, this.path);
+    this.file = shorter;
+    this.size = head.length + note.length + tail.length;
+  }
+
+  private read(position: number, bytes: number): Buffer {
+    const buffer = Buffer.alloc(bytes);
+    return buffer.subarray(0, readSync(this.file, buffer, 0, bytes, position));
+  }
+}
