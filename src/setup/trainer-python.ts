@@ -15,12 +15,12 @@ import { MissingPrerequisite } from './missing-prerequisite';
 import { packageIndex } from './package-index';
 import { step, type Say } from './progress';
 import { isSupported, pythonAt, systemPython } from './system-python';
-import { ensureUv, lastLine } from './uv';
+import { ensureUv } from './uv';
 
 /** Without these no run is possible; pyarrow is for climbmix only. */
 const REQUIRED_MODULES = ['torch', 'numpy', 'tokenizers', 'safetensors', 'optuna'];
 /** On Linux torch brings CUDA along: downloaded and unpacked together. */
-const DISK_BYTES = (process.platform === "linux" ? 9 : 3) * 2 ** 30;
+const DISK_BYTES = (process.platform === 'linux' ? 9 : 3) * 2 ** 30;
 const INSTALL_MS = 3_600_000;
 
 const lockFile = (name: string): string => asset('trainer', name);

@@ -11,7 +11,7 @@ import { systemPython } from './system-python';
 const VERSION = '0.13.8'; // as in uv-requirements.txt
 const OLDEST = [0, 4] as const; // `uv pip sync --require-hashes` with universal locks
 
-export interface Uv {
+interface Uv {
   path: string;
   version: string;
 }
@@ -71,6 +71,6 @@ async function install(): Promise<void> {
 }
 
 /** The last line that says something: where pip and uv put the reason. */
-export function lastLine(text: string): string {
+function lastLine(text: string): string {
   return text.trim().split('\n').at(-1)?.trim() ?? '';
 }

@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+'use strict';
+
+const { existsSync } = require('node:fs');
+const { join } = require('node:path');
+
+const main = join(__dirname, '..', 'dist', 'cli', 'main.js');
+if (!existsSync(main)) {
+  console.error('error: autoresearch is not built yet\n  → run `npm run setup` in ' + join(__dirname, '..'));
+  process.exit(7);
+}
+require(main);

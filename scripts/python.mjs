@@ -1,0 +1,9 @@
+/** `node scripts/python.mjs ARGUMENTS`: the trainer's Python with pytest and ruff beside it. */
+import { spawnSync } from 'node:child_process';
+import { compiled, main, root } from './bootstrap.mjs';
+
+await main(async () => {
+  const { ensureDevelopmentPython } = await compiled('setup/trainer-python.js');
+  const python = await ensureDevelopmentPython(console.error);
+  return spawnSync(python, process.argv.slice(2), { cwd: root, stdio: 'inherit' }).status ?? 1;
+});

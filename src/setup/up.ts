@@ -1,0 +1,37 @@
+/** Everything that a study needs on this host, found or made: what `autoresearch up` and `npm start` do first. */
+import { join } from 'node:path';
+import { stateRoot } from '../process/paths';
+import type { Ports } from '../temporal/dev-server';
+import { ensureServer } from '../temporal/server';
+import { ensureWorker } from '../temporal/worker-process';
+import { exclusively } from './exclusive';
+import type { Say } from './progress';
+import { ensureTrainerPython } from './trainer-python';
+
+interface Ready {
+  server: Awaited<ReturnType<typeof ensureServer>>;
+  worker: Awaited<ReturnType<typeof ensureWorker>>;
+  /** The trainer's interpreter. */
+  python: string;
+}
+
+/**
+ * Makes the trainer's environment, starts server and worker; what is there already is left as it is.
+ * Two at once give one server and one worker: the second waits and finds them.
+ * @throws MissingPrerequisite, ServerUnavailable, PortInUse, WorkerFailed
+ */
+export async function bringUp(ports: Ports, say: Say): Promise<Ready> {
+  return exclusively(
+    upLock(),
+    () => say('another `up` or `down` is at work: waiting for it'),
+    async () => {
+      const python = await ensureTrainerPython(say);
+      const server = await ensureServer(ports, say);
+      const worker = await ensureWorker(server, python);
+      return { server, worker, python };
+    },
+  );
+}
+
+/** Held while servers and workers of ours are started or stopped. */
+export const upLock = (): string => join(stateRoot(), 'up.lock');

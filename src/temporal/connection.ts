@@ -1,0 +1,128 @@
+/**
+ * The way to the Temporal server: the standard environment variables and profiles of Temporal's own tools
+ * (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE), else the dev server of ours.
+ */
+import { Client, Connection, type TLSConfig } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { runningServer } from './server-info';
+
+const CONNECT_MS = 4_000;
+const DEFAULT_NAMESPACE = 'default';
+
+/** No server can be reached: the message says which address and why, `todo` what to do. */
+export class ServerUnavailable extends Error {
+  override name = 'ServerUnavailable';
+  constructor(
+    message: string,
+    readonly todo: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Where the server is and how to get in. */
+export interface ServerAddress {
+  address: string;
+  namespace: string;
+  /** TLS, API key and metadata, for Connection and NativeConnection alike. */
+  options: { tls?: TLSConfig | boolean; apiKey?: string; metadata?: Record<string, string> };
+  /** The Temporal UI; null when it is not known. */
+  ui: string | null;
+  /** Started by `autoresearch up`, not named by the user. */
+  ours: boolean;
+}
+
+export interface Connected extends ServerAddress {
+  client: Client;
+  connection: Connection;
+}
+
+/**
+ * Where the user's environment says that the server is; null when it names no address.
+ * @throws ServerUnavailable if the profile or its files cannot be read
+ */
+export function namedServer(): ServerAddress | null {
+  const { address, namespace, options } = environment();
+  return address === undefined ? null : { address, namespace, options, ui: null, ours: false };
+}
+
+/** The namespace that the environment names, or Temporal's default. */
+export const namedNamespace = (): string => environment().namespace;
+
+/**
+ * Where the server is. Does not connect.
+ * @throws ServerUnavailable if none is named and none of ours runs
+ */
+export async function serverAddress(): Promise<ServerAddress> {
+  const named = namedServer();
+  if (named !== null) return named;
+  const running = await runningServer();
+  if (running === null) {
+    throw new ServerUnavailable('no Temporal server is running, and TEMPORAL_ADDRESS names none', UP);
+  }
+  return { address: running.address, namespace: namedNamespace(), options: {}, ui: running.ui, ours: true };
+}
+
+/**
+ * Connects a client. The caller closes `connection`.
+ * @throws ServerUnavailable within a few seconds if there is no server, or it does not let us in
+ */
+export async function connect(server?: ServerAddress): Promise<Connected> {
+  const target = server ?? (await serverAddress());
+  try {
+    const connection = await Connection.connect({
+      address: target.address,
+      ...target.options,
+      connectTimeout: CONNECT_MS,
+    });
+    return { ...target, connection, client: new Client({ connection, namespace: target.namespace }) };
+  } catch (error) {
+    throw unavailable(target, error);
+  }
+}
+
+/** Tells why a server could not be reached, for clients and workers. */
+export function unavailable({ address, ours }: ServerAddress, error: unknown): ServerUnavailable {
+  const reason = deepest(error);
+  const todo = ours
+    ? `${UP}; if it goes on: \`npx autoresearch down\`, then up again`
+    : 'check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the credentials (or the profile in temporal.toml); ' +
+      'without them a server of our own is used';
+  return new ServerUnavailable(`the Temporal server at ${address} was not reached: ${reason}`, todo, {
+    cause: error,
+  });
+}
+
+const UP = 'start one with `npx autoresearch up`';
+
+function deepest(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.cause instanceof Error) return deepest(error.cause);
+  return error.message === 'Failed to connect before the deadline'
+    ? `no answer within ${CONNECT_MS / 1000} s`
+    : error.message;
+}
+
+function environment(): Pick<ServerAddress, 'namespace' | 'options'> & { address: string | undefined } {
+  let config: ReturnType<typeof loadClientConnectConfig>;
+  try {
+    config = loadClientConnectConfig();
+  } catch (error) {
+    throw new ServerUnavailable(
+      `the Temporal profile cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+      'mend temporal.toml (TEMPORAL_CONFIG_FILE names it) or unset TEMPORAL_PROFILE',
+      { cause: error },
+    );
+  }
+  const { address, tls, apiKey, metadata } = config.connectionOptions;
+  return {
+    address: address === undefined || address === '' ? undefined : address,
+    namespace: config.namespace ?? DEFAULT_NAMESPACE,
+    options: {
+      ...(tls !== undefined && tls !== null && { tls }),
+      ...(typeof apiKey === 'string' && { apiKey }),
+      ...(metadata !== undefined && { metadata: metadata as Record<string, string> }),
+    },
+  };
+}

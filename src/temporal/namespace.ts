@@ -1,0 +1,115 @@
+/** Readies a namespace for studies: history kept long enough, and the search attributes registered. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ServerUnavailable, type Connected } from './connection';
+import { SEARCH_ATTRIBUTES } from './search-attributes';
+
+/** Closed workflows are gone after this. Git holds the record; this is for looking things up in the UI. */
+const RETENTION_DAYS = 90;
+const DAY_SECONDS = 86_400;
+/** Registered attributes reach the server's caches a little later. */
+const USABLE_MS = 30_000;
+
+/** temporal.api.enums.v1.IndexedValueType, for the types that we use. */
+const TYPES = { KEYWORD: 2, DOUBLE: 4 } as const;
+const GRPC = { INVALID_ARGUMENT: 3, NOT_FOUND: 5 };
+
+/** What a namespace has. */
+interface NamespaceState {
+  retentionDays: number;
+  /** Search attributes of ours that are not registered, or with another type. */
+  missing: string[];
+  mistyped: string[];
+}
+
+/** @throws ServerUnavailable if there is no such namespace */
+export async function inspectNamespace(connected: Connected): Promise<NamespaceState> {
+  const { connection, namespace } = connected;
+  const found = await ignore(GRPC.NOT_FOUND, connection.workflowService.describeNamespace({ namespace }));
+  if (found === null) {
+    throw new ServerUnavailable(
+      `the Temporal server at ${connected.address} has no namespace ${namespace}`,
+      `create it (\`temporal operator namespace create ${namespace}\`) or name another in TEMPORAL_NAMESPACE`,
+    );
+  }
+  const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
+  const registered = customAttributes ?? {};
+  const has = (name: string): boolean => Object.hasOwn(registered, name);
+  return {
+    retentionDays: Number(found.config?.workflowExecutionRetentionTtl?.seconds ?? 0) / DAY_SECONDS,
+    missing: SEARCH_ATTRIBUTES.filter(({ name }) => !has(name)).map(({ name }) => name),
+    mistyped: SEARCH_ATTRIBUTES.filter(
+      ({ name, type }) => has(name) && registered[name] !== typeOf(type),
+    ).map(({ name }) => name),
+  };
+}
+
+/**
+ * Raises the retention and registers the search attributes, as far as they are not there and we may.
+ * @returns what could not be done, a line each
+ * @throws ServerUnavailable if a server not ours has no such namespace
+ */
+export async function prepareNamespace(connected: Connected): Promise<string[]> {
+  const { connection, namespace } = connected;
+  if (connected.ours) await createNamespace(connected);
+  const { retentionDays, missing, mistyped } = await inspectNamespace(connected);
+  const warnings = mistyped.map(
+    (name) => `search attribute ${name} of namespace ${namespace} has another type: studies will not start`,
+  );
+  if (retentionDays < RETENTION_DAYS) {
+    const config = { workflowExecutionRetentionTtl: { seconds: RETENTION_DAYS * DAY_SECONDS } as never };
+    await connection.workflowService
+      .updateNamespace({ namespace, config })
+      .catch((error: Error) => warnings.push(`retention stays at ${retentionDays} days: ${error.message}`));
+  }
+  if (missing.length > 0) {
+    const searchAttributes = Object.fromEntries(
+      SEARCH_ATTRIBUTES.filter(({ name }) => missing.includes(name)).map(({ name, type }) => [
+        name,
+        typeOf(type),
+      ]),
+    );
+    await connection.operatorService
+      .addSearchAttributes({ namespace, searchAttributes })
+      .then(() => untilUsable(connected))
+      .catch((error: Error) =>
+        warnings.push(
+          `search attributes ${missing.join(', ')} are not registered (${error.message}): ` +
+            'ask for them, for studies will not start without',
+        ),
+      );
+  }
+  return warnings;
+}
+
+async function createNamespace({ connection, namespace }: Connected): Promise<void> {
+  const found = await ignore(GRPC.NOT_FOUND, connection.workflowService.describeNamespace({ namespace }));
+  if (found !== null) return;
+  await connection.workflowService.registerNamespace({
+    namespace,
+    workflowExecutionRetentionPeriod: { seconds: RETENTION_DAYS * DAY_SECONDS } as never,
+  });
+}
+
+async function untilUsable({ connection, namespace }: Connected): Promise<void> {
+  const query = SEARCH_ATTRIBUTES.map(({ name }) => `${name} IS NOT NULL`).join(' AND ');
+  const end = performance.now() + USABLE_MS;
+  for (;;) {
+    const request = connection.workflowService.listWorkflowExecutions({ namespace, query, pageSize: 1 });
+    const answer = await ignore(GRPC.INVALID_ARGUMENT, request);
+    if (answer !== null) return;
+    if (performance.now() > end)
+      throw new Error(`not usable ${USABLE_MS / 1000} s after they were registered`);
+    await sleep(100);
+  }
+}
+
+const typeOf = (type: string): number => TYPES[type as keyof typeof TYPES];
+
+async function ignore<T>(code: number, request: Promise<T>): Promise<T | null> {
+  try {
+    return await request;
+  } catch (error) {
+    if ((error as { code?: number }).code === code) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,33 @@
+/** The Temporal server that studies use: the one that the environment names, or the dev server of ours. */
+import { connect, namedNamespace, namedServer, type ServerAddress } from './connection';
+import { ensureDevServer, type Ports } from './dev-server';
+import { prepareNamespace } from './namespace';
+import type { Say } from '../setup/progress';
+
+interface ReadyServer extends ServerAddress {
+  /** `named` by the environment, `started` just now, or `running` before. */
+  state: 'named' | 'started' | 'running';
+  /** What could not be prepared on it, a line each. */
+  warnings: string[];
+}
+
+/**
+ * Finds or starts the server and readies its namespace. Callers hold the lock of `up`: one at a time.
+ * @throws ServerUnavailable, PortInUse, MissingPrerequisite
+ */
+export async function ensureServer(ports: Ports, say: Say): Promise<ReadyServer> {
+  const named = namedServer();
+  if (named !== null) return prepare(named, 'named');
+  const { info, started } = await ensureDevServer(ports, say);
+  const server = { address: info.address, namespace: namedNamespace(), options: {}, ui: info.ui, ours: true };
+  return prepare(server, started ? 'started' : 'running');
+}
+
+async function prepare(server: ServerAddress, state: ReadyServer['state']): Promise<ReadyServer> {
+  const connected = await connect(server);
+  try {
+    return { ...server, state, warnings: await prepareNamespace(connected) };
+  } finally {
+    await connected.connection.close();
+  }
+}

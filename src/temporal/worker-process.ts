@@ -1,0 +1,106 @@
+/** The worker of this host: one detached process, which `up` starts or replaces and `down` stops. Runs outlive it. */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { holderOf, launch } from '../process/detach';
+import { isAlive, terminate, type Owner } from '../process/owner';
+import { asset } from '../process/package-root';
+import { workerState } from '../process/paths';
+import { buildId } from './build-id';
+import type { ServerAddress } from './connection';
+import { endOfLog, rotateLog } from './log-file';
+import { environmentHas, readWorkerInfo, workerInfoFile, workerLock, type WorkerInfo } from './worker-info';
+
+const READY_MS = 60_000;
+const STOP_MS = 5_000;
+
+export const workerLog = (): string => join(workerState(), 'worker.log');
+
+/** The worker could not be started: the message has the end of its log. */
+export class WorkerFailed extends Error {
+  override name = 'WorkerFailed';
+  readonly todo = `see ${workerLog()}, then \`npx autoresearch doctor\``;
+}
+
+interface ReadyWorker {
+  info: WorkerInfo;
+  state: 'started' | 'replaced' | 'running';
+  /** Why the one before was replaced. */
+  because: string | null;
+}
+
+/** The worker that runs now and has said what it is; null when none does. */
+export async function runningWorker(): Promise<WorkerInfo | null> {
+  const info = await readWorkerInfo();
+  return info !== null && isAlive(info.owner) ? info : null;
+}
+
+/**
+ * Starts the worker, or finds it running. One that is of another build, of another server or without what this
+ * process has (an API key) is replaced: runs go on, and the next worker finds them. Callers hold the lock of `up`.
+ * @param python the trainer's interpreter
+ * @throws WorkerFailed
+ */
+export async function ensureWorker(server: ServerAddress, python: string): Promise<ReadyWorker> {
+  const before = await runningWorker();
+  const because = before === null ? null : reasonToReplace(before, server, python);
+  if (before !== null && because === null) return { info: before, state: 'running', because };
+  await stopWorker();
+  const info = await start(python);
+  return { info, state: because === null ? 'started' : 'replaced', because };
+}
+
+/** @returns whether one was running */
+export async function stopWorker(): Promise<boolean> {
+  const owner = await holderOf(workerLock());
+  if (owner === null) return false;
+  await terminate(owner, { graceMs: STOP_MS });
+  return true;
+}
+
+function reasonToReplace(
+  worker: WorkerInfo,
+  { address, namespace }: ServerAddress,
+  python: string,
+): string | null {
+  if (worker.build !== buildId()) return 'it was of another build';
+  if (worker.address !== address || worker.namespace !== namespace) {
+    return `it served ${worker.namespace} at ${worker.address}`;
+  }
+  if (worker.python !== python) return `it trained with ${worker.python}`;
+  if (environmentHas(process.env).anthropicKey && !worker.has.anthropicKey)
+    return 'it had no ANTHROPIC_API_KEY';
+  return null;
+}
+
+async function start(python: string): Promise<WorkerInfo> {
+  await mkdir(workerState(), { recursive: true });
+  await rotateLog(workerLog());
+  await rm(workerInfoFile(), { force: true });
+  const owner = await launch({
+    command: [process.execPath, '--enable-source-maps', asset('dist', 'worker.js')],
+    cwd: workerState(),
+    env: { ...process.env, AUTORESEARCH_PYTHON: python },
+    log: workerLog(),
+    lock: workerLock(),
+    name: 'worker',
+  });
+  if (owner === null) throw new WorkerFailed('another worker has just been started on this host: try again');
+  return untilReady(owner);
+}
+
+async function untilReady(owner: Owner): Promise<WorkerInfo> {
+  const end = performance.now() + READY_MS;
+  while (isAlive(owner)) {
+    const info = await readWorkerInfo();
+    if (info !== null && info.owner.pid === owner.pid) return info;
+    if (performance.now() > end) {
+      await terminate(owner, { graceMs: STOP_MS });
+      throw new WorkerFailed(
+        `the worker was not ready after ${READY_MS / 1000} s: ${await endOfLog(workerLog())}`,
+      );
+    }
+    await sleep(50);
+  }
+  throw new WorkerFailed(`the worker ended before it was ready: ${await endOfLog(workerLog())}`);
+}
