@@ -9,13 +9,25 @@ export const labPath = z
   .string()
   .min(1)
   .max(200)
-  .refine((path) => path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && part.toLowerCase() !== '.git'), {
-    error: 'expected a path inside the lab: relative, without "..", "." or ".git"',
-  });
+  .refine(
+    (path) =>
+      path
+        .split('/')
+        .every((part) => part !== '' && part !== '.' && part !== '..' && part.toLowerCase() !== '.git'),
+    {
+      error: 'expected a path inside the lab: relative, without "..", "." or ".git"',
+    },
+  )
+  .regex(/^\P{Cc}+$/u, 'expected a path without control characters');
 
 const command = z.array(z.string().min(1)).min(1);
-const seconds = z.number().positive().max(7 * 86_400);
-const knobName = z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'expected the name of a constant, such as LEARNING_RATE');
+const seconds = z
+  .number()
+  .positive()
+  .max(7 * 86_400);
+const knobName = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]*$/, 'expected the name of a constant, such as LEARNING_RATE');
 
 /** A constant of an editable file that a numeric optimiser may turn. */
 const knobSchema = z.discriminatedUnion('type', [
@@ -48,7 +60,10 @@ export const labConfigSchema = z
   .strictObject({
     version: z.literal(1),
     name: z.string().min(1).max(80),
-    metric: z.strictObject({ name: z.string().regex(/^[a-z][a-z0-9_]*$/), direction: z.enum(['minimize', 'maximize']) }),
+    metric: z.strictObject({
+      name: z.string().regex(/^[a-z][a-z0-9_]*$/),
+      direction: z.enum(['minimize', 'maximize']),
+    }),
     /** Files that a candidate may change; it may create none but these. */
     editable: z.array(labPath).min(1),
     /** Files that always come from the study's base commit. */
@@ -79,10 +94,22 @@ export const labConfigSchema = z
         score_seconds: seconds.default(600),
         /** No step reported for this long after `start` is a stall. */
         stall_seconds: seconds.default(120),
-        edit_bytes: z.int().positive().default(256 * 1024),
-        weights_bytes: z.int().positive().default(4 * 1024 ** 3),
-        log_bytes: z.int().positive().default(8 * 1024 ** 2),
-        scratch_bytes: z.int().positive().default(8 * 1024 ** 3),
+        edit_bytes: z
+          .int()
+          .positive()
+          .default(256 * 1024),
+        weights_bytes: z
+          .int()
+          .positive()
+          .default(4 * 1024 ** 3),
+        log_bytes: z
+          .int()
+          .positive()
+          .default(8 * 1024 ** 2),
+        scratch_bytes: z
+          .int()
+          .positive()
+          .default(8 * 1024 ** 3),
       })
       .prefault({}),
     knobs: z.array(knobSchema).default([]),
@@ -90,21 +117,43 @@ export const labConfigSchema = z
   .superRefine((lab, context) => {
     for (const path of lab.editable) {
       if (lab.locked.includes(path)) {
-        context.addIssue({ code: 'custom', path: ['editable'], message: `"${path}" is both editable and locked` });
+        context.addIssue({
+          code: 'custom',
+          path: ['editable'],
+          message: `"${path}" is both editable and locked`,
+        });
       }
+    }
+    const named = [...lab.editable, ...lab.locked];
+    for (const path of named) {
+      const outer = named.find((other) => path.startsWith(`${other}/`));
+      if (outer !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: ['editable'],
+          message: `"${path}" is inside "${outer}": expected files, not folders`,
+        });
     }
     if (!lab.locked.includes('lab.yaml')) {
       context.addIssue({ code: 'custom', path: ['locked'], message: 'expected "lab.yaml" to be locked' });
     }
     lab.knobs.forEach((knob, index) => {
       if (!lab.editable.includes(knob.file)) {
-        context.addIssue({ code: 'custom', path: ['knobs', index, 'file'], message: `"${knob.file}" is not editable` });
+        context.addIssue({
+          code: 'custom',
+          path: ['knobs', index, 'file'],
+          message: `"${knob.file}" is not editable`,
+        });
       }
       if (knob.type !== 'choice' && knob.low >= knob.high) {
         context.addIssue({ code: 'custom', path: ['knobs', index], message: 'expected low < high' });
       }
       if (knob.type !== 'choice' && knob.log && knob.low <= 0) {
-        context.addIssue({ code: 'custom', path: ['knobs', index, 'low'], message: 'expected low > 0 with log: true' });
+        context.addIssue({
+          code: 'custom',
+          path: ['knobs', index, 'low'],
+          message: 'expected low > 0 with log: true',
+        });
       }
     });
   });
@@ -127,7 +176,9 @@ export function parseLabConfig(text: string, source = 'lab.yaml'): LabConfig {
   if (broken !== undefined) throw new LabConfigError(`${source} is not YAML: ${broken.message}`);
   const parsed = labConfigSchema.safeParse(document.toJS());
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `  ${issue.path.join('.') || '(top)'}: ${issue.message}`);
+  const problems = parsed.error.issues.map(
+    (issue) => `  ${issue.path.join('.') || '(top)'}: ${issue.message}`,
+  );
   throw new LabConfigError(`${source} is not a valid lab:\n${problems.join('\n')}`);
 }
 
@@ -135,7 +186,9 @@ export function parseLabConfig(text: string, source = 'lab.yaml'): LabConfig {
 export async function readLabConfig(directory: string): Promise<LabConfig> {
   const path = join(directory, 'lab.yaml');
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new LabConfigError(`no lab.yaml in ${directory}: make a lab with \`autoresearch init DIR\``, { cause: error });
+    throw new LabConfigError(`no lab.yaml in ${directory}: make a lab with \`autoresearch init DIR\``, {
+      cause: error,
+    });
   });
   return parseLabConfig(text, path);
 }

@@ -1,0 +1,20 @@
+/** How our own trouble reaches Temporal: what a retry cannot mend is not retried. */
+import { ApplicationFailure } from '@temporalio/common';
+
+/** Errors whose cause is in the lab or in git itself and stays until a person acts. */
+const LASTING = new Set(['LabError', 'LabConfigError', 'LedgerError', 'StudyMismatch', 'DataError']);
+
+/** Runs `work`; errors keep their name as the failure's type, and lasting ones end the retries. */
+export async function withFailures<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Error) || !LASTING.has(error.name)) throw error;
+    throw ApplicationFailure.create({
+      message: error.message,
+      type: error.name,
+      nonRetryable: true,
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,95 @@
+/** Opens a study: base ref, ledger, branch and data are made or found, and the state is rebuilt from the ledger. */
+import { createHash } from 'node:crypto';
+import { summarize, type ExperimentRecord, type Fingerprint } from '../domain/experiment';
+import { rebuild, type StudyConfig } from '../domain/study';
+import { advanceBranch } from '../lab/branch';
+import type { LabConfig } from '../lab/config';
+import { Git, RefConflict } from '../lab/git';
+import { LabError, readLabConfigAt } from '../lab/lab';
+import { openLedger, readLedger } from '../lab/ledger';
+import { listTree } from '../lab/objects';
+import { baseRef } from '../lab/refs';
+import { withFailures } from './failures';
+import { heartbeatWhile } from './heartbeat';
+import type { ControlActivities, Lane, OpenedStudy } from './interface';
+import type { PreparedData } from './prepare-data';
+
+export interface OpenStudyDependencies {
+  /** The GPU, or the CPU, that the study trains on. */
+  lane(): Promise<Lane>;
+  /** What the lane's scores may be compared with. */
+  machine(lane: Lane): Promise<Pick<Fingerprint, 'device' | 'torch'>>;
+  prepareData(study: StudyConfig, lab: LabConfig): Promise<PreparedData>;
+}
+
+/** The study is not what the ledger of its tag says: two studies under one name. */
+export class StudyMismatch extends Error {
+  override name = 'StudyMismatch';
+}
+
+export function createOpenStudy(dependencies: OpenStudyDependencies): ControlActivities['openStudy'] {
+  return (study) => withFailures(() => heartbeatWhile(open(dependencies, study)));
+}
+
+async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Promise<OpenedStudy> {
+  const git = new Git(study.lab);
+  const lab = await openBase(git, study);
+  checkSame(study, await openLedger(git, study));
+  const records = await readLedger(git, study.tag);
+  const state = rebuild(study.limits, records.map(summarize));
+  await advanceBranch(git, study.tag, state.incumbent?.commit ?? study.base);
+  const data = await dependencies.prepareData(study, lab);
+  checkData(study, records, data);
+  const lane = await dependencies.lane();
+  const fingerprint = {
+    ...(await dependencies.machine(lane)),
+    lab: await lockedHash(git, study.base, lab),
+    data: data.hash,
+  };
+  const { startup_seconds: startup, handin_seconds: handin, score_seconds: score } = lab.caps;
+  return { state, lane, fingerprint, caps: { startup, handin, score } };
+}
+
+async function openBase(git: Git, { tag, base }: StudyConfig): Promise<LabConfig> {
+  if ((await git.resolve(`${base}^{commit}`)) === null) {
+    throw new LabError(
+      `${git.directory} has no commit ${base}, the base of study ${tag}: \`autoresearch fetch\` the study first`,
+    );
+  }
+  await git.moveRef(baseRef(tag), base, null).catch((error: unknown) => {
+    if (error instanceof RefConflict)
+      throw new StudyMismatch(
+        `study ${tag} began from ${error.actual ?? 'nothing'}, not from ${base}: use another tag`,
+      );
+    throw error;
+  });
+  return readLabConfigAt(git, base);
+}
+
+/** Scores of another metric, base or budget do not compare with those in the ledger. */
+function checkSame(study: StudyConfig, ledger: StudyConfig): void {
+  for (const key of ['tag', 'base', 'metric', 'direction', 'budget'] as const) {
+    const [asked, kept] = [JSON.stringify(study[key]), JSON.stringify(ledger[key])];
+    if (asked !== kept)
+      throw new StudyMismatch(
+        `study ${study.tag} has ${key} ${kept} in its ledger, not ${asked}: use another tag`,
+      );
+  }
+}
+
+function checkData(study: StudyConfig, records: readonly ExperimentRecord[], data: PreparedData): void {
+  const last = records.at(-1);
+  if (last === undefined || last.fingerprint.data === data.hash) return;
+  throw new StudyMismatch(
+    `the data is not what study ${study.tag} was scored on so far (${data.hash.slice(0, 12)}, not ${last.fingerprint.data.slice(0, 12)}): ` +
+      'put its source back as it was, or start a new study',
+  );
+}
+
+/** The locked files, as one hash: other rules are another league. */
+async function lockedHash(git: Git, base: string, { locked }: LabConfig): Promise<string> {
+  const files = (await listTree(git, base)).filter(({ path }) => locked.includes(path));
+  return createHash('sha256')
+    .update(JSON.stringify(files.map(({ path, id }) => [path, id])))
+    .digest('hex');
+}

@@ -1,0 +1,222 @@
+/**
+ * The study's data: made once by the lab's locked prepare.py, shared by all studies that ask for the same, and pinned
+ * for this one. The preparer is detached, one at a time: a worker that dies in the middle finds it again.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cancellationDetails, Context } from '@temporalio/activity';
+import { z } from 'zod';
+import type { StudyConfig } from '../domain/study';
+import type { LabConfig } from '../lab/config';
+import { manifestSchema, type Manifest } from '../lab/data';
+import { exportTree } from '../lab/export';
+import { Git } from '../lab/git';
+import { readText } from '../lab/objects';
+import { holderOf, launch } from '../process/detach';
+import { errorCode } from '../process/error-code';
+import { readJson, writeJsonAtomic } from '../process/json-file';
+import { isAlive, type Owner } from '../process/owner';
+import { packageRoot } from '../process/package-root';
+import { dataCache, studyState } from '../process/paths';
+
+export interface PreparedData {
+  /** Holds manifest.json and the files that it names. */
+  folder: string;
+  /** SHA-256 of what runs and scores depend on: equal data has an equal hash, wherever it came from. */
+  hash: string;
+}
+
+/** The data cannot be prepared as lab.yaml asks for it; the message says why. */
+export class DataError extends Error {
+  override name = 'DataError';
+}
+
+const POLL_MS = 250;
+const TAIL_CHARACTERS = 2000;
+/** prepare.py's exit code for a request or a text that is at fault. */
+const AT_FAULT = 2;
+/** What a preparer may need of the worker's environment: no keys. */
+const ENVIRONMENT = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'TMPDIR',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'ALL_PROXY',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+];
+
+const pinSchema = z.strictObject({ folder: z.string(), hash: z.string() }) satisfies z.ZodType<PreparedData>;
+const pinOf = ({ labId, tag }: Pick<StudyConfig, 'labId' | 'tag'>): string =>
+  join(studyState(labId, tag), 'data.json');
+
+/** The data that a study was opened with. @throws DataError if it is not there */
+export async function studyData(study: Pick<StudyConfig, 'labId' | 'tag'>): Promise<PreparedData> {
+  const pinned = await readJson(pinOf(study), pinSchema);
+  if (pinned !== null && (await readManifest(pinned.folder)) !== null) return pinned;
+  throw new DataError(
+    `the data of study ${study.tag} is gone: \`autoresearch stop\` and \`autoresearch resume\` prepare it again`,
+  );
+}
+
+/**
+ * Prepares the study's data, or finds it.
+ * @param python the trainer's interpreter
+ * @throws DataError if the lab's preparer says that its request or the text is at fault
+ */
+export async function prepareData(study: StudyConfig, lab: LabConfig, python: string): Promise<PreparedData> {
+  const pinned = await readJson(pinOf(study), pinSchema);
+  if (pinned !== null && (await readManifest(pinned.folder)) !== null) return pinned;
+  const source = sourceOf(study.lab, lab.data.source);
+  const folder = join(dataCache(), await keyOf(study, lab, source));
+  if ((await readManifest(folder)) === null) await runPreparer(study, lab, { python, source, folder });
+  const manifest = await readManifest(folder);
+  if (manifest === null)
+    throw new DataError(`${lab.data.prepare.join(' ')} ended well but left no manifest.json in ${folder}`);
+  const data = { folder, hash: hashOf(manifest) };
+  await mkdir(studyState(study.labId, study.tag), { recursive: true });
+  await writeJsonAtomic(pinOf(study), data);
+  return data;
+}
+
+function readManifest(folder: string): Promise<Manifest | null> {
+  return readJson(join(folder, 'manifest.json'), manifestSchema);
+}
+
+function hashOf({ vocabulary, bos, row, train, val, token_bytes, tokenizer }: Manifest): string {
+  const content = [
+    vocabulary,
+    bos,
+    row,
+    train.sha256,
+    val.sha256,
+    val.bytes,
+    token_bytes.sha256,
+    tokenizer.sha256,
+  ];
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
+}
+
+/** A folder is named as seen from the lab. */
+function sourceOf(lab: string, source: string): string {
+  return source === 'packages' || source === 'climbmix' ? source : resolve(lab, source);
+}
+
+/** Equal preparers with equal sources share a folder: what the key is made of is all that the result depends on. */
+async function keyOf(
+  { lab, base }: StudyConfig,
+  { data, locked }: LabConfig,
+  source: string,
+): Promise<string> {
+  const git = new Git(lab);
+  const hash = createHash('sha256').update(JSON.stringify([data.prepare, source, await identity(source)]));
+  for (const path of locked.filter((name) => data.prepare.includes(name) || name === 'requirements.lock')) {
+    hash.update(JSON.stringify([path, await readText(git, base, path)]));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** What tells one state of the source from another. */
+async function identity(source: string): Promise<unknown> {
+  if (source === 'climbmix') return null;
+  if (source === 'packages') return readFile(join(packageRoot(), 'package-lock.json'), 'utf8');
+  const entries = await readdir(source, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+    throw new DataError(
+      `data.source of lab.yaml is "packages", "climbmix" or a folder of text, and there is no folder ${source}`,
+      { cause: error },
+    );
+  });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.path, entry.name));
+  return Promise.all(
+    files.toSorted().map(async (file) => {
+      const { size, mtimeMs } = await stat(file);
+      return [file, size, mtimeMs];
+    }),
+  );
+}
+
+interface Preparation {
+  python: string;
+  source: string;
+  folder: string;
+}
+
+/** Runs the preparer to its end, or waits for the one that is at it. @throws DataError, or Error where a retry may help */
+async function runPreparer(
+  study: StudyConfig,
+  lab: LabConfig,
+  { python, source, folder }: Preparation,
+): Promise<void> {
+  const [log, lock, exit] = [`${folder}.log`, `${folder}.lock`, `${folder}.exit`] as const;
+  const tree = join(studyState(study.labId, study.tag), 'base');
+  await exportTree(study, study.base, tree);
+  const [program = 'python', ...words] = lab.data.prepare;
+  const command = [program === 'python' ? python : program, ...words, '--source', source, '--out', folder];
+  const env = { ...inherited(), AUTORESEARCH_PACKAGES: join(packageRoot(), 'node_modules') };
+  const name = `data for study ${study.tag}`;
+  const owner = await launch({
+    command: [...KEEP_EXIT_CODE, exit, ...command],
+    cwd: tree,
+    env,
+    log,
+    lock,
+    name,
+  });
+  await ended(owner ?? (await holderOf(lock)));
+  if ((await readManifest(folder)) !== null) return;
+  if (owner === null) return runPreparer(study, lab, { python, source, folder });
+  const code = await readFile(exit, 'utf8').catch(() => null);
+  const how = code === null ? 'was killed' : `ended with exit code ${code.trim()}`;
+  const message = `${lab.data.prepare.join(' ')} ${how}: ${await lastLines(log)} (all of it: ${log})`;
+  throw Number(code) === AT_FAULT ? new DataError(message) : new Error(message);
+}
+
+/** The shell writes down how its command ended, for whoever watches by then. */
+const KEEP_EXIT_CODE = [
+  '/bin/sh',
+  '-c',
+  'exit=$1; shift; rm -f "$exit"; "$@"; echo $? > "$exit.part"; mv "$exit.part" "$exit"',
+  'sh',
+];
+
+/**
+ * Waits for the preparer. It outlives a worker that shuts down; a study that is stopped takes it along.
+ */
+async function ended(owner: Owner | null): Promise<void> {
+  const { cancellationSignal } = Context.current();
+  if (owner === null) return;
+  while (isAlive(owner)) {
+    try {
+      await sleep(POLL_MS, undefined, { signal: cancellationSignal });
+    } catch (error) {
+      if (cancellationDetails()?.workerShutdown !== true) endGroup(owner);
+      throw cancellationSignal.reason ?? error;
+    }
+  }
+}
+
+function endGroup(owner: Owner): void {
+  if (!isAlive(owner)) return;
+  try {
+    process.kill(-owner.pid, 'SIGTERM');
+  } catch (error) {
+    if (errorCode(error) !== 'ESRCH') throw error;
+  }
+}
+
+function inherited(): NodeJS.ProcessEnv {
+  const names = ENVIRONMENT.flatMap((name) => [name, name.toLowerCase()]);
+  return Object.fromEntries(
+    names.map((name) => [name, process.env[name]]).filter(([, value]) => value !== undefined),
+  );
+}
+
+async function lastLines(log: string): Promise<string> {
+  const text = await readFile(log, 'utf8').catch(() => '');
+  return text.slice(-TAIL_CHARACTERS).trim().split('\n').slice(-5).join(' / ');
+}

@@ -1,0 +1,197 @@
+/**
+ * The one place that starts git. Plumbing runs isolated: no hooks, no user or system configuration, a fixed
+ * identity, so that the same input gives the same hash on every host. simple-git is not used here: it gives
+ * no standard input and decodes what git prints as text, and blobs, trees and messages need both.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { removeStaleLock } from './stale-lock';
+
+/** What git is told whatever the user's configuration says. */
+const ISOLATION = {
+  'core.hooksPath': '/dev/null',
+  'core.fsmonitor': 'false',
+  'core.autocrlf': 'false',
+  'core.attributesFile': '/dev/null',
+  'core.excludesFile': '/dev/null',
+  'commit.gpgSign': 'false',
+  'i18n.commitEncoding': 'utf-8',
+  // A lab's prepare.py runs outside any sandbox: who starts a study trusts the lab's git settings too.
+  'safe.directory': '*',
+  // By default loose objects are not synced, and a power cut may leave a ref to an empty object.
+  'core.fsync': 'committed,loose-object,reference',
+  'core.filesRefLockTimeout': '2000',
+};
+
+const FLAGS = ['--no-optional-locks', '--no-replace-objects', '--literal-pathspecs'];
+const SETTINGS = Object.entries(ISOLATION).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
+const IDENTITY = 'autoresearch';
+
+/** git failed: what was asked, and what it said. */
+export class GitError extends Error {
+  override name = 'GitError';
+  constructor(
+    readonly args: readonly string[],
+    readonly exitCode: number | null,
+    readonly stderr: string,
+    directory: string,
+  ) {
+    const said = stderr.trim() === '' ? `exit code ${String(exitCode)}` : stderr.trim();
+    super(`git ${args.slice(0, 6).join(' ')} failed in ${directory}: ${said.slice(0, 2000)}`);
+  }
+}
+
+/** A ref was not where the caller believed: somebody moved it first. */
+export class RefConflict extends Error {
+  override name = 'RefConflict';
+  constructor(
+    readonly ref: string,
+    readonly expected: string | null,
+    readonly actual: string | null,
+  ) {
+    super(`${ref} is at ${actual ?? 'nothing'}, expected ${expected ?? 'nothing'}`);
+  }
+}
+
+export interface GitOptions {
+  input?: string | Buffer;
+  env?: Record<string, string>;
+  /** Exit codes that are answers, not failures; 0 always is. */
+  accept?: readonly number[];
+  /** Where git runs, when not at the repository's top. */
+  cwd?: string;
+}
+
+/** A git repository, by any of its working trees. Cheap to make: it holds a path and nothing else. */
+export class Git {
+  constructor(readonly directory: string) {}
+
+  /** Runs git and gives what it printed. @throws GitError */
+  async bytes(args: readonly string[], options: GitOptions = {}): Promise<Buffer> {
+    const { stdout } = await this.#isolated(args, options);
+    return stdout;
+  }
+
+  /** Runs git and gives what it printed as text, without the last newline. @throws GitError */
+  async text(args: readonly string[], options: GitOptions = {}): Promise<string> {
+    const printed = await this.bytes(args, options);
+    return printed.toString('utf8').replace(/\n$/, '');
+  }
+
+  /** As `text`, but null where git exits with 1: its way to say no. @throws GitError */
+  async answer(args: readonly string[], options: GitOptions = {}): Promise<string | null> {
+    const { exitCode, stdout } = await this.#isolated(args, { ...options, accept: [1] });
+    return exitCode === 0 ? stdout.toString('utf8').replace(/\n$/, '') : null;
+  }
+
+  /** Runs git as the user would, with their configuration, credentials and hooks: for pushing and fetching. */
+  async asUser(
+    args: readonly string[],
+    accept: readonly number[] = [],
+  ): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+    const inherited = Object.entries(process.env).filter(([name]) => !REPOSITORY_VARIABLES.has(name));
+    const env = { ...Object.fromEntries(inherited), LC_ALL: 'C' };
+    const { exitCode, stdout, stderr } = await this.#spawn(args, args, env, { accept });
+    return { exitCode, stdout: stdout.toString('utf8'), stderr };
+  }
+
+  /** The object that a revision names, or null. */
+  async resolve(revision: string): Promise<string | null> {
+    return this.answer(['rev-parse', '--verify', '--quiet', '--end-of-options', revision]);
+  }
+
+  /**
+   * Moves a ref from `expected` (null: it must not exist) to `next`, or finds it there already.
+   * @throws RefConflict if it is anywhere else
+   */
+  async moveRef(ref: string, next: string, expected: string | null): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.bytes(['update-ref', '--no-deref', '-m', IDENTITY, ref, next, expected ?? '']);
+        return;
+      } catch (error) {
+        if (!(error instanceof GitError)) throw error;
+        const actual = await this.resolve(ref);
+        if (actual === next) return;
+        if (actual !== expected) throw new RefConflict(ref, expected, actual);
+        const lock = /Unable to create '(.+\.lock)': File exists/.exec(error.stderr)?.[1];
+        if (lock === undefined || attempt >= LOCK_ATTEMPTS) throw error;
+        await removeStaleLock(resolve(this.directory, lock), this.directory);
+      }
+    }
+  }
+
+  async #isolated(args: readonly string[], options: GitOptions): Promise<Finished> {
+    const { PATH = '', HOME = '/', TMPDIR = '/tmp' } = process.env;
+    const env = {
+      PATH,
+      HOME,
+      TMPDIR,
+      LC_ALL: 'C',
+      GIT_CONFIG_NOSYSTEM: '1',
+      GIT_CONFIG_GLOBAL: '/dev/null',
+      GIT_TERMINAL_PROMPT: '0',
+      GIT_AUTHOR_NAME: IDENTITY,
+      GIT_AUTHOR_EMAIL: `${IDENTITY}@localhost`,
+      GIT_COMMITTER_NAME: IDENTITY,
+      GIT_COMMITTER_EMAIL: `${IDENTITY}@localhost`,
+      ...options.env,
+    };
+    return this.#spawn([...FLAGS, ...SETTINGS, ...args], args, env, options);
+  }
+
+  #spawn(
+    argv: readonly string[],
+    shown: readonly string[],
+    env: NodeJS.ProcessEnv,
+    options: GitOptions,
+  ): Promise<Finished> {
+    const { input, accept = [], cwd = this.directory } = options;
+    return new Promise((done, fail) => {
+      const child = spawn('git', argv, { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
+      const out: Uint8Array[] = [];
+      const err: Uint8Array[] = [];
+      child.stdout.on('data', (chunk: Uint8Array) => out.push(chunk));
+      child.stderr.on('data', (chunk: Uint8Array) => err.push(chunk));
+      child.once('error', (error) => {
+        const why = existsSync(cwd)
+          ? `could not start git: ${error.message}. Is it installed?`
+          : `the folder ${cwd} is gone`;
+        fail(new GitError(shown, null, why, cwd));
+      });
+      child.once('close', (exitCode) => {
+        const stderr = Buffer.concat(err).toString('utf8');
+        if (exitCode === 0 || (exitCode !== null && accept.includes(exitCode))) {
+          done({ exitCode, stdout: Buffer.concat(out), stderr });
+        } else {
+          fail(new GitError(shown, exitCode, stderr, cwd));
+        }
+      });
+      // git may exit before it has read everything; its exit code then tells the story, not the broken pipe.
+      child.stdin.on('error', () => {});
+      child.stdin.end(input);
+    });
+  }
+}
+
+interface Finished {
+  exitCode: number;
+  stdout: Buffer;
+  stderr: string;
+}
+
+/** Enough for a lock to become old enough to be called stale; git itself waits 2 s each time. */
+const LOCK_ATTEMPTS = 8;
+
+/** Set inside git hooks and aliases: they would send our git to another repository. */
+const REPOSITORY_VARIABLES = new Set([
+  'GIT_DIR',
+  'GIT_WORK_TREE',
+  'GIT_INDEX_FILE',
+  'GIT_COMMON_DIR',
+  'GIT_NAMESPACE',
+  'GIT_PREFIX',
+  'GIT_OBJECT_DIRECTORY',
+  'GIT_ALTERNATE_OBJECT_DIRECTORIES',
+]);

@@ -1,0 +1,122 @@
+/** Blobs, trees and commits, made without a working tree and without the user's index. */
+import { isUtf8 } from 'node:buffer';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Git } from './git';
+
+export interface TreeEntry {
+  path: string;
+  /** `100644`, `100755` (files), `120000` (symbolic link), `160000` (submodule). */
+  mode: string;
+  id: string;
+  /** Bytes; 0 for a submodule. */
+  size: number;
+}
+
+/** A file to put into a tree, or with `id: null` to take out of it. */
+export interface TreeChange {
+  path: string;
+  mode: string;
+  id: string | null;
+}
+
+/** Every file of a commit or tree. @throws GitError if there is no such thing */
+export async function listTree(git: Git, treeish: string): Promise<TreeEntry[]> {
+  const listing = await git.bytes(['ls-tree', '-r', '-z', '--long', '--full-tree', treeish]);
+  if (!isUtf8(listing))
+    throw new Error(`${git.directory} has file names that are not UTF-8 in ${treeish}: rename them`);
+  const lines = listing.toString('utf8').split('\0').slice(0, -1);
+  return lines.map((line) => {
+    const tab = line.indexOf('\t');
+    const [mode = '', , id = '', size = ''] = line.slice(0, tab).split(/ +/);
+    return { path: line.slice(tab + 1), mode, id, size: size === '-' ? 0 : Number(size) };
+  });
+}
+
+/** The contents of blobs, in the order asked for, by one git process. @throws Error if one is missing */
+export async function readBlobs(git: Git, ids: readonly string[]): Promise<Buffer[]> {
+  const blobs = await findBlobs(git, ids);
+  return blobs.map((blob, index) => {
+    if (blob === null)
+      throw new Error(`expected a blob ${ids[index] ?? ''} in ${git.directory}, and there is none`);
+    return blob;
+  });
+}
+
+/** The text that a file has in each of these commits, null where it is not there; by one git process. */
+export async function readAt(git: Git, path: string, commits: readonly string[]): Promise<(string | null)[]> {
+  const blobs = await findBlobs(
+    git,
+    commits.map((commit) => `${commit}:${path}`),
+  );
+  return blobs.map((blob) => blob?.toString('utf8') ?? null);
+}
+
+/** The text of a file in a commit, or null if it has no such file. */
+export async function readText(git: Git, commit: string, path: string): Promise<string | null> {
+  const [text = null] = await readAt(git, path, [commit]);
+  return text;
+}
+
+/** One git process for all of them. */
+async function findBlobs(git: Git, names: readonly string[]): Promise<(Buffer | null)[]> {
+  if (names.length === 0) return [];
+  const stream = await git.bytes(['cat-file', '--batch'], { input: `${names.join('\n')}\n` });
+  const blobs: (Buffer | null)[] = [];
+  let offset = 0;
+  for (const name of names) {
+    const newline = stream.indexOf(0x0a, offset);
+    const header = stream.toString('utf8', offset, newline);
+    const [, type, length] = /^[0-9a-f]+ (\w+) (\d+)$/.exec(header) ?? [];
+    if (length === undefined && header !== `${name} missing`)
+      throw new Error(`git cat-file of ${name} in ${git.directory}: ${header}`);
+    const end = newline + 1 + (length === undefined ? -1 : Number(length));
+    blobs.push(type === 'blob' ? stream.subarray(newline + 1, end) : null);
+    offset = end + 1;
+  }
+  return blobs;
+}
+
+/** Stores bytes exactly as they are: no filters, no line ends changed. */
+export async function writeBlob(git: Git, content: string | Buffer): Promise<string> {
+  return git.text(['hash-object', '-w', '--stdin', '--no-filters'], { input: content });
+}
+
+/** A tree with some files changed; `from` null begins with an empty one. */
+export async function editTree(
+  git: Git,
+  from: string | null,
+  changes: readonly TreeChange[],
+): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'autoresearch-index-'));
+  try {
+    const env = { GIT_INDEX_FILE: join(folder, 'index') };
+    await git.bytes(from === null ? ['read-tree', '--empty'] : ['read-tree', from], { env });
+    const removed = '0'.repeat(changes.find(({ id }) => id !== null)?.id?.length ?? from?.length ?? 40);
+    const lines = changes.map(({ path, mode, id }) =>
+      id === null ? `0 ${removed}\t${path}\0` : `${mode} ${id}\t${path}\0`,
+    );
+    await git.bytes(['update-index', '-z', '--index-info'], { env, input: lines.join('') });
+    return await git.text(['write-tree'], { env });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+export interface NewCommit {
+  tree: string;
+  parent: string | null;
+  message: string;
+  /** ISO 8601. Author and committer date: with the fixed identity it makes a retry give the same hash. */
+  at: string;
+}
+
+export async function writeCommit(git: Git, { tree, parent, message, at }: NewCommit): Promise<string> {
+  const date = `${Math.floor(Date.parse(at) / 1000)} +0000`;
+  const parents = parent === null ? [] : ['-p', parent];
+  return git.text(['commit-tree', tree, ...parents, '-F', '-'], {
+    env: { GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date },
+    input: message,
+  });
+}

@@ -1,0 +1,64 @@
+/** What the refs of a study are called, which tags there may be, and which are taken. */
+import { z } from 'zod';
+import { experimentName } from '../domain/experiment';
+import type { Git } from './git';
+
+const LEDGERS = 'refs/heads/autoresearch-ledger';
+
+/** A study's tag: part of branch names, folder names and workflow ids. */
+export const tagSchema = z
+  .string()
+  .max(40, 'expected a tag of at most 40 characters')
+  .regex(
+    /^[a-z0-9][a-z0-9._-]*$/,
+    'expected a tag of lower-case letters, digits, ".", "-" and "_", such as nov21',
+  )
+  // Each of these is refused by git check-ref-format.
+  .refine((tag) => !tag.includes('..') && !tag.endsWith('.') && !tag.endsWith('.lock'), {
+    error: 'expected a tag that git accepts: no "..", no "." or ".lock" at its end',
+  });
+
+/** The branch that people see: it stands at the incumbent. */
+export const branchName = (tag: string): string => `autoresearch/${tag}`;
+export const branchRef = (tag: string): string => `refs/heads/${branchName(tag)}`;
+export const ledgerRef = (tag: string): string => `${LEDGERS}/${tag}`;
+/** Everything else of a study: base, candidates, proposals. */
+export const namespace = (tag: string): string => `refs/autoresearch/${tag}`;
+export const baseRef = (tag: string): string => `${namespace(tag)}/base`;
+export const experimentRef = (tag: string, number: number): string =>
+  `${namespace(tag)}/exp/${experimentName(number)}`;
+export const proposalRef = (tag: string, number: number): string =>
+  `${namespace(tag)}/proposal/${experimentName(number)}`;
+
+/** The studies of a lab, by tag: those that have a ledger. */
+export async function studyTags(git: Git): Promise<string[]> {
+  const refs = await git.text(['for-each-ref', '--format=%(refname)', `${LEDGERS}/`]);
+  return refs
+    .split('\n')
+    .filter(Boolean)
+    .map((ref) => ref.slice(LEDGERS.length + 1));
+}
+
+/** Does this lab, or a remote that it has fetched from, know the tag? */
+export async function isTagKnown(git: Git, tag: string): Promise<boolean> {
+  const remote = ['autoresearch', 'autoresearch-ledger'].map((kind) => `refs/remotes/*/${kind}/${tag}`);
+  const places = [branchRef(tag), ledgerRef(tag), `${namespace(tag)}/`, ...remote];
+  return (await git.text(['for-each-ref', '--count=1', '--format=%(refname)', ...places])) !== '';
+}
+
+/** The field's default tag: `nov21`, of the host's own calendar. */
+export function tagOfDay(day: Date): string {
+  const month = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'][
+    day.getMonth()
+  ];
+  return `${month}${day.getDate()}`;
+}
+
+/** The day's tag, or its first free variant: `nov21`, `nov21b`, …, `nov21z`, `nov21-27`, … */
+export async function freeTag(git: Git, day: Date): Promise<string> {
+  const first = tagOfDay(day);
+  for (let nth = 1; ; nth++) {
+    const suffix = nth === 1 ? '' : nth <= 26 ? String.fromCharCode(96 + nth) : `-${nth}`;
+    if (!(await isTagKnown(git, first + suffix))) return first + suffix;
+  }
+}

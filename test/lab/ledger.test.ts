@@ -1,0 +1,157 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { RefConflict } from '../../src/lab/git';
+import {
+  appendRecord,
+  LedgerError,
+  openLedger,
+  readLedger,
+  readRecord,
+  readStudy,
+} from '../../src/lab/ledger';
+import { editTree, writeBlob, writeCommit } from '../../src/lab/objects';
+import { ledgerRef } from '../../src/lab/refs';
+import { parseResults, resultsTable } from '../../src/lab/results-tsv';
+import { git, makeLab, makeRecord, makeStudy } from './make-lab';
+
+function open() {
+  const lab = makeLab();
+  const study = makeStudy(lab.root, lab.base);
+  return { ...lab, study };
+}
+
+test('a ledger is begun once, and what it holds then stays', async () => {
+  const { git: repository, study, root } = open();
+  await openLedger(repository, study);
+  const head = git(root, 'rev-parse', ledgerRef(study.tag));
+  const again = await openLedger(repository, { ...study, limits: { ...study.limits, experiments: 3 } });
+  expect(again).toEqual(study);
+  expect(git(root, 'rev-parse', ledgerRef(study.tag))).toBe(head);
+});
+
+test('records are read back as they were written, in order', async () => {
+  const { git: repository, study } = open();
+  await openLedger(repository, study);
+  const records = [0, 1, 2].map((number) => makeRecord(study, number));
+  for (const record of records) await appendRecord(repository, study, record);
+  expect(await readLedger(repository, study.tag)).toEqual(records);
+  expect(await readRecord(repository, study.tag, 1)).toEqual(records[1]);
+  expect(await readRecord(repository, study.tag, 7)).toBeNull();
+});
+
+test('a number is recorded once: the first record wins, with its commit', async () => {
+  const { git: repository, study } = open();
+  await openLedger(repository, study);
+  const first = await appendRecord(repository, study, makeRecord(study, 0));
+  await appendRecord(repository, study, makeRecord(study, 1));
+  const second = await appendRecord(
+    repository,
+    study,
+    makeRecord(study, 0, { title: 'other', verdict: 'crash' }),
+  );
+  expect(second).toEqual(first);
+  expect(await readLedger(repository, study.tag)).toHaveLength(2);
+});
+
+test('the same record gives the same commit in another repository', async () => {
+  const [one, two] = [open(), open()];
+  const study = { ...one.study, base: one.base };
+  const commits = [];
+  for (const { git: repository } of [one, two]) {
+    await openLedger(repository, study);
+    commits.push((await appendRecord(repository, study, makeRecord(study, 0))).commit);
+  }
+  expect(commits[0]).toBe(commits[1]);
+});
+
+test('study.json follows the limits of the last record', async () => {
+  const { git: repository, study } = open();
+  await openLedger(repository, study);
+  const limits = { ...study.limits, gpuHours: 2.5 };
+  await appendRecord(repository, { ...study, limits }, makeRecord(study, 0));
+  expect((await readStudy(repository, study.tag))?.limits).toEqual(limits);
+});
+
+test('results.tsv is the records, row by row, also when records come out of order', async () => {
+  const { git: repository, study, root } = open();
+  await openLedger(repository, study);
+  const records = [0, 2, 1, 3].map((number) => makeRecord(study, number));
+  for (const record of records) await appendRecord(repository, study, record);
+  expect(`${git(root, 'show', `${ledgerRef(study.tag)}:results.tsv`)}\n`).toBe(
+    resultsTable('val_bpb', records),
+  );
+});
+
+test('a results.tsv that was tampered with is made anew', async () => {
+  const { git: repository, study, root } = open();
+  await openLedger(repository, study);
+  await appendRecord(repository, study, makeRecord(study, 0));
+  const head = git(root, 'rev-parse', ledgerRef(study.tag));
+  const id = await writeBlob(repository, 'commit\tval_bpb\n');
+  const tree = await editTree(repository, head, [{ path: 'results.tsv', mode: '100644', id }]);
+  const tampered = await writeCommit(repository, { tree, parent: head, message: 'x\n', at: study.createdAt });
+  await repository.moveRef(ledgerRef(study.tag), tampered, head);
+  await appendRecord(repository, study, makeRecord(study, 1));
+  expect(
+    parseResults(git(root, 'show', `${ledgerRef(study.tag)}:results.tsv`)).map((row) => row.experiment),
+  ).toEqual([0, 1]);
+});
+
+test('two processes that append at once lose nothing', async () => {
+  const { git: repository, study, root } = open();
+  await openLedger(repository, study);
+  const writer = `${__dirname}/append.js`;
+  const numbers = [
+    [0, 2, 4, 6, 8],
+    [1, 3, 5, 7, 9],
+    [0, 1, 2, 3, 4],
+  ];
+  const children = numbers.map((own) =>
+    fork(writer, [root, JSON.stringify(study), JSON.stringify(own)], {
+      env: { ...process.env, RECORD: JSON.stringify(makeRecord(study, 0)) },
+    }),
+  );
+  const codes = await Promise.all(
+    children.map(async (child: ChildProcess) => (await once(child, 'exit'))[0] as unknown),
+  );
+  expect(codes).toEqual([0, 0, 0]);
+  expect((await readLedger(repository, study.tag)).map(({ number }) => number)).toEqual([
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+  ]);
+  expect(git(root, 'rev-list', '--count', ledgerRef(study.tag))).toBe('11');
+}, 60_000);
+
+test('a ref is moved only from where it was believed to be', async () => {
+  const { git: repository, study, base } = open();
+  await openLedger(repository, study);
+  await expect(repository.moveRef(ledgerRef(study.tag), base, null)).rejects.toThrow(RefConflict);
+});
+
+test.each([
+  ['not JSON', '{', /not JSON/],
+  ['a missing field', '{"format":1}', /study/],
+  ['a score that is no number', null, /score/],
+])('a damaged record is named: %s', async (_, content, message) => {
+  const { git: repository, study, root } = open();
+  await openLedger(repository, study);
+  await appendRecord(repository, study, makeRecord(study, 0));
+  const head = git(root, 'rev-parse', ledgerRef(study.tag));
+  const id = await writeBlob(
+    repository,
+    content ?? JSON.stringify({ ...makeRecord(study, 0), score: 'NaN' }),
+  );
+  const tree = await editTree(repository, head, [{ path: 'experiments/0000.json', mode: '100644', id }]);
+  const commit = await writeCommit(repository, { tree, parent: head, message: 'x\n', at: study.createdAt });
+  await repository.moveRef(ledgerRef(study.tag), commit, head);
+  await expect(readLedger(repository, study.tag)).rejects.toThrow(LedgerError);
+  await expect(readLedger(repository, study.tag)).rejects.toThrow(message);
+});
+
+test('a record with a score that JSON cannot hold is refused before it is written', async () => {
+  const { git: repository, study } = open();
+  await openLedger(repository, study);
+  await expect(appendRecord(repository, study, makeRecord(study, 0, { score: Number.NaN }))).rejects.toThrow(
+    /score/,
+  );
+  expect(await readLedger(repository, study.tag)).toEqual([]);
+});
