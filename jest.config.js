@@ -6,4 +6,6 @@ module.exports = {
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' } }] },
   // Two cores: more workers only make real trainings and servers wait for each other.
   maxWorkers: 2,
+  // Real servers and processes answer in their own time, above all on a busy machine.
+  testTimeout: 30_000,
 };

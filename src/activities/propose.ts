@@ -5,7 +5,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { Git } from '../lab/git';
 import { readLedger } from '../lab/ledger';
 import { readLabConfigAt } from '../lab/lab';
-import { readText } from '../lab/objects';
+import { readAt, readText } from '../lab/objects';
 import { findProposal, readProposal, storeProposal } from '../lab/edits';
 import { experimentName } from '../domain/experiment';
 import { studyState } from '../process/paths';
@@ -20,7 +20,6 @@ export interface ProposeDependencies {
   /** @throws if there is no researcher of that name */
   researcher(input: ProposeInput): Researcher;
   python(): string;
-  readAt(lab: Git, path: string, commits: readonly string[]): Promise<(string | null)[]>;
 }
 
 export function createPropose(dependencies: ProposeDependencies): ControlActivities['propose'] {
@@ -52,7 +51,7 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
 }
 
 async function contextOf(
-  { python, readAt }: ProposeDependencies,
+  { python }: ProposeDependencies,
   git: Git,
   { study, number, incumbent, hints }: ProposeInput,
 ): Promise<ResearchContext> {

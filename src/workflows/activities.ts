@@ -27,26 +27,26 @@ const MARGIN_SECONDS = 120;
 /** A budget in steps has no length of its own; the stall cap ends what hangs. */
 const STEPS_SECONDS = 7 * 86_400;
 
-export const control = {
-  ...proxyActivities<Pick<ControlActivities, 'openStudy'>>({
-    taskQueue: CONTROL_QUEUE,
-    startToCloseTimeout: '6 hours', // a first download of training data
-    heartbeatTimeout: HEARTBEAT,
-    retry,
-  }),
-  ...proxyActivities<Pick<ControlActivities, 'propose'>>({
-    taskQueue: CONTROL_QUEUE,
-    startToCloseTimeout: '2 hours', // a coding agent's working time; researchers have shorter limits of their own
-    heartbeatTimeout: HEARTBEAT,
-    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    retry,
-  }),
-  ...proxyActivities<Pick<ControlActivities, 'apply' | 'record'>>({
-    taskQueue: CONTROL_QUEUE,
-    startToCloseTimeout: '5 minutes',
-    retry,
-  }),
-};
+export const { openStudy } = proxyActivities<ControlActivities>({
+  taskQueue: CONTROL_QUEUE,
+  startToCloseTimeout: '6 hours', // a first download of training data
+  heartbeatTimeout: HEARTBEAT,
+  retry,
+});
+
+export const { propose } = proxyActivities<ControlActivities>({
+  taskQueue: CONTROL_QUEUE,
+  startToCloseTimeout: '2 hours', // a coding agent's working time; researchers have shorter limits of their own
+  heartbeatTimeout: HEARTBEAT,
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
+});
+
+export const { apply, record } = proxyActivities<ControlActivities>({
+  taskQueue: CONTROL_QUEUE,
+  startToCloseTimeout: '5 minutes',
+  retry,
+});
 
 /** The two activities of a lane. The runner keeps the real clock; these timeouts only catch a runner that cannot. */
 export function onLane(queue: string, budget: TrainBudget, caps: Caps) {
@@ -57,14 +57,13 @@ export function onLane(queue: string, budget: TrainBudget, caps: Caps) {
     retry,
   };
   const training = caps.startup + ('seconds' in budget ? budget.seconds : STEPS_SECONDS) + caps.handin;
-  return {
-    ...proxyActivities<Pick<DeviceActivities, 'train'>>({
-      ...common,
-      startToCloseTimeout: 1000 * (RUNS * training + MARGIN_SECONDS),
-    }),
-    ...proxyActivities<Pick<DeviceActivities, 'evaluate'>>({
-      ...common,
-      startToCloseTimeout: 1000 * (RUNS * caps.score + MARGIN_SECONDS),
-    }),
-  };
+  const { train } = proxyActivities<DeviceActivities>({
+    ...common,
+    startToCloseTimeout: 1000 * (RUNS * training + MARGIN_SECONDS),
+  });
+  const { evaluate } = proxyActivities<DeviceActivities>({
+    ...common,
+    startToCloseTimeout: 1000 * (RUNS * caps.score + MARGIN_SECONDS),
+  });
+  return { train, evaluate };
 }

@@ -14,7 +14,7 @@ import { crash, greedy, type Decision, type Incumbent } from '../domain/policy';
 import { runSeed } from '../domain/seed';
 import type { StudyConfig } from '../domain/study';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
-import { control, onLane } from './activities';
+import { apply, onLane, propose, record } from './activities';
 
 export interface ExperimentInput {
   study: StudyConfig;
@@ -38,7 +38,7 @@ export async function experiment(input: ExperimentInput): Promise<ExperimentSumm
   const startedAt = new Date().toISOString();
   const parent = incumbent?.commit ?? study.base;
 
-  const proposed = number === 0 ? null : await propose(input, parent);
+  const proposed = number === 0 ? null : await ask(input, parent);
   const title = proposed?.title ?? 'baseline';
   const showRuns = (runs: ScoredRun[]) =>
     setCurrentDetails(experimentDetails({ study, number, title, incumbent, runs, decision: null }));
@@ -51,10 +51,9 @@ export async function experiment(input: ExperimentInput): Promise<ExperimentSumm
     proposal: proposed?.proposal ?? null,
     at: startedAt,
   };
-  const { commit, failure: rejected } = await control.apply.executeWithOptions(
-    { summary: `#${number} ${title}` },
-    [change],
-  );
+  const { commit, failure: rejected } = await apply.executeWithOptions({ summary: `#${number} ${title}` }, [
+    change,
+  ]);
 
   const runs: ScoredRun[] = [];
   const decision = rejected === null ? await judge(input, commit, runs, showRuns) : crash(rejected);
@@ -62,7 +61,7 @@ export async function experiment(input: ExperimentInput): Promise<ExperimentSumm
 
   const finishedAt = new Date().toISOString();
   const dollars = proposed?.dollars ?? 0;
-  const record: RecordInput = {
+  const result: RecordInput = {
     study,
     number,
     commit,
@@ -79,7 +78,7 @@ export async function experiment(input: ExperimentInput): Promise<ExperimentSumm
   };
   // A verdict that was reached is recorded, also when "stop now" comes just then.
   await CancellationScope.nonCancellable(() =>
-    control.record.executeWithOptions({ summary: `${decision.verdict}: ${decision.detail}` }, [record]),
+    record.executeWithOptions({ summary: `${decision.verdict}: ${decision.detail}` }, [result]),
   );
   const score = runs.at(-1)?.score ?? null;
   upsertSearchAttributes([
@@ -129,11 +128,10 @@ async function judge(
   }
 }
 
-function propose({ study, number, hints }: ExperimentInput, incumbent: string) {
+function ask({ study, number, hints }: ExperimentInput, incumbent: string) {
   const { researcher, researcherCommand } = study;
   const request = { study, number, researcher, researcherCommand, incumbent, hints };
-  return control.propose.executeWithOptions(
-    { summary: `${researcher} proposes #${experimentName(number)}` },
-    [request],
-  );
+  return propose.executeWithOptions({ summary: `${researcher} proposes #${experimentName(number)}` }, [
+    request,
+  ]);
 }

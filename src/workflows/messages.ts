@@ -8,8 +8,8 @@ import type { BudgetChange, StopRequest } from '../domain/requests';
 import type { StudyStatus } from '../domain/status';
 
 /** Ends the study after the running experiment, or with `{"now": true}` at once. */
-export const stopSignal = defineSignal<[StopRequest?]>('stop');
-export const stopUpdate = defineUpdate<StudyStatus, [StopRequest?]>('stop');
+export const stopSignal = defineSignal<[StopRequest]>('stop');
+export const stopUpdate = defineUpdate<StudyStatus, [StopRequest]>('stop');
 
 /** Waits after the running experiment. */
 export const pauseSignal = defineSignal('pause');

@@ -18,7 +18,7 @@ import {
 import type { OpenedStudy } from '../activities/interface';
 import { studyDetails } from '../domain/details';
 import { experimentName } from '../domain/experiment';
-import { parseBudgetChange, parseHint, parseStop, type StopRequest } from '../domain/requests';
+import { parseBudgetChange, parseHint, parseStop } from '../domain/requests';
 import { studyStatus, type Phase, type StudyStatus } from '../domain/status';
 import {
   adjustLimits,
@@ -38,7 +38,7 @@ import {
   type StudyState,
 } from '../domain/study';
 import { RESEARCHER, STUDY } from '../temporal/search-attributes';
-import { control } from './activities';
+import { openStudy } from './activities';
 import { experiment } from './experiment';
 import * as messages from './messages';
 
@@ -61,7 +61,7 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
     return status();
   };
   const handlers = {
-    stop: (request?: StopRequest) => change(stop(state, parseStop(request).now)),
+    stop: (request: unknown) => change(stop(state, parseStop(request).now)),
     pause: () => change(pause(state, { by: 'user', reason: 'paused by request' })),
     resume: () => change(resume(state)),
     adjustBudget: (request: unknown) => change(adjustLimits(state, parseBudgetChange(request))),
@@ -72,9 +72,7 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   setHandler(messages.resumeSignal, () => void handlers.resume());
   setHandler(messages.adjustBudgetSignal, (request) => orRefuse(() => handlers.adjustBudget(request)));
   setHandler(messages.hintSignal, (request) => orRefuse(() => handlers.hint(request)));
-  setHandler(messages.stopUpdate, handlers.stop, {
-    validator: (request?: StopRequest) => void parseStop(request),
-  });
+  setHandler(messages.stopUpdate, handlers.stop, { validator: (request) => void parseStop(request) });
   setHandler(messages.pauseUpdate, handlers.pause);
   setHandler(messages.resumeUpdate, handlers.resume);
   setHandler(messages.adjustBudgetUpdate, handlers.adjustBudget, {
@@ -85,7 +83,7 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   setHandler(messages.historyQuery, () => state.recent);
 
   show();
-  const opened = await interruptible(() => control.openStudy(config));
+  const opened = await interruptible(() => openStudy(config));
   if (opened !== null) {
     isOpen = true;
     state = adopt(state, opened.state);

@@ -1,0 +1,207 @@
+/** A world for workflows: a real Temporal server and worker, and activities that play a lab without training anything. */
+import { randomUUID } from 'node:crypto';
+import { CancelledFailure, Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import type {
+  ControlActivities,
+  DeviceActivities,
+  ProposeInput,
+  RecordInput,
+} from '../../src/activities/interface';
+import { gpuSeconds, type ExperimentSummary, type RunResult } from '../../src/domain/experiment';
+import { UNLIMITED, type Limits } from '../../src/domain/limits';
+import { rebuild, type StudyConfig } from '../../src/domain/study';
+import { findTemporal } from '../../src/temporal/binary';
+import { CONTROL_QUEUE } from '../../src/temporal/queues';
+import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
+import type { study } from '../../src/workflows/study';
+
+const LANE = { queue: 'cpu-test', device: 'cpu' };
+const FINGERPRINT = { device: 'test', torch: '0', lab: '0', data: '0' };
+
+/** The ledger and the lab's behaviour; a test changes what it likes before or while a study runs. */
+export class World {
+  readonly records: RecordInput[] = [];
+  readonly proposed: ProposeInput[] = [];
+  readonly trained: number[] = [];
+  readonly cancelled: number[] = [];
+  scoreOf = (number: number): number => 2 - number / 100;
+  failureOf = (_number: number): RunResult['failure'] => null;
+  /** Trainings wait for this; a test that wants to catch one in the middle makes it wait. */
+  trainingOf: (number: number) => Promise<void> = () => Promise.resolve();
+  proposeTrouble: string | null = null;
+
+  ledger(): ExperimentSummary[] {
+    return this.records.map((record) => ({
+      number: record.number,
+      commit: record.commit,
+      verdict: record.decision.verdict,
+      reason: record.decision.reason,
+      score: record.runs.at(-1)?.score ?? null,
+      title: record.number === 0 ? 'baseline' : `change ${record.number}`,
+      gpuSeconds: gpuSeconds(record.runs),
+      seconds: 1,
+      dollars: record.dollars,
+    }));
+  }
+
+  readonly activities: ControlActivities & DeviceActivities = {
+    openStudy: (config) =>
+      Promise.resolve({
+        state: rebuild(config.limits, this.ledger()),
+        lane: LANE,
+        fingerprint: FINGERPRINT,
+        caps: { startup: 10, handin: 10, score: 10 },
+      }),
+    propose: (input) => {
+      if (this.proposeTrouble !== null) {
+        throw ApplicationFailure.nonRetryable(this.proposeTrouble, 'NoProposal');
+      }
+      this.proposed.push(input);
+      return Promise.resolve({ proposal: `p${input.number}`, title: `change ${input.number}`, dollars: 0.5 });
+    },
+    apply: ({ number }) => Promise.resolve({ commit: String(number).padStart(40, 'c'), failure: null }),
+    train: async ({ number, seed }) => {
+      this.trained.push(number);
+      const beat = setInterval(() => Context.current().heartbeat(), 200);
+      try {
+        await Promise.race([this.trainingOf(number), Context.current().cancelled]);
+      } catch (error) {
+        if (error instanceof CancelledFailure) this.cancelled.push(number);
+        throw error;
+      } finally {
+        clearInterval(beat);
+      }
+      return {
+        seed,
+        attempts: 1,
+        failure: this.failureOf(number),
+        steps: 10,
+        tokens: 1000,
+        trainSeconds: 5,
+        wallSeconds: 8,
+        startupSeconds: 2,
+        dataWaitSeconds: 0,
+        peakMemoryMb: 10,
+        lastLoss: 1,
+        initialWeights: null,
+        weights: null,
+        sandbox: 'none',
+        device: 'cpu',
+      };
+    },
+    evaluate: ({ number }) =>
+      Promise.resolve({
+        failure: null,
+        score: this.scoreOf(number),
+        tokens: 100,
+        bytes: 400,
+        scoreSeconds: 1,
+        wallSeconds: 2,
+        parameters: 1000,
+      }),
+    record: (input) => {
+      if (!this.records.some((record) => record.number === input.number)) this.records.push(input);
+      return Promise.resolve({ ledger: 'l', branch: 'b' });
+    },
+  };
+}
+
+export interface Stage {
+  environment: TestWorkflowEnvironment;
+  start(world: World, options?: { limits?: Partial<Limits>; tag?: string }): Promise<RunningStudy>;
+  stop(): Promise<void>;
+}
+
+export interface RunningStudy {
+  handle: WorkflowHandleWithFirstExecutionRunId<typeof study>;
+  config: StudyConfig;
+}
+
+/** @param extraArgs for the server, such as a lower limit for continue-as-new */
+export async function openStage(world: () => World, extraArgs: string[] = []): Promise<Stage> {
+  const temporal = await findTemporal();
+  if (temporal === null) throw new Error('no Temporal server: run `npm run setup` first');
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const environment = await TestWorkflowEnvironment.createLocal({
+    server: {
+      executable: { type: 'existing-path', path: temporal.path },
+      searchAttributes: [...SEARCH_ATTRIBUTES],
+      extraArgs,
+    },
+  });
+  const activities = Object.fromEntries(
+    (['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record'] as const).map((name) => [
+      name,
+      (input: never) => (world().activities[name] as (input: never) => Promise<unknown>)(input),
+    ]),
+  );
+  const common = {
+    connection: environment.nativeConnection,
+    activities,
+    maxHeartbeatThrottleInterval: '200ms',
+  } as const;
+  const workers = await Promise.all([
+    Worker.create({
+      ...common,
+      taskQueue: CONTROL_QUEUE,
+      workflowsPath: require.resolve('../../src/workflows'),
+    }),
+    Worker.create({ ...common, taskQueue: LANE.queue }),
+  ]);
+  const running = Promise.all(workers.map((worker) => worker.run()));
+  return {
+    environment,
+    start: async (_world, { limits = {}, tag = `t${randomUUID().slice(0, 8)}` } = {}) => {
+      const config = studyConfig(tag, { ...UNLIMITED, ...limits });
+      const handle = await environment.client.workflow.start<typeof study>('study', {
+        taskQueue: CONTROL_QUEUE,
+        workflowId: config.workflowId,
+        args: [config],
+      });
+      return { handle, config };
+    },
+    stop: async () => {
+      for (const worker of workers) worker.shutdown();
+      await running;
+      await environment.teardown();
+    },
+  };
+}
+
+function studyConfig(tag: string, limits: Limits): StudyConfig {
+  return {
+    format: 1,
+    tag,
+    workflowId: `study-${tag}`,
+    lab: '/nowhere',
+    labId: '00000000',
+    researcher: 'tpe',
+    researcherCommand: null,
+    budget: { seconds: 5 },
+    limits,
+    metric: 'val_bpb',
+    direction: 'minimize',
+    base: 'b'.repeat(40),
+    createdAt: '2026-01-01T00:00:00.000Z',
+  };
+}
+
+/** Asks until the answer satisfies; a study moves on its own. */
+export async function until<T>(
+  ask: () => Promise<T> | T,
+  satisfies: (answer: T) => boolean,
+  seconds = 20,
+): Promise<T> {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const answer = await ask();
+    if (satisfies(answer)) return answer;
+    if (Date.now() > deadline)
+      throw new Error(`not within ${seconds} s; the last answer was ${JSON.stringify(answer)}`);
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+}
