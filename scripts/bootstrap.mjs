@@ -52,7 +52,7 @@ function hashOf(paths) {
     const entries = statSync(join(root, path)).isDirectory()
       ? readdirSync(join(root, path), { recursive: true })
           .map((name) => join(path, name))
-          .sort()
+          .toSorted()
       : [path];
     for (const entry of entries) {
       if (!statSync(join(root, entry)).isFile() || entry.endsWith('.pyc')) continue;

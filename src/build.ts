@@ -25,7 +25,7 @@ async function main(): Promise<void> {
 function hashOfScripts(): string {
   const hash = createHash('sha256');
   const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' });
-  for (const file of files.filter((name) => name.endsWith('.js') && join(DIST, name) !== BUNDLE).sort()) {
+  for (const file of files.filter((name) => name.endsWith('.js') && join(DIST, name) !== BUNDLE).toSorted()) {
     hash
       .update(file)
       .update('\0')

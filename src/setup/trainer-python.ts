@@ -148,7 +148,6 @@ async function checkDisk(): Promise<void> {
   const { bavail, bsize } = await statfs(cacheRoot());
   const free = bavail * bsize;
   if (free >= DISK_BYTES) return;
-  const gigabytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GB`;
   throw new MissingPrerequisite(
     `${gigabytes(free)} are free in ${cacheRoot()}, and the trainer's environment needs ${gigabytes(DISK_BYTES)}`,
     diskAdvice(),
@@ -180,3 +179,5 @@ async function missingModules(python: string): Promise<string[]> {
     .split(' ')
     .filter((name) => name !== '');
 }
+
+const gigabytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GB`;

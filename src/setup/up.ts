@@ -1,6 +1,7 @@
 /** Everything that a study needs on this host, found or made: what `autoresearch up` and `npm start` do first. */
 import { join } from 'node:path';
 import { stateRoot } from '../process/paths';
+import { findSandbox, type SandboxFound } from '../runner/sandbox';
 import type { Ports } from '../temporal/dev-server';
 import { ensureServer } from '../temporal/server';
 import { ensureWorker } from '../temporal/worker-process';
@@ -13,6 +14,7 @@ interface Ready {
   worker: Awaited<ReturnType<typeof ensureWorker>>;
   /** The trainer's interpreter. */
   python: string;
+  sandbox: SandboxFound;
 }
 
 /**
@@ -28,7 +30,7 @@ export async function bringUp(ports: Ports, say: Say): Promise<Ready> {
       const python = await ensureTrainerPython(say);
       const server = await ensureServer(ports, say);
       const worker = await ensureWorker(server, python);
-      return { server, worker, python };
+      return { server, worker, python, sandbox: await findSandbox() };
     },
   );
 }

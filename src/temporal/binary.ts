@@ -70,7 +70,7 @@ async function fetch(say: Say): Promise<TemporalBinary> {
       if (binary !== null) return binary;
       failures.push('what was fetched does not run');
     } catch (error) {
-      failures.push((error as Error).message);
+      failures.push(error instanceof Error ? error.message : String(error));
     }
     say(failures.at(-1)!);
   }

@@ -2,7 +2,7 @@
  * The way to the Temporal server: the standard environment variables and profiles of Temporal's own tools
  * (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE), else the dev server of ours.
  */
-import { Client, Connection, type TLSConfig } from '@temporalio/client';
+import { Client, Connection, type ConnectionOptions, type TLSConfig } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { runningServer } from './server-info';
 
@@ -26,7 +26,11 @@ export interface ServerAddress {
   address: string;
   namespace: string;
   /** TLS, API key and metadata, for Connection and NativeConnection alike. */
-  options: { tls?: TLSConfig | boolean; apiKey?: string; metadata?: Record<string, string> };
+  options: {
+    tls?: TLSConfig | boolean;
+    apiKey?: string;
+    metadata?: NonNullable<ConnectionOptions['metadata']>;
+  };
   /** The Temporal UI; null when it is not known. */
   ui: string | null;
   /** Started by `autoresearch up`, not named by the user. */
@@ -122,7 +126,7 @@ function environment(): Pick<ServerAddress, 'namespace' | 'options'> & { address
     options: {
       ...(tls !== undefined && tls !== null && { tls }),
       ...(typeof apiKey === 'string' && { apiKey }),
-      ...(metadata !== undefined && { metadata: metadata as Record<string, string> }),
+      ...(metadata !== undefined && { metadata }),
     },
   };
 }

@@ -1,16 +1,20 @@
 /** Readies a namespace for studies: history kept long enough, and the search attributes registered. */
+import { isGrpcServiceError } from '@temporalio/client';
+import type { SearchAttributeType } from '@temporalio/common';
+import { msToTs } from '@temporalio/common/lib/time';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServerUnavailable, type Connected } from './connection';
 import { SEARCH_ATTRIBUTES } from './search-attributes';
 
 /** Closed workflows are gone after this. Git holds the record; this is for looking things up in the UI. */
-const RETENTION_DAYS = 90;
+export const RETENTION_DAYS = 90;
 const DAY_SECONDS = 86_400;
+const RETENTION = msToTs(RETENTION_DAYS * DAY_SECONDS * 1000);
 /** Registered attributes reach the server's caches a little later. */
 const USABLE_MS = 30_000;
 
 /** temporal.api.enums.v1.IndexedValueType, for the types that we use. */
-const TYPES = { KEYWORD: 2, DOUBLE: 4 } as const;
+const TYPES: Partial<Record<SearchAttributeType, number>> = { KEYWORD: 2, DOUBLE: 4 };
 const GRPC = { INVALID_ARGUMENT: 3, NOT_FOUND: 5 };
 
 /** What a namespace has. */
@@ -38,7 +42,7 @@ export async function inspectNamespace(connected: Connected): Promise<NamespaceS
     retentionDays: Number(found.config?.workflowExecutionRetentionTtl?.seconds ?? 0) / DAY_SECONDS,
     missing: SEARCH_ATTRIBUTES.filter(({ name }) => !has(name)).map(({ name }) => name),
     mistyped: SEARCH_ATTRIBUTES.filter(
-      ({ name, type }) => has(name) && registered[name] !== typeOf(type),
+      ({ name, type }) => has(name) && Number(registered[name]) !== typeOf(type),
     ).map(({ name }) => name),
   };
 }
@@ -56,7 +60,7 @@ export async function prepareNamespace(connected: Connected): Promise<string[]> 
     (name) => `search attribute ${name} of namespace ${namespace} has another type: studies will not start`,
   );
   if (retentionDays < RETENTION_DAYS) {
-    const config = { workflowExecutionRetentionTtl: { seconds: RETENTION_DAYS * DAY_SECONDS } as never };
+    const config = { workflowExecutionRetentionTtl: RETENTION };
     await connection.workflowService
       .updateNamespace({ namespace, config })
       .catch((error: Error) => warnings.push(`retention stays at ${retentionDays} days: ${error.message}`));
@@ -86,7 +90,7 @@ async function createNamespace({ connection, namespace }: Connected): Promise<vo
   if (found !== null) return;
   await connection.workflowService.registerNamespace({
     namespace,
-    workflowExecutionRetentionPeriod: { seconds: RETENTION_DAYS * DAY_SECONDS } as never,
+    workflowExecutionRetentionPeriod: RETENTION,
   });
 }
 
@@ -103,13 +107,17 @@ async function untilUsable({ connection, namespace }: Connected): Promise<void> 
   }
 }
 
-const typeOf = (type: string): number => TYPES[type as keyof typeof TYPES];
+function typeOf(type: SearchAttributeType): number {
+  const number = TYPES[type];
+  if (number === undefined) throw new TypeError(`TYPES has no search attribute type ${type}`);
+  return number;
+}
 
 async function ignore<T>(code: number, request: Promise<T>): Promise<T | null> {
   try {
     return await request;
   } catch (error) {
-    if ((error as { code?: number }).code === code) return null;
+    if (isGrpcServiceError(error) && Number(error.code) === code) return null;
     throw error;
   }
 }

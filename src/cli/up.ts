@@ -1,0 +1,50 @@
+/** `autoresearch up`: everything that studies need on this host. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { bringUp } from '../setup/up';
+import { handle, newCommand } from './command';
+import { colour } from './output';
+
+const port = z.coerce
+  .number('must be a port')
+  .int('must be a port')
+  .min(1, 'must be a port')
+  .max(65_535, 'must be a port');
+
+const inputSchema = z.object({ port: port.optional(), uiPort: port.optional() });
+
+export function upCommand(): Command {
+  const command = newCommand({
+    name: 'up',
+    summary: 'start the Temporal server and the worker; set up what is missing',
+    details:
+      'Starts the Temporal server and the worker, and sets up what is missing. What runs already is left as it is. ' +
+      'TEMPORAL_ADDRESS or a Temporal profile names another server than the one of ours.',
+    examples: ['npx autoresearch up', 'npx autoresearch up --port 7300 --ui-port 8300'],
+  })
+    .option('--port N', 'port of the Temporal server (default: 7233, or the next free one)')
+    .option('--ui-port N', 'port of the Temporal UI (default: 1000 above the other)');
+  return handle(command, inputSchema, async (out, ports) => {
+    const { server, worker, python, sandbox } = await bringUp(ports, out.note);
+    for (const warning of server.warnings) out.note(colour.yellow(`warning: ${warning}`));
+    if (sandbox.sandbox === 'none') {
+      out.note(
+        colour.yellow(
+          `warning: runs are NOT in a sandbox (${sandbox.detail}): see \`npx autoresearch doctor\``,
+        ),
+      );
+    }
+    const { options: _credentials, ...shown } = server;
+    const ui = server.ui === null ? '' : `, UI ${server.ui}`;
+    const because = worker.because === null ? '' : `: ${worker.because}`;
+    const text = [
+      `server   ${server.address}, namespace ${server.namespace}${ui} (${server.state})`,
+      `worker   process ${worker.info.owner.pid}, trains on ${worker.info.devices.join(', ')} (${worker.state}${because})`,
+      `trainer  ${python}`,
+    ];
+    out.answer(
+      { server: shown, worker: { ...worker.info, state: worker.state }, python, sandbox },
+      text.join('\n'),
+    );
+  });
+}

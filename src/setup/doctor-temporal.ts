@@ -1,0 +1,95 @@
+/** What `doctor` tells of Temporal: the binary, the server, its namespace, and the worker of this host. */
+import { buildId } from '../temporal/build-id';
+import { findTemporal } from '../temporal/binary';
+import { connect, namedServer, ServerUnavailable, type Connected } from '../temporal/connection';
+import { inspectNamespace, RETENTION_DAYS } from '../temporal/namespace';
+import { runningServer } from '../temporal/server-info';
+import { runningWorker } from '../temporal/worker-process';
+import { failed, fine, warn, type Check } from './check';
+import { run } from './command';
+
+const UP = '`npx autoresearch up`';
+
+export async function checkTemporal(): Promise<Check[]> {
+  const [binary, server, worker] = await Promise.all([checkBinary(), checkServer(), checkWorker()]);
+  return [binary, ...server, worker];
+}
+
+async function checkBinary(): Promise<Check> {
+  const name = 'Temporal binary';
+  const found = await findTemporal();
+  if (found !== null) return fine(name, `${found.version}, ${found.path}`);
+  if (namedServer() !== null) return fine(name, 'none, and none is needed: a server is named');
+  const { ok } = await run('go', ['version'], { timeoutMs: 20_000 });
+  return warn(
+    name,
+    ok ? 'none; it can be built with Go' : 'none, and no Go to build it with',
+    `${UP} fetches it, or install the Temporal CLI: https://docs.temporal.io/cli`,
+  );
+}
+
+async function checkServer(): Promise<Check[]> {
+  const name = 'Temporal server';
+  try {
+    if (namedServer() === null && (await runningServer()) === null) {
+      return [warn(name, 'none runs, and TEMPORAL_ADDRESS names none', UP)];
+    }
+    const connected = await connect();
+    try {
+      const ui = connected.ui === null ? '' : `, UI ${connected.ui}`;
+      return [fine(name, `${connected.address}${ui}`), ...(await checkNamespace(connected))];
+    } finally {
+      await connected.connection.close();
+    }
+  } catch (error) {
+    return [failed(name, error)];
+  }
+}
+
+async function checkNamespace(connected: Connected): Promise<Check[]> {
+  const name = `namespace ${connected.namespace}`;
+  const attributes = 'search attributes';
+  try {
+    const { retentionDays, missing, mistyped } = await inspectNamespace(connected);
+    const kept = `closed workflows are kept for ${retentionDays} days`;
+    return [
+      retentionDays >= RETENTION_DAYS
+        ? fine(name, kept)
+        : warn(name, kept, `${UP} raises it to ${RETENTION_DAYS}`),
+      missing.length + mistyped.length === 0
+        ? fine(attributes, 'registered')
+        : warn(
+            attributes,
+            [
+              ...missing.map((each) => `${each} is missing`),
+              ...mistyped.map((each) => `${each} has another type`),
+            ].join(', '),
+            `${UP} registers what is missing; what has another type needs another namespace (TEMPORAL_NAMESPACE)`,
+          ),
+    ];
+  } catch (error) {
+    if (error instanceof ServerUnavailable) return [failed(name, error)];
+    const reason = error instanceof Error ? error.message : String(error);
+    return [
+      warn(
+        name,
+        `may not be looked at: ${reason}`,
+        'ask its administrator: studies need to describe it and to list its search attributes',
+      ),
+    ];
+  }
+}
+
+async function checkWorker(): Promise<Check> {
+  const name = 'worker';
+  try {
+    const worker = await runningWorker();
+    if (worker === null) return warn(name, 'none runs on this host', UP);
+    const found = `process ${worker.owner.pid}, trains on ${worker.devices.join(', ')}, serves ${worker.address}`;
+    return worker.build === buildId()
+      ? fine(name, found)
+      : warn(name, `${found}, of another build`, `${UP} replaces it; runs go on`);
+  } catch (error) {
+    return failed(name, error);
+  }
+}
