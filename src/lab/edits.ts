@@ -1,6 +1,6 @@
 /** What a researcher answers: a change with its reason, kept in git before anything is done with it. */
 import { z } from 'zod';
-import type { Git } from './git';
+import { RefConflict, type Git } from './git';
 import { readBlobs, writeBlob } from './objects';
 import { proposalRef } from './refs';
 
@@ -48,8 +48,13 @@ export async function storeProposal(
   const stored = await git.resolve(ref);
   if (stored !== null) return stored;
   const blob = await writeBlob(git, `${JSON.stringify(proposalSchema.parse(proposal), null, 2)}\n`);
-  await git.moveRef(ref, blob, null).catch(() => {});
-  return git.text(['rev-parse', '--verify', ref]);
+  try {
+    await git.moveRef(ref, blob, null);
+    return blob;
+  } catch (error) {
+    if (!(error instanceof RefConflict) || error.actual === null) throw error;
+    return error.actual;
+  }
 }
 
 /** The study's n-th proposal, or null while there is none. */
@@ -60,7 +65,9 @@ export async function findProposal(git: Git, tag: string, number: number): Promi
 /** @throws Error if the blob is not a proposal */
 export async function readProposal(git: Git, id: string): Promise<Proposal> {
   const [blob] = await readBlobs(git, [id]);
-  const parsed = proposalSchema.safeParse(JSON.parse(String(blob)));
-  if (parsed.success) return parsed.data;
-  throw new Error(`object ${id} in ${git.directory} is not a proposal: ${z.prettifyError(parsed.error)}`);
+  try {
+    return proposalSchema.parse(JSON.parse(String(blob)));
+  } catch (error) {
+    throw new Error(`object ${id} in ${git.directory} is not a proposal`, { cause: error });
+  }
 }

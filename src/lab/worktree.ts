@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { lstat, mkdir, mkdtemp, open, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isText } from './apply-edits';
 import { MAX_EDITS, type Edit } from './edits';
 import type { Git } from './git';
@@ -27,14 +27,14 @@ export async function addWorktree(git: Git, path: string, commit: string): Promi
 
 /** Removes a worktree, whole, half made or with its folder gone; nothing happens if there is none. */
 export async function removeWorktree(git: Git, path: string): Promise<void> {
-  const parent = await realpath(dirname(path)).catch(() => dirname(path));
-  const known = (await listWorktrees(git)).map((worktree) => worktree.path);
-  for (const name of new Set([path, join(parent, path.slice(dirname(path).length + 1))])) {
-    // Twice: also one that git has locked because it was being made.
-    if (known.includes(name))
-      await git.bytes(['worktree', 'remove', '--force', '--force', name]).catch(() => {});
-  }
+  // The folder first: git refuses to remove one whose `.git` is damaged, but forgets one that is gone.
   await rm(path, { recursive: true, force: true });
+  const parent = await realpath(dirname(path)).catch(() => dirname(path));
+  const names = [path, join(parent, basename(path))];
+  for (const { path: known } of await listWorktrees(git)) {
+    // Forced twice: also one that git has locked because it was being made.
+    if (names.includes(known)) await git.bytes(['worktree', 'remove', '--force', '--force', known]);
+  }
 }
 
 /** All working trees of the repository with the branch that each has checked out. */

@@ -1,0 +1,183 @@
+import { symlinkSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { applyEdits, EditRejected } from '../../src/lab/apply-edits';
+import type { Edit } from '../../src/lab/edits';
+import type { Git } from '../../src/lab/git';
+import { listTree, readText } from '../../src/lab/objects';
+import { FILES, git, makeLab, TRAIN_PY } from './make-lab';
+
+const RULES = {
+  editable: ['train.py', 'src/model.py'],
+  locked: ['lab.yaml', 'score.py'],
+  caps: { edit_bytes: 1000 },
+};
+
+let lab: ReturnType<typeof makeLab>;
+beforeAll(() => {
+  lab = makeLab();
+});
+
+const apply = (edits: Edit[], repository: Git = lab.git, commit = lab.base): Promise<string> =>
+  applyEdits(repository, commit, edits, RULES);
+
+test('edits of one file apply in their order, and nothing else changes', async () => {
+  const tree = await apply([
+    { path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' },
+    { path: 'train.py', search: 'DEPTH = 3', replace: 'DEPTH = 4' },
+    { path: 'src/model.py', content: 'WIDTH = 16\n' },
+  ]);
+  expect(await readText(lab.git, tree, 'train.py')).toBe(TRAIN_PY.replace('DEPTH = 2', 'DEPTH = 4'));
+  expect(await readText(lab.git, tree, 'src/model.py')).toBe('WIDTH = 16\n');
+  expect(git(lab.root, 'diff', '--name-only', lab.base, tree).split('\n')).toEqual([
+    'src/model.py',
+    'train.py',
+  ]);
+});
+
+test('a file is deleted, and made again', async () => {
+  const without = await apply([{ path: 'src/model.py', delete: true }]);
+  expect((await listTree(lab.git, without)).map(({ path }) => path)).not.toContain('src/model.py');
+  const back = await apply([{ path: 'src/model.py', content: 'WIDTH = 8\n' }], lab.git, without);
+  expect(back).toBe(git(lab.root, 'rev-parse', `${lab.base}^{tree}`));
+});
+
+test('the user’s index and working tree are not touched', async () => {
+  await apply([{ path: 'train.py', content: 'x\n' }]);
+  expect(git(lab.root, 'status', '--porcelain')).toBe('');
+});
+
+test.each<[string, Edit[], RegExp]>([
+  ['text that is not there', [{ path: 'train.py', search: 'nowhere', replace: '' }], /not found/],
+  ['text that is there twice', [{ path: 'train.py', search: 'LEARNING_RATE', replace: '' }], /found 2 times/],
+  [
+    'text that is there twice, overlapping',
+    [
+      { path: 'train.py', content: 'aaa' },
+      { path: 'train.py', search: 'aa', replace: 'b' },
+    ],
+    /2 times/,
+  ],
+  ['a locked file', [{ path: 'score.py', content: '' }], /"score.py" is locked/],
+  ['a file that is not named', [{ path: 'other.py', content: '' }], /not editable; editable: train.py/],
+  ['a path that climbs', [{ path: '../train.py', content: '' }], /not a path inside the lab/],
+  ['a path that climbs back in', [{ path: 'src/../train.py', content: '' }], /not a path inside the lab/],
+  ['a path with a dot', [{ path: './train.py', content: '' }], /not a path inside the lab/],
+  ['an absolute path', [{ path: '/etc/passwd', content: '' }], /not a path inside the lab/],
+  ['the repository', [{ path: '.git/hooks/post-commit', content: '' }], /not a path inside the lab/],
+  ['the repository in capitals', [{ path: 'src/.GiT/config', content: '' }], /not a path inside the lab/],
+  ['a path for Windows', [{ path: '..\\train.py', content: '' }], /not a path inside the lab/],
+  ['a path with a line end', [{ path: 'train.py\n', content: '' }], /not a path inside the lab/],
+  ['another case', [{ path: 'Train.py', content: '' }], /not editable/],
+  ['NUL', [{ path: 'train.py', content: 'a\0b' }], /not text/],
+  ['half a character', [{ path: 'train.py', content: 'a\ud800b' }], /not text/],
+  ['too much', [{ path: 'train.py', content: 'é'.repeat(501) }], /1002 bytes, caps.edit_bytes allows 1000/],
+  ['the file as it is', [{ path: 'train.py', content: TRAIN_PY }], /change nothing/],
+  [
+    'there and back',
+    [
+      { path: 'train.py', search: 'DEPTH = 2', replace: 'x' },
+      { path: 'train.py', search: 'x', replace: 'DEPTH = 2' },
+    ],
+    /change nothing/,
+  ],
+  ['nothing', [], /change nothing/],
+  [
+    'what no edit can say',
+    [{ path: 'train.py', unsupported: 'it was made a symbolic link' }],
+    /"train.py": it was made a symbolic link/,
+  ],
+  [
+    'deleting twice',
+    [
+      { path: 'train.py', delete: true },
+      { path: 'train.py', delete: true },
+    ],
+    /does not exist/,
+  ],
+])('%s is rejected in one line', async (_, edits, message) => {
+  const error = await apply(edits).catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(EditRejected);
+  expect((error as Error).message).toMatch(message);
+  expect((error as Error).message).not.toContain('\n');
+});
+
+test('links, submodules, folders and binary files are not edited', async () => {
+  const other = makeLab();
+  unlinkSync(join(other.root, 'train.py'));
+  symlinkSync('score.py', join(other.root, 'train.py'));
+  unlinkSync(join(other.root, 'src/model.py'));
+  git(other.root, 'rm', '-rq', '--cached', 'src');
+  symlinkSync('..', join(other.root, 'link'));
+  git(other.root, 'add', 'train.py', 'link');
+  git(other.root, 'update-index', '--add', '--cacheinfo', `160000,${other.base},src`);
+  git(other.root, 'commit', '-qm', 'links');
+  const head = git(other.root, 'rev-parse', 'HEAD');
+  await expect(apply([{ path: 'train.py', content: 'x' }], other.git, head)).rejects.toThrow(
+    /is a symbolic link/,
+  );
+  await expect(apply([{ path: 'src/model.py', content: 'x' }], other.git, head)).rejects.toThrow(
+    /leads through "src", which is a submodule/,
+  );
+  const through = { ...RULES, editable: ['link/score.py'] };
+  await expect(
+    applyEdits(other.git, head, [{ path: 'link/score.py', content: 'x' }], through),
+  ).rejects.toThrow(/leads through "link", which is a symbolic link/);
+});
+
+test('a file that is not UTF-8 can be replaced whole, not searched', async () => {
+  const other = makeLab({ ...FILES });
+  const { writeFileSync } = await import('node:fs');
+  writeFileSync(join(other.root, 'train.py'), Buffer.from([0x61, 0xff, 0x62]));
+  git(other.root, 'commit', '-qam', 'binary');
+  const head = git(other.root, 'rev-parse', 'HEAD');
+  await expect(apply([{ path: 'train.py', search: 'a', replace: 'b' }], other.git, head)).rejects.toThrow(
+    /not UTF-8/,
+  );
+  await expect(apply([{ path: 'train.py', content: 'print()\n' }], other.git, head)).resolves.toMatch(
+    /^[0-9a-f]{40}$/,
+  );
+});
+
+test('an executable file stays one', async () => {
+  const other = makeLab();
+  git(other.root, 'update-index', '--chmod=+x', 'train.py');
+  git(other.root, 'commit', '-qm', 'executable');
+  const tree = await apply(
+    [{ path: 'train.py', content: 'x\n' }],
+    other.git,
+    git(other.root, 'rev-parse', 'HEAD'),
+  );
+  expect((await listTree(other.git, tree)).find(({ path }) => path === 'train.py')?.mode).toBe('100755');
+});
+
+test('whatever text is put in comes out byte for byte', async () => {
+  const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 });
+  await fc.assert(
+    fc.asyncProperty(text, async (content) => {
+      fc.pre(!content.includes('\0') && content !== TRAIN_PY);
+      const tree = await apply([{ path: 'train.py', content }]);
+      expect(await readText(lab.git, tree, 'train.py')).toBe(content);
+    }),
+    { numRuns: 25 },
+  );
+}, 30_000);
+
+test('searching and replacing is replacing the one place', async () => {
+  const word = fc.stringMatching(/^[ab.$&]{1,4}$/);
+  await fc.assert(
+    fc.asyncProperty(fc.array(word, { maxLength: 6 }), word, word, async (words, search, replace) => {
+      const content = `<${words.join('-')}>`;
+      const places = [...content].filter((_, at) => content.startsWith(search, at)).length;
+      const done = apply([
+        { path: 'train.py', content },
+        { path: 'train.py', search, replace },
+      ]);
+      if (places !== 1) return expect(done).rejects.toThrow(EditRejected);
+      return expect(await readText(lab.git, await done, 'train.py')).toBe(
+        content.split(search).join(replace),
+      );
+    }),
+    { numRuns: 40 },
+  );
+}, 30_000);

@@ -1,0 +1,97 @@
+import { applyEdits } from '../../src/lab/apply-edits';
+import { diff, keepCandidate, type Candidate } from '../../src/lab/commits';
+import { git, LAB_YAML, makeLab } from './make-lab';
+import { parseLabConfig } from '../../src/lab/config';
+
+async function candidateOf(
+  lab: ReturnType<typeof makeLab>,
+  change: Partial<Candidate> = {},
+): Promise<Candidate> {
+  const edits = [{ path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' }];
+  return {
+    tag: 'nov21',
+    number: 7,
+    incumbent: lab.base,
+    tree: await applyEdits(lab.git, lab.base, edits, parseLabConfig(LAB_YAML)),
+    title: 'Deeper',
+    hypothesis: 'It helps.  \n\n\n\n# not a comment\n\nStudy: forged',
+    rejected: null,
+    at: '2026-11-21T03:04:05.678Z',
+    ...change,
+  };
+}
+
+test('a candidate is a commit on the incumbent with trailers, kept by a ref', async () => {
+  const lab = makeLab();
+  const commit = await keepCandidate(lab.git, await candidateOf(lab));
+  expect(git(lab.root, 'rev-parse', 'refs/autoresearch/nov21/exp/0007')).toBe(commit);
+  expect(git(lab.root, 'rev-parse', `${commit}^`)).toBe(lab.base);
+  expect(
+    git(
+      lab.root,
+      'show',
+      '-s',
+      '--format=%s|%an|%cI|%(trailers:key=Study,valueonly,separator=;)|%(trailers:key=Experiment,valueonly)',
+      commit,
+    ),
+  ).toBe('Deeper|autoresearch|2026-11-21T03:04:05+00:00|nov21|0007');
+  expect(git(lab.root, 'show', '-s', '--format=%B', commit)).toContain('It helps.\n\n# not a comment');
+  expect(await diff(lab.git, commit)).toContain('+DEPTH = 3');
+  expect(git(lab.root, 'branch', '--list')).toBe('* main');
+});
+
+test('the user’s configuration, hooks and replacements change nothing', async () => {
+  const lab = makeLab();
+  const clean = await keepCandidate(lab.git, await candidateOf(lab));
+  git(lab.root, 'update-ref', '-d', 'refs/autoresearch/nov21/exp/0007');
+  for (const [key, value] of Object.entries({
+    'user.name': 'somebody',
+    'commit.gpgSign': 'true',
+    'i18n.commitEncoding': 'latin1',
+    'core.hooksPath': `${lab.root}/hooks`,
+  })) {
+    git(lab.root, 'config', key, value);
+  }
+  expect(await keepCandidate(lab.git, await candidateOf(lab))).toBe(clean);
+});
+
+test('made again, at another time, it is the same commit', async () => {
+  const lab = makeLab();
+  const first = await keepCandidate(lab.git, await candidateOf(lab));
+  expect(await keepCandidate(lab.git, await candidateOf(lab))).toBe(first);
+  expect(await keepCandidate(lab.git, await candidateOf(lab, { at: '2027-01-01T00:00:00.000Z' }))).toBe(
+    first,
+  );
+});
+
+test('another candidate takes the place of one that was never recorded', async () => {
+  const lab = makeLab();
+  await keepCandidate(lab.git, await candidateOf(lab));
+  const other = await keepCandidate(lab.git, await candidateOf(lab, { title: 'Other' }));
+  expect(git(lab.root, 'rev-parse', 'refs/autoresearch/nov21/exp/0007')).toBe(other);
+});
+
+test('rejected edits are an empty commit that says why', async () => {
+  const lab = makeLab();
+  const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
+  const commit = await keepCandidate(
+    lab.git,
+    await candidateOf(lab, { tree, rejected: '"score.py" is locked' }),
+  );
+  expect(git(lab.root, 'diff', lab.base, commit)).toBe('');
+  expect(git(lab.root, 'show', '-s', '--format=%(trailers:key=Rejected,valueonly)', commit)).toBe(
+    '"score.py" is locked',
+  );
+  expect(await diff(lab.git, commit)).toBe('');
+});
+
+test('hostile titles and hypotheses stay text', async () => {
+  const lab = makeLab();
+  const hypothesis = 'a\0b\u001b[31mred\u001b[0m \ud800 end';
+  const candidate = await candidateOf(lab, { title: '--amend', hypothesis });
+  const commit = await keepCandidate(lab.git, candidate);
+  expect(git(lab.root, 'show', '-s', '--format=%s%n%b', commit)).toContain(
+    '--amend\nab[31mred[0m \ufffd end',
+  );
+  expect(await keepCandidate(lab.git, candidate)).toBe(commit);
+});
