@@ -1,0 +1,99 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Edit } from '../../src/lab/edits';
+import { createCommand, type CommandOptions } from '../../src/researchers/command';
+import { NoProposal } from '../../src/researchers/researcher';
+import { contextOf, TRAIN } from './context';
+
+const never = new AbortController().signal;
+
+/** A plain folder stands for the worktree; that one has its own tests in test/lab. */
+async function options(command: string): Promise<CommandOptions & { removed: boolean; path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'workspace-'));
+  await writeFile(join(path, 'train.py'), TRAIN);
+  const made = {
+    command,
+    path,
+    removed: false,
+    openWorkspace: () =>
+      Promise.resolve({
+        path,
+        changes: async (): Promise<Edit[]> => {
+          const content = await readFile(join(path, 'train.py'), 'utf8');
+          return content === TRAIN ? [] : [{ path: 'train.py', content }];
+        },
+        remove: () => {
+          made.removed = true;
+          return Promise.resolve();
+        },
+      }),
+  };
+  return made;
+}
+
+const alive = (marker: string): boolean => {
+  try {
+    return execFileSync('pgrep', ['-f', marker]).length > 0;
+  } catch {
+    return false;
+  }
+};
+
+test('gets the context on stdin, works in its worktree, and may say what it did', async () => {
+  const script = `python3 -c 'import json, sys
+context = json.load(sys.stdin)
+text = context["incumbent"]["files"]["train.py"]
+open("train.py", "w").write(text.replace("0.02", "0.03"))
+print("thinking")
+print(json.dumps({"title": "LR up:\\n" + context["hints"][0], "hypothesis": context["program"], "dollars": 0.125}))'`;
+  const made = await options(script);
+  const context = await contextOf([{ text: TRAIN, score: 1.5 }]);
+  const proposal = await createCommand(made).propose(context, never);
+  expect(proposal).toMatchObject({ title: 'LR up: try less', hypothesis: 'Make it better.', dollars: 0.125 });
+  expect(proposal.edits).toEqual([{ path: 'train.py', content: TRAIN.replace('0.02', '0.03') }]);
+  expect(made.removed).toBe(true);
+  expect(await readFile(join(context.folder, 'transcript.log'), 'utf8')).toContain('thinking');
+});
+
+test('one that says nothing of its change gets a title from the files', async () => {
+  const proposal = await createCommand(await options('echo "# x" >> train.py')).propose(
+    await contextOf([]),
+    never,
+  );
+  expect(proposal.title).toBe('change to train.py');
+});
+
+test.each([
+  ['changes nothing', 'true', 'changed nothing in its worktree'],
+  ['fails', 'echo "no credit left" >&2; exit 9', 'exit code 9: no credit left'],
+])('one that %s has proposed nothing, and the transcript is named', async (_what, command, message) => {
+  const made = await options(command);
+  const asked = createCommand(made).propose(await contextOf([]), never);
+  await expect(asked).rejects.toThrow(NoProposal);
+  await expect(asked).rejects.toThrow(message);
+  await expect(asked).rejects.toThrow('transcript');
+  expect(made.removed).toBe(true);
+});
+
+test('one that takes too long, ignores SIGTERM and left children behind is gone', async () => {
+  const marker = `leftover-${process.pid}-${Date.now()}`;
+  const made = await options(`trap '' TERM; sh -c 'trap "" TERM; sleep 300; : ${marker}' & sleep 300`);
+  const asked = createCommand({ ...made, timeoutMs: 500 }).propose(await contextOf([]), never);
+  await expect(asked).rejects.toThrow('took more than 0.5 s');
+  expect(alive(marker)).toBe(false);
+});
+
+test('stopping the study ends it', async () => {
+  const marker = `stopped-${process.pid}-${Date.now()}`;
+  const made = await options(`touch begun; sleep 300; : ${marker}`);
+  const stop = new AbortController();
+  const asked = createCommand(made).propose(await contextOf([]), stop.signal);
+  while (!existsSync(join(made.path, 'begun'))) await new Promise((wake) => setTimeout(wake, 20));
+  stop.abort();
+  await expect(asked).rejects.toThrow('was ended');
+  expect(alive(marker)).toBe(false);
+  expect(made.removed).toBe(true);
+});

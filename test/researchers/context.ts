@@ -1,0 +1,48 @@
+/** A context as the propose activity makes one, for researchers to be asked with. */
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExperimentRecord } from '../../src/domain/experiment';
+import { parseLabConfig, type LabConfig } from '../../src/lab/config';
+import type { ResearchContext } from '../../src/researchers/researcher';
+
+export const TRAIN = `DEPTH = 4  # layers
+LR    = 0.02  # peak learning rate
+print("training")
+`;
+
+export const LAB: LabConfig = parseLabConfig(`
+version: 1
+name: knobs
+metric: { name: val_bpb, direction: minimize }
+editable: [train.py]
+locked: [lab.yaml]
+data: { prepare: [python, prepare.py] }
+train: { command: [python, train.py] }
+score: { command: [python, score.py] }
+knobs:
+  - { name: LR, type: float, low: 0.001, high: 1, log: true }
+  - { name: DEPTH, type: int, low: 1, high: 12 }
+`);
+
+/** Past experiments whose commits are their own file contents, so that reading at a commit needs no git. */
+export async function contextOf(
+  past: { text: string; score: number | null }[],
+  python = 'python3',
+): Promise<ResearchContext> {
+  const history = past.map(
+    ({ text, score }, number) => ({ number, commit: text, score }) as ExperimentRecord,
+  );
+  return {
+    tag: 'test',
+    number: past.length,
+    lab: LAB,
+    program: 'Make it better.',
+    incumbent: { commit: 'i'.repeat(40), files: { 'train.py': TRAIN } },
+    history,
+    readAt: (_path, commits) => Promise.resolve([...commits]),
+    hints: ['try less'],
+    python,
+    folder: await mkdtemp(join(tmpdir(), 'proposal-')),
+  };
+}

@@ -1,0 +1,64 @@
+import { readKnob } from '../../src/domain/knobs';
+import { createTpe } from '../../src/researchers/tpe';
+import type { Proposal } from '../../src/lab/edits';
+import { ensureTrainerPython } from '../../src/setup/trainer-python';
+import { contextOf, LAB, TRAIN } from './context';
+
+jest.setTimeout(120_000);
+const never = new AbortController().signal;
+const [LR, DEPTH] = LAB.knobs;
+let python: string;
+
+beforeAll(async () => {
+  python = await ensureTrainerPython(() => undefined);
+}, 600_000);
+
+const point = (lr: number, depth: number) =>
+  TRAIN.replace('0.02', String(lr)).replace('DEPTH = 4', `DEPTH = ${depth}`);
+/** A bowl with its best at LR 0.3, DEPTH 6. */
+const bowl = (lr: number, depth: number) => 1 + Math.log10(lr / 0.3) ** 2 + ((depth - 6) / 6) ** 2;
+
+function apply({ edits }: Proposal): { lr: number; depth: number } {
+  const text = edits.reduce((now, edit) => {
+    if (!('search' in edit)) throw new Error('expected search and replace');
+    expect(now.split(edit.search)).toHaveLength(2);
+    return now.replace(edit.search, () => edit.replace);
+  }, TRAIN);
+  return { lr: Number(readKnob(LR!, text)), depth: Number(readKnob(DEPTH!, text)) };
+}
+
+test('has no state of its own: the same history gives the same proposal, and none is proposed twice', async () => {
+  const past = [{ text: TRAIN, score: bowl(0.02, 4) as number | null }];
+  const seen = new Set<string>();
+  for (let number = 1; number <= 6; number++) {
+    const proposal = await createTpe().propose(await contextOf(past, python), never);
+    const { lr, depth } = apply(proposal);
+    expect(seen.has(`${lr}/${depth}`)).toBe(false);
+    seen.add(`${lr}/${depth}`);
+    expect(lr).toBeGreaterThanOrEqual(0.001);
+    expect(depth).toBeLessThanOrEqual(12);
+    past.push({ text: point(lr, depth), score: bowl(lr, depth) });
+  }
+  const [first, second] = await Promise.all(
+    [1, 2].map(async () => createTpe().propose(await contextOf(past, python), never)),
+  );
+  expect(first).toEqual(second);
+});
+
+test('crashes, foreign values and missing constants in the history are no obstacle', async () => {
+  const past = [
+    { text: point(0.02, 4), score: 1.5 },
+    { text: point(0.9, 12), score: null },
+    { text: point(0.02, 64), score: 1.1 },
+    { text: 'print("no knobs")', score: 0.9 },
+  ];
+  const proposal = await createTpe().propose(await contextOf(past, python), never);
+  expect(proposal.title).toMatch(/(LR|DEPTH) .* → /);
+});
+
+test('a lab without knobs is told so', async () => {
+  const context = await contextOf([], python);
+  await expect(createTpe().propose({ ...context, lab: { ...LAB, knobs: [] } }, never)).rejects.toThrow(
+    'lab.yaml names none',
+  );
+});
