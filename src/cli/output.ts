@@ -39,9 +39,9 @@ export function cleanLine(text: string, width = 200): string {
 export interface Output {
   readonly json: boolean;
   /** A line of progress or advice: stdout for people, stderr beside JSON. */
-  note(line: string): void;
+  readonly note: (line: string) => void;
   /** The command's answer, once: the document with `--json`, else the text for people. */
-  answer(document: unknown, text: string): void;
+  readonly answer: (document: unknown, text: string) => void;
 }
 
 export function createOutput(json: boolean): Output {

@@ -1,0 +1,108 @@
+/** What `npm start` does once everything is compiled: a first, bounded study, from set-up to its table of results. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { summarize } from '../domain/experiment';
+import { initLab } from '../lab/init';
+import { openLab } from '../lab/lab';
+import { readLedger } from '../lab/ledger';
+import { freeTag } from '../lab/refs';
+import { asset, packageRoot } from '../process/package-root';
+import { follow } from './follow';
+import { rememberLab } from './known-labs';
+import { readyServer, type ReadyServer } from './launch-study';
+import { request } from './live';
+import { colour } from './output';
+import { historyTable, outcome } from './render/history';
+import { beginStudy, checkStudy } from './start';
+import type { Snapshot } from './snapshot';
+import type { FoundStudy } from './study-ref';
+
+/** Git-ignored, and named in every line that a new user copies. */
+const LAB = 'labs/first';
+/** The baseline and six changes. */
+const EXPERIMENTS = 7;
+/** Seconds that each run trains: on 2 CPU cores all of it takes about five minutes. */
+const CPU_SECONDS = 20;
+const GPU_SECONDS = 30;
+
+const say = (line: string): void => console.log(line);
+
+/** @returns the exit code */
+export async function firstLight(): Promise<number> {
+  const server = await readyServer(say);
+  try {
+    const study = await begin(server);
+    const { interrupted, last } = await follow(
+      study,
+      ({ study: { phase } }) => phase === 'paused' || phase === 'stopped',
+    );
+    if (interrupted) {
+      say(whatGoesOn(study.config.tag));
+      return 0;
+    }
+    const isDone = last !== null && last.study.spent.experiments >= EXPERIMENTS;
+    // A study at its limit waits for a higher one; this one was only to show how it goes.
+    if (isDone && last.study.phase === 'paused') await request(server.client, study.config, 'stop');
+    say(await summary(study, last, server));
+    return isDone ? 0 : 1;
+  } finally {
+    await server.connection.close();
+  }
+}
+
+async function begin(server: ReadyServer): Promise<FoundStudy> {
+  const directory = join(packageRoot(), LAB);
+  if (!existsSync(directory)) {
+    await initLab(directory, { trainer: asset('trainer') });
+    await rememberLab(directory);
+    say(`lab: made ${LAB}`);
+  }
+  const lab = await openLab(directory);
+  const trainSeconds = server.devices.some((device) => device.startsWith('cuda')) ? GPU_SECONDS : CPU_SECONDS;
+  const checked = await checkStudy({
+    lab: directory,
+    tag: await freeTag(lab.git, new Date()),
+    researcher: 'tpe',
+    trainSeconds,
+    experiments: EXPERIMENTS,
+  });
+  const { git, config, link } = await beginStudy(checked, server);
+  say(
+    `\nstudy ${colour.bold(config.tag)}: the baseline and ${EXPERIMENTS - 1} changes, ` +
+      `${trainSeconds} s of training each on ${server.devices.join(', ')}\n`,
+  );
+  if (link !== null) say(`watch it in Temporal too: ${link}\n`);
+  return { git, config };
+}
+
+async function summary(
+  { git, config }: FoundStudy,
+  last: Snapshot | null,
+  server: ReadyServer,
+): Promise<string> {
+  const experiments = (await readLedger(git, config.tag)).map(summarize);
+  const parts = [];
+  if (experiments.length > 0) parts.push(historyTable(experiments, config));
+  if (experiments.length < EXPERIMENTS) {
+    parts.push(
+      colour.yellow(
+        `The study did not get to its end: ${last?.study.reason ?? last?.trouble ?? 'it was stopped'}`,
+      ),
+    );
+  }
+  parts.push(outcome(experiments, config));
+  const next: [string, string][] = [
+    ['A study that never stops', `npx autoresearch start --lab ${LAB}`],
+    ['One experiment in full', `npx autoresearch show ${Math.max(0, experiments.length - 1)} ${config.tag}`],
+  ];
+  if (server.ui !== null) next.push(['Temporal UI', server.ui]);
+  next.push(['Still running', 'Temporal server and worker; `npx autoresearch down` stops both']);
+  parts.push(next.map(([name, text]) => `${colour.dim(name.padEnd(26))}${text}`).join('\n'));
+  return `\n${parts.join('\n\n')}`;
+}
+
+const whatGoesOn = (tag: string): string =>
+  `\nThe study goes on without you, to its ${EXPERIMENTS}th experiment:\n` +
+  `  see it   npx autoresearch status ${tag} --follow\n` +
+  `  end it   npx autoresearch stop ${tag}\n` +
+  `  end all  npx autoresearch down`;

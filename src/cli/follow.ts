@@ -1,0 +1,159 @@
+/**
+ * A study as it goes: a line for each event, and at a terminal a block below them that is drawn anew. Only
+ * changes between two snapshots are told, so that following from the middle or after a lost connection is the same.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { changeText } from '../domain/status';
+import type { ExperimentSummary } from '../domain/experiment';
+import { cleanLine, colour } from './output';
+import { lookThrough } from './look';
+import { VERDICT_COLOURS, verdictText } from './render/history';
+import { scoreText } from './render/numbers';
+import { nowText, phaseText, retryText, stepText } from './render/status';
+import type { Connected } from '../temporal/connection';
+import { withServer, type Live } from './server';
+import type { Snapshot } from './snapshot';
+import type { FoundStudy } from './study-ref';
+
+const POLL_MS = 1_000;
+/** How often a line tells step and loss where nothing can be drawn anew. */
+const TELL_MS = 10_000;
+
+interface Followed {
+  /** By Ctrl-C; the study goes on. */
+  interrupted: boolean;
+  /** null if it was interrupted before the first. */
+  last: Snapshot | null;
+}
+
+/** Shows a study until `until` says so of a snapshot, or Ctrl-C. A server that goes away is waited for. */
+export async function follow(study: FoundStudy, until: (snapshot: Snapshot) => boolean): Promise<Followed> {
+  const interruption = new AbortController();
+  const interrupt = (): void => interruption.abort();
+  process.once('SIGINT', interrupt);
+  const screen = createScreen(process.stdout);
+  try {
+    const last = await withServer((server, live) =>
+      watch(study, server, live, screen, until, interruption.signal),
+    );
+    return { interrupted: interruption.signal.aborted, last };
+  } finally {
+    screen.end();
+    process.removeListener('SIGINT', interrupt);
+  }
+}
+
+async function watch(
+  study: FoundStudy,
+  server: Connected,
+  live: Live,
+  screen: Screen,
+  until: (snapshot: Snapshot) => boolean,
+  signal: AbortSignal,
+): Promise<Snapshot | null> {
+  let before: Snapshot | null = null;
+  let isAway = false;
+  while (!signal.aborted) {
+    try {
+      const now: Snapshot = await lookThrough(study, server, live);
+      screen.show(eventsBetween(before, now), nowText(now));
+      before = now;
+      isAway = false;
+      if (until(now)) break;
+    } catch (error) {
+      if (!live.isServerAway(error)) throw error;
+      if (!isAway) screen.show([colour.yellow('the Temporal server does not answer: waiting for it')], null);
+      isAway = true;
+    }
+    await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
+  }
+  return before;
+}
+
+/** What happened between two snapshots, a line each; before the first one, what is there already. */
+export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] {
+  const last = before?.study.recent.at(-1)?.number ?? -1;
+  const lines = now.study.recent.filter(({ number }) => number > last).map((done) => verdictLine(done, now));
+  const { current } = now;
+  const was = before?.current ?? null;
+  if (current !== null && current.number !== was?.number) lines.push(`${label(current.number)} begins`);
+  if (current !== null && current.title !== null && current.number > 0 && current.title !== was?.title) {
+    lines.push(`${label(current.number)} ${cleanLine(current.title, 100)}`);
+  }
+  if (current !== null && stepName(current) !== (was === null ? null : stepName(was))) {
+    lines.push(`${label(current.number)} ${stepText(current)}`);
+  }
+  for (const [then, activity] of [
+    [was?.activity, current?.activity],
+    [before?.opening, now.opening],
+  ]) {
+    if (activity && activity.attempt > (then?.name === activity.name ? then.attempt : 1))
+      lines.push(...retryText(activity));
+  }
+  const phase = phaseText(now);
+  if (before === null || phase !== phaseText(before)) lines.push(`${now.study.tag} is ${phase}`);
+  if (now.trouble !== null && now.trouble !== before?.trouble)
+    lines.push(colour.yellow(cleanLine(now.trouble, 400)));
+  return lines;
+}
+
+function verdictLine(done: ExperimentSummary, { study }: Snapshot): string {
+  const { incumbent, metric, baselineScore } = study;
+  const paint = VERDICT_COLOURS[done.verdict];
+  const parts = [verdictText(done).padEnd(8)];
+  if (done.score !== null) {
+    const change = changeText(done.score, baselineScore);
+    parts.push(`${metric} ${scoreText(done.score)}${change === '' ? '' : ` (${change})`}`);
+  }
+  if (incumbent !== null && incumbent.score !== null) {
+    parts.push(`best ${scoreText(incumbent.score)} at #${incumbent.experiment}`);
+  }
+  return `${label(done.number)} ${paint(parts.join('  '))}`;
+}
+
+const label = (number: number): string => colour.bold(`#${number}`.padEnd(4));
+
+/** Which step it is, without the numbers that move within it. */
+function stepName({ activity }: NonNullable<Snapshot['current']>): string | null {
+  return activity === null ? null : `${activity.name} ${activity.progress?.phase ?? ''}`;
+}
+
+interface Screen {
+  /** Prints lines for good, and below them, or in a pipe only now and then, what happens just now. */
+  show(lines: string[], now: string | null): void;
+  end(): void;
+}
+
+const SYNCHRONISED = { begin: '\u001B[?2026h', end: '\u001B[?2026l' };
+const WRAP = { off: '\u001B[?7l', on: '\u001B[?7h' };
+const ERASE_LINE = '\r\u001B[2K';
+
+function createScreen(stream: NodeJS.WriteStream): Screen {
+  return stream.isTTY ? terminalScreen(stream) : plainScreen(stream);
+}
+
+function terminalScreen(stream: NodeJS.WriteStream): Screen {
+  return {
+    show: (lines, now) => {
+      // One write, drawn at once: nothing half done is ever seen.
+      const kept = lines.map((line) => `${line}\n`).join('');
+      const block = now === null ? '' : `${WRAP.off}${colour.cyan('›')} ${now}${WRAP.on}`;
+      stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${kept}${block}${SYNCHRONISED.end}`);
+    },
+    end: () => void stream.write(ERASE_LINE),
+  };
+}
+
+function plainScreen(stream: NodeJS.WriteStream): Screen {
+  let toldAt = performance.now();
+  return {
+    show: (lines, now) => {
+      const isDue = performance.now() - toldAt >= TELL_MS;
+      const told = lines.length === 0 && isDue && now !== null ? [now] : lines;
+      if (told.length === 0) return;
+      toldAt = performance.now();
+      stream.write(told.map((line) => `${line}\n`).join(''));
+    },
+    end: () => undefined,
+  };
+}

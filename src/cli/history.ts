@@ -1,0 +1,42 @@
+/** `history`: every experiment of a study, from git alone. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { summarize } from '../domain/experiment';
+import { rebuild } from '../domain/study';
+import { statusLine } from '../domain/status';
+import { readLedger } from '../lab/ledger';
+import { resultsTable } from '../lab/results-tsv';
+import { handle, newCommand } from './command';
+import { CliError } from './errors';
+import { historyTable } from './render/history';
+import { findStudy, studyOptions, takesStudy } from './study-ref';
+
+const schema = z.object({ ...studyOptions, tsv: z.boolean() });
+
+export function historyCommand(): Command {
+  const command = takesStudy(
+    newCommand({
+      name: 'history',
+      summary: 'the table of experiments, from git: no server is needed',
+      examples: ['autoresearch history', 'autoresearch history nov21 --tsv > results.tsv'],
+    }),
+  ).option('--tsv', "the field's results.tsv", false);
+  return handle(command, schema, async (out, { tsv, ...choice }) => {
+    if (tsv && choice.json)
+      throw new CliError('usage', '--tsv and --json exclude each other', 'give one of them');
+    const { git, config } = await findStudy(choice);
+    const records = await readLedger(git, config.tag);
+    if (tsv) {
+      process.stdout.write(resultsTable(config.metric, records));
+      return;
+    }
+    const experiments = records.map(summarize);
+    const line = statusLine(rebuild(config.limits, experiments));
+    out.answer(
+      { study: config, experiments: records },
+      experiments.length === 0
+        ? `${config.tag}: no experiment is finished yet`
+        : `${historyTable(experiments, config)}\n\n${line}`,
+    );
+  });
+}

@@ -1,0 +1,35 @@
+/** The options that set a study's limits, the same for `start`, `resume` and `budget`. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import type { Limits } from '../domain/limits';
+
+const amount = z.coerce.number({ error: 'expected a number' }).positive('expected more than 0');
+/** `none` clears a limit. */
+const orNone = (limit: typeof amount) => z.union([z.literal('none').transform(() => null), limit]).optional();
+
+export const limitSchemas = {
+  experiments: orNone(amount.int('expected a whole number')),
+  gpuHours: orNone(amount),
+  hours: orNone(amount),
+};
+
+type LimitOptions = { [limit in keyof Limits]?: number | null | undefined };
+
+export function takesLimits(command: Command): Command {
+  return command
+    .option('--experiments <N>', 'stop before experiment N: the baseline counts; `none` for no limit')
+    .option(
+      '--gpu-hours <H>',
+      'hours that runs and scorings may hold the GPU (or the CPU); `none` for no limit',
+    )
+    .option('--hours <H>', 'hours of wall-clock time in experiments; `none` for no limit');
+}
+
+/** Only the limits that were given. */
+export function givenLimits({ experiments, gpuHours, hours }: LimitOptions): Partial<Limits> {
+  return {
+    ...(experiments !== undefined && { experiments }),
+    ...(gpuHours !== undefined && { gpuHours }),
+    ...(hours !== undefined && { hours }),
+  };
+}

@@ -1,0 +1,171 @@
+/** What the Temporal server and a study's workflow say of it. */
+import {
+  isGrpcServiceError,
+  ServiceError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+  type Client,
+  type WorkflowExecutionDescription,
+} from '@temporalio/client';
+import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
+import { z } from 'zod';
+import type { Progress } from '../activities/interface';
+import { experimentName } from '../domain/experiment';
+import type { StudyStatus } from '../domain/status';
+import type { StudyConfig } from '../domain/study';
+import type { Connected } from '../temporal/connection';
+import { CliError } from './errors';
+import type { CurrentExperiment, PendingActivity } from './snapshot';
+
+/** A study as one names it: where its git and its workflow are. */
+export type StudyPlace = Pick<StudyConfig, 'tag' | 'workflowId'>;
+
+/** gRPC's CANCELLED, DEADLINE_EXCEEDED and FAILED_PRECONDITION ("no poller seen"). */
+const NO_ANSWER = new Set<number>([1, 4, 9]);
+/** DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE. */
+const SERVER_AWAY = new Set<number>([4, 8, 10, 14]);
+/** With a worker there, a query takes milliseconds; without one it would wait for ever. */
+const ANSWER_MS = 4_000;
+const REQUEST_MS = 10_000;
+
+const progressSchema = z.object({
+  phase: z.string(),
+  step: z.number(),
+  loss: z.number().nullable(),
+  tokens: z.number(),
+  secondsLeft: z.number().nullable(),
+}) satisfies z.ZodType<Progress>;
+
+/** Workflow ids of the studies that have not ended, paused ones too. */
+export async function runningStudies(client: Client): Promise<string[]> {
+  const query = `WorkflowType = 'study' AND ExecutionStatus = 'Running'`;
+  const found: string[] = [];
+  for await (const { workflowId } of client.workflow.list({ query })) found.push(workflowId);
+  return found;
+}
+
+/** The study's latest workflow, running or closed; null when the server knows none. */
+export async function describeWorkflow(
+  client: Client,
+  workflowId: string,
+): Promise<WorkflowExecutionDescription | null> {
+  try {
+    return await client.withDeadline(Date.now() + ANSWER_MS, () =>
+      client.workflow.getHandle(workflowId).describe(),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
+/** The study's own answer; null when no worker gives one. */
+export async function queryStatus(client: Client, workflowId: string): Promise<StudyStatus | null> {
+  try {
+    return await client.withDeadline(Date.now() + ANSWER_MS, () =>
+      client.workflow.getHandle(workflowId).query<StudyStatus>('status'),
+    );
+  } catch (error) {
+    if (isNoAnswer(error)) return null;
+    throw error;
+  }
+}
+
+/** What the running experiment does just now; null when its workflow has not begun or has just ended. */
+export async function currentExperiment(
+  client: Client,
+  workflowId: string,
+  number: number,
+): Promise<CurrentExperiment> {
+  const child = await describeWorkflow(client, `${workflowId}/exp-${experimentName(number)}`);
+  const activity = child === null ? null : await pendingActivity(client, child);
+  return { number, title: null, activity };
+}
+
+/** The activity that a workflow waits for, with its last heartbeat. */
+export async function pendingActivity(
+  client: Client,
+  { raw }: WorkflowExecutionDescription,
+): Promise<PendingActivity | null> {
+  const [pending] = raw.pendingActivities ?? [];
+  if (pending === undefined) return null;
+  const beats = await decodeArrayFromPayloads(
+    client.options.loadedDataConverter,
+    pending.heartbeatDetails?.payloads,
+  );
+  const progress = progressSchema.safeParse(beats[0]);
+  return {
+    name: pending.activityType?.name ?? 'activity',
+    attempt: pending.attempt ?? 1,
+    lastFailure: pending.lastFailure?.message ?? null,
+    progress: progress.success ? progress.data : null,
+  };
+}
+
+/** The updates that a study takes (src/workflows/messages.ts). */
+type RequestName = 'stop' | 'pause' | 'resume' | 'adjustBudget' | 'hint';
+
+/**
+ * Asks a study for something and waits for its answer.
+ * @throws CliError if it refuses, is not there, or nobody answers for it
+ */
+export async function request(
+  client: Client,
+  { tag, workflowId }: StudyPlace,
+  name: RequestName,
+  argument?: unknown,
+): Promise<StudyStatus> {
+  const handle = client.workflow.getHandle(workflowId);
+  try {
+    return await client.withDeadline(Date.now() + REQUEST_MS, () =>
+      argument === undefined
+        ? handle.executeUpdate<StudyStatus, []>(name)
+        : handle.executeUpdate<StudyStatus, [unknown]>(name, { args: [argument] }),
+    );
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) {
+      throw new CliError(
+        'not-found',
+        `study ${tag} is not running`,
+        `start it again with \`autoresearch resume ${tag}\``,
+        { cause: error },
+      );
+    }
+    if (error instanceof WorkflowUpdateFailedError) {
+      const why = error.cause?.message ?? error.message;
+      throw new CliError('conflict', `study ${tag} refused: ${why}`, 'ask for something else', {
+        cause: error,
+      });
+    }
+    if (isNoAnswer(error)) throw noWorker(error);
+    throw error;
+  }
+}
+
+const noWorker = (cause: unknown): CliError =>
+  new CliError(
+    'server',
+    `the study did not answer within ${REQUEST_MS / 1000} s: its worker is not there, or hangs`,
+    'run `npx autoresearch up`, then ask again',
+    { cause },
+  );
+
+/** The server is down, restarting, or too slow: trying again makes sense. */
+export const isServerAway = (error: unknown): boolean => hasCode(error, SERVER_AWAY);
+
+/** The server is there, but nobody that runs workflows is. */
+function isNoAnswer(error: unknown): boolean {
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return true;
+  return hasCode(error, NO_ANSWER);
+}
+
+function hasCode(error: unknown, codes: Set<number>): boolean {
+  const cause = error instanceof ServiceError ? error.cause : error;
+  return isGrpcServiceError(cause) && codes.has(cause.code);
+}
+
+/** The page of a workflow in Temporal's UI. */
+export function pageOf({ ui, namespace }: Connected, workflowId: string): string | null {
+  return ui === null ? null : `${ui}/namespaces/${namespace}/workflows/${encodeURIComponent(workflowId)}`;
+}

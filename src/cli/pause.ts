@@ -1,0 +1,17 @@
+/** `pause`: the study waits after its running experiment. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { ask } from './ask';
+import { handle, newCommand } from './command';
+import { studyOptions, takesStudy } from './study-ref';
+
+export function pauseCommand(): Command {
+  const command = takesStudy(
+    newCommand({
+      name: 'pause',
+      summary: 'let a study wait after its running experiment',
+      examples: ['autoresearch pause', 'autoresearch pause nov21'],
+    }),
+  );
+  return handle(command, z.object(studyOptions), (out, choice) => ask(out, choice, 'pause'));
+}

@@ -1,0 +1,67 @@
+/** The command line as a whole: finds the command, runs it, and tells how it ended. */
+import { Command, CommanderError } from 'commander';
+import { EXIT_CODE_HELP, EXIT_CODES } from './errors';
+import { clean } from './output';
+import { tellError } from './tell-error';
+
+/** In the order of `--help`. Each is in the file of its name, which exports `<name>Command`. */
+const COMMANDS = [
+  'up',
+  'down',
+  'doctor',
+  'init',
+  'start',
+  'status',
+  'history',
+  'show',
+  'logs',
+  'stop',
+  'pause',
+  'resume',
+  'budget',
+  'hint',
+  'push',
+  'fetch',
+];
+
+/** @param argv what follows the program's name. @returns the exit code */
+export async function run(argv: string[]): Promise<number> {
+  const program = createProgram(argv);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return process.exitCode ?? EXIT_CODES.ok;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.ok;
+    const end = argv.indexOf('--');
+    return tellError(error, (end < 0 ? argv : argv.slice(0, end)).includes('--json'));
+  }
+}
+
+/** Only the command that is called is loaded: `history` must not wait for what `up` needs. */
+function createProgram(argv: string[]): Command {
+  const program = new Command('autoresearch')
+    .description(
+      'An AI researcher that never stops, on Temporal: propose, commit, train, score, keep or reset.',
+    )
+    .usage('COMMAND [options]')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .addHelpText('after', `\n${EXIT_CODE_HELP}\n\nEach command has its own --help with an example.`)
+    .action((_, command: Command) => {
+      if (command.args.length === 0) command.help();
+      throw new CommanderError(2, 'usage', `unknown command '${clean(command.args[0] ?? '')}'`);
+    });
+  const called = COMMANDS.find((name) => name === argv[0]);
+  for (const name of called === undefined ? COMMANDS : [called]) {
+    program.addCommand(load(name).copyInheritedSettings(program));
+  }
+  return program;
+}
+
+function load(name: string): Command {
+  const module: Record<string, () => Command> = require(`./${name}`);
+  const create = module[`${name}Command`];
+  if (create === undefined) throw new TypeError(`src/cli/${name}.ts exports no ${name}Command`);
+  return create();
+}

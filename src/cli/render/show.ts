@@ -1,0 +1,133 @@
+/** What `show` prints: one experiment. */
+import { gpuSeconds, type ExperimentRecord, type ScoredRun } from '../../domain/experiment';
+import { changeText } from '../../domain/status';
+import { clean, cleanLine, colour } from '../output';
+import { VERDICT_COLOURS, verdictText } from './history';
+import { durationText, scoreText, shortHash } from './numbers';
+import { budgetText } from './status';
+import { table } from './table';
+
+export interface Shown {
+  tag: string;
+  number: number;
+  metric: string;
+  /** null while it is under way. */
+  record: ExperimentRecord | null;
+  /** What the researcher proposed, while there is no record that says it. */
+  proposed: { title: string; hypothesis: string } | null;
+  commit: string | null;
+  /** A patch; empty where nothing was changed. */
+  diff: string;
+  /** null on another host, or once the run's files are cleaned up. */
+  log: { path: string; tail: string } | null;
+}
+
+export function showText(shown: Shown, width?: number): string {
+  const { record, proposed, number, tag, log } = shown;
+  const title = record?.title ?? proposed?.title ?? (number === 0 ? 'baseline' : 'not proposed yet');
+  const sections = [`${colour.bold(`${tag} #${number} · ${cleanLine(title)}`)}\n${verdictLine(shown)}`];
+  const hypothesis = clean(record?.hypothesis ?? proposed?.hypothesis ?? '').trim();
+  if (hypothesis !== '') sections.push(hypothesis);
+  sections.push(facts(shown));
+  if (record !== null && record.runs.length > 0) sections.push(runTable(record, width));
+  if (record !== null && record.failure !== null && record.failure.tail.trim() !== '') {
+    sections.push(section('failure', quote(record.failure.tail)));
+  }
+  if (shown.diff !== '') sections.push(section('diff', paintDiff(clean(shown.diff).trimEnd())));
+  if (log !== null)
+    sections.push(section(`log · ${log.path}`, quote(log.tail === '' ? '(nothing printed)' : log.tail)));
+  return sections.join('\n\n');
+}
+
+function verdictLine({ record }: Shown): string {
+  if (record === null) return colour.yellow('under way: no verdict yet');
+  return `${VERDICT_COLOURS[record.verdict](verdictText(record))} · ${cleanLine(record.detail)}`;
+}
+
+function facts({ record, commit, metric }: Shown): string {
+  const lines: [string, string][] = [];
+  if (record !== null && record.score !== null) {
+    const change = changeText(record.score, record.incumbentScore);
+    const against =
+      record.incumbentScore === null
+        ? ''
+        : ` against ${scoreText(record.incumbentScore)}${change === '' ? '' : ` (${change})`}`;
+    lines.push([metric, `${scoreText(record.score)}${against}`]);
+  }
+  if (commit !== null)
+    lines.push(['commit', record === null ? commit : `${commit} on ${shortHash(record.incumbent)}`]);
+  if (record !== null) {
+    const seconds = (Date.parse(record.finishedAt) - Date.parse(record.startedAt)) / 1000;
+    const dollars = record.dollars === 0 ? '' : ` · $${record.dollars.toFixed(4)}`;
+    lines.push([
+      'took',
+      `${durationText(seconds)}, ${durationText(gpuSeconds(record.runs))} on the device${dollars}`,
+    ]);
+    lines.push(['budget', `${budgetText(record.budget)} a run`]);
+    lines.push(['by', record.researcher]);
+    lines.push([
+      'league',
+      Object.entries(record.fingerprint)
+        .map(([name, value]) => `${name} ${cleanLine(value, 24)}`)
+        .join(' · '),
+    ]);
+  }
+  return lines.map(([name, text]) => `${colour.dim(name.padEnd(9))}${text}`).join('\n');
+}
+
+const right = (head: string) => ({ head, align: 'right' as const });
+
+function runTable(record: ExperimentRecord, width?: number): string {
+  const columns = [
+    right('run'),
+    right('seed'),
+    right('score'),
+    right('steps'),
+    right('tokens'),
+    right('train s'),
+    right('wall s'),
+    right('MB'),
+    { head: 'sandbox' },
+  ];
+  return table(
+    columns,
+    record.runs.map((run, index) => ({ cells: runCells(run, index) })),
+    width,
+  );
+}
+
+function runCells(run: ScoredRun, index: number): string[] {
+  return [
+    `${index + 1}${run.attempts > 1 ? `×${run.attempts}` : ''}`,
+    String(run.seed),
+    run.score === null ? (run.failure?.reason ?? '–') : scoreText(run.score),
+    String(run.steps),
+    String(run.tokens),
+    run.trainSeconds.toFixed(1),
+    run.wallSeconds.toFixed(1),
+    run.peakMemoryMb.toFixed(0),
+    run.sandbox === 'none' ? 'NONE' : run.sandbox,
+  ];
+}
+
+const section = (head: string, body: string): string => `${colour.dim(`── ${head}`)}\n${body}`;
+
+/** Others' text, marked as such on every line. */
+const quote = (text: string): string =>
+  clean(text)
+    .trimEnd()
+    .split('\n')
+    .map((line) => `${colour.dim('│')} ${line}`)
+    .join('\n');
+
+function paintDiff(patch: string): string {
+  return patch
+    .split('\n')
+    .map((line) => {
+      if (/^(\+\+\+|---|diff |index )/.test(line)) return colour.bold(line);
+      if (line.startsWith('+')) return colour.green(line);
+      if (line.startsWith('-')) return colour.red(line);
+      return line.startsWith('@@') ? colour.cyan(line) : line;
+    })
+    .join('\n');
+}

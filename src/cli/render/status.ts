@@ -1,0 +1,110 @@
+/** What `status` prints: one glance at a study. */
+import { budgetLeft } from '../../domain/details';
+import type { TrainBudget } from '../../domain/experiment';
+import type { Limits } from '../../domain/limits';
+import { cleanLine, colour } from '../output';
+import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
+import { historyTable } from './history';
+import { durationText, scoreText, shortHash } from './numbers';
+import { terminalWidth } from './table';
+
+const LAST = 5;
+
+export function statusText(snapshot: Snapshot, width = terminalWidth()): string {
+  const { study, sandbox, link, trouble } = snapshot;
+  const facts: [string, string][] = [];
+  const now = nowText(snapshot);
+  if (now !== null) facts.push(['now', now]);
+  for (const line of troubleLines(snapshot)) facts.push(['', line]);
+  facts.push(['best', bestText(snapshot)]);
+  facts.push(['budget', `${budgetLeft(study.limits, study.spent)} · ${budgetText(study.budget)} a run`]);
+  if (study.hints.length > 0) facts.push(['hints', `${study.hints.length} for the next proposal`]);
+  if (study.refused !== null) facts.push(['refused', colour.yellow(cleanLine(study.refused))]);
+  facts.push(['sandbox', sandboxText(sandbox)]);
+  facts.push(['lab', cleanLine(study.lab)]);
+  if (link !== null) facts.push(['Temporal', link]);
+  const lines = [
+    `${colour.bold(study.tag)} · ${phaseText(snapshot)} · researcher ${study.researcher}`,
+    cleanLine(study.line),
+    '',
+    ...facts.map(([name, text]) => `${colour.dim(name.padEnd(9))}${text}`),
+  ];
+  if (trouble !== null) lines.push('', colour.yellow(cleanLine(trouble, 500)));
+  if (study.recent.length > 0) lines.push('', historyTable(study.recent.slice(-LAST), study, width));
+  return lines.join('\n');
+}
+
+/** The phase in a word, and why the study waits. */
+export function phaseText({
+  study: { phase, reason },
+}: {
+  study: Pick<Snapshot['study'], 'phase' | 'reason'>;
+}): string {
+  const paint = phase === 'running' ? colour.green : phase === 'stopped' ? colour.dim : colour.yellow;
+  const why = reason !== null && phase !== 'stopped' ? `: ${cleanLine(reason)}` : '';
+  return paint(`${phase}${why}`);
+}
+
+/** What happens just now; null when nothing does. */
+export function nowText({ current, opening, study }: Snapshot): string | null {
+  if (current === null)
+    return opening === null || study.phase !== 'opening' ? null : 'preparing the data and the branches';
+  const title = current.title === null ? '' : ` ${cleanLine(current.title, 60)}`;
+  return `#${current.number}${title} · ${stepText(current)}`;
+}
+
+const STEPS: Record<string, string> = {
+  propose: 'proposing a change',
+  apply: 'committing the change',
+  train: 'training',
+  evaluate: 'scoring',
+  record: 'recording the verdict',
+};
+
+/** `training · step 120 · loss 3.412 · 8 s left` */
+export function stepText({ activity }: CurrentExperiment): string {
+  if (activity === null) return 'between two steps';
+  const { progress } = activity;
+  const parts = [progress?.phase ?? STEPS[activity.name] ?? activity.name];
+  if (progress !== null && progress.step > 0) parts.push(`step ${progress.step}`);
+  if (progress !== null && progress.loss !== null) parts.push(`loss ${progress.loss.toFixed(3)}`);
+  if (progress !== null && progress.secondsLeft !== null)
+    parts.push(`${durationText(progress.secondsLeft)} left`);
+  return parts.join(' · ');
+}
+
+/** A step that fails again and again is told, with its reason: it is tried for ever. */
+function troubleLines({ current, opening }: Snapshot): string[] {
+  return [current?.activity ?? null, opening].filter((activity) => activity !== null).flatMap(retryText);
+}
+
+export function retryText({ name, attempt, lastFailure }: PendingActivity): string[] {
+  if (attempt < 2 || lastFailure === null) return [];
+  return [colour.yellow(`${name}, attempt ${attempt}: ${cleanLine(lastFailure, 400)}`)];
+}
+
+function bestText({ study: { incumbent, metric, recent } }: Snapshot): string {
+  if (incumbent === null || incumbent.score === null) return 'nothing yet: the baseline comes first';
+  const title = recent.find(({ number }) => number === incumbent.experiment)?.title;
+  const what = title === undefined ? '' : ` · ${cleanLine(title, 60)}`;
+  return `${metric} ${scoreText(incumbent.score)} at #${incumbent.experiment} (${shortHash(incumbent.commit)})${what}`;
+}
+
+function sandboxText(sandbox: Snapshot['sandbox']): string {
+  if (sandbox === null) return colour.dim('not known before the first run');
+  return sandbox === 'none' ? colour.red('none: runs are NOT contained, see `autoresearch doctor`') : sandbox;
+}
+
+export function budgetText(budget: TrainBudget): string {
+  return 'seconds' in budget ? durationText(budget.seconds) : `${budget.steps} steps`;
+}
+
+/** `at most 12 experiments`, or that nothing ends it. */
+export function limitText({ experiments, gpuHours, hours }: Limits): string {
+  const parts = [
+    ...(experiments === null ? [] : [`${experiments} experiments`]),
+    ...(gpuHours === null ? [] : [`${gpuHours} GPU-hours`]),
+    ...(hours === null ? [] : [`${hours} hours`]),
+  ];
+  return parts.length === 0 ? 'it never stops until you say so' : `it waits after ${parts.join(' or ')}`;
+}

@@ -1,0 +1,70 @@
+/** `show`: everything that is known of one experiment, from git and from what its runs left on this host. */
+import type { Command } from 'commander';
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import type { ExperimentRecord } from '../domain/experiment';
+import { diff } from '../lab/commits';
+import { findProposal, readProposal } from '../lab/edits';
+import { readRecord } from '../lab/ledger';
+import { experimentRef } from '../lab/refs';
+import { handle, newCommand } from './command';
+import { CliError } from './errors';
+import { showText, type Shown } from './render/show';
+import { experimentNumber, findStudy, studyOptions, takesStudy, type FoundStudy } from './study-ref';
+import { taskLogs } from './task-logs';
+
+const TAIL_LINES = 15;
+
+const schema = z.object({ ...studyOptions, n: experimentNumber });
+
+export function showCommand(): Command {
+  const command = takesStudy(
+    newCommand({
+      name: 'show',
+      summary: 'one experiment: hypothesis, verdict, runs, diff, end of the log',
+      examples: ['autoresearch show 7', 'autoresearch show 7 nov21 --json'],
+    }).argument('<N>', "the experiment's number"),
+  );
+  return handle(command, schema, async (out, { n, ...choice }) => {
+    const shown = await gather(await findStudy(choice), n);
+    out.answer(shown, showText(shown));
+  });
+}
+
+async function gather(study: FoundStudy, number: number): Promise<Shown> {
+  const { git, config } = study;
+  const [record, commit, proposal, tasks] = await Promise.all([
+    readRecord(git, config.tag, number),
+    git.resolve(experimentRef(config.tag, number)),
+    findProposal(git, config.tag, number),
+    taskLogs(config, number),
+  ]);
+  if (record === null && commit === null && proposal === null && tasks.length === 0) {
+    throw new CliError(
+      'not-found',
+      `study ${config.tag} has no experiment ${number}`,
+      `see \`autoresearch history ${config.tag}\``,
+    );
+  }
+  const changes = record?.commit ?? commit;
+  const last = tasks.findLast(({ kind }) => kind === (record?.reason === 'unscorable' ? 'score' : 'train'));
+  return {
+    tag: config.tag,
+    number,
+    metric: config.metric,
+    record,
+    proposed: record === null && proposal !== null ? await readProposal(git, proposal) : null,
+    commit: changes,
+    diff: changes === null || isBaseline(number, record) ? '' : await diff(git, changes),
+    log: last === undefined ? null : { path: last.log, tail: await tailOf(last.log) },
+  };
+}
+
+/** Its commit may be the base itself, whose diff is the user's last change. */
+const isBaseline = (number: number, record: ExperimentRecord | null): boolean =>
+  number === 0 || record?.reason === 'baseline';
+
+async function tailOf(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return text.trimEnd().split('\n').slice(-TAIL_LINES).join('\n');
+}

@@ -1,0 +1,39 @@
+/** Where a study stands at one moment, from whoever knows: its workflow, or without one its ledger. */
+import type { Progress } from '../activities/interface';
+import type { Sandbox } from '../domain/experiment';
+import type { Phase, StudyStatus } from '../domain/status';
+
+/** What a workflow waits for just now. */
+export interface PendingActivity {
+  /** `openStudy`, `propose`, `apply`, `train`, `evaluate` or `record`. */
+  name: string;
+  /** 1 at the first try. */
+  attempt: number;
+  /** Why the last try failed; null when none did. */
+  lastFailure: string | null;
+  /** From its last heartbeat. */
+  progress: Progress | null;
+}
+
+export interface CurrentExperiment {
+  number: number;
+  /** null until the researcher has proposed. */
+  title: string | null;
+  activity: PendingActivity | null;
+}
+
+export interface Snapshot {
+  /** `workflow`: the study itself says so. `ledger`: rebuilt from git, for it has ended or nobody answers. */
+  source: 'workflow' | 'ledger';
+  /** `unknown`: without a server nobody can say. */
+  study: Omit<StudyStatus, 'phase'> & { phase: Phase | 'unknown' };
+  current: CurrentExperiment | null;
+  /** The study's own activity, while it is opened. */
+  opening: PendingActivity | null;
+  /** How the last run was contained; null before the first. */
+  sandbox: Sandbox | null;
+  /** Address of the study in Temporal's UI; null where nobody knows one. */
+  link: string | null;
+  /** What is wrong around the study, and what to do; null when nothing is. */
+  trouble: string | null;
+}

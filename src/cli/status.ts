@@ -1,0 +1,30 @@
+/** `status`: one glance at a study, or with --follow a long look. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { handle, newCommand } from './command';
+import { CliError } from './errors';
+import { follow } from './follow';
+import { look } from './look';
+import { statusText } from './render/status';
+import { findStudy, studyOptions, takesStudy } from './study-ref';
+
+const schema = z.object({ ...studyOptions, follow: z.boolean() });
+
+export function statusCommand(): Command {
+  const command = takesStudy(
+    newCommand({
+      name: 'status',
+      summary: 'where a study stands: its experiment, best, budget and last results',
+      examples: ['autoresearch status', 'autoresearch status nov21 --follow'],
+    }),
+  ).option('-f, --follow', 'show it as it goes, until the study ends or Ctrl-C', false);
+  return handle(command, schema, async (out, { follow: follows, ...choice }) => {
+    if (follows && choice.json)
+      throw new CliError('usage', '--follow and --json exclude each other', 'ask again and again for --json');
+    const study = await findStudy(choice);
+    if (follows) await follow(study, ({ study: { phase } }) => phase === 'stopped');
+    const snapshot = await look(study);
+    if (follows) out.note('');
+    out.answer(snapshot, statusText(snapshot));
+  });
+}

@@ -1,0 +1,68 @@
+/** Turns whatever a command threw into words, a code and what to do. */
+import { CliError, EXIT_CODES, type ErrorCode } from './errors';
+import { clean, colour } from './output';
+
+/** Errors of other parts, by name: knowing their classes would load those parts. */
+const CODES: Record<string, ErrorCode> = {
+  CommanderError: 'usage',
+  BadRequest: 'usage',
+  LabError: 'lab',
+  LabConfigError: 'lab',
+  LedgerError: 'lab',
+  JsonFileError: 'lab',
+  ServerUnavailable: 'server',
+  WorkerFailed: 'server',
+  PortInUse: 'conflict',
+  RefConflict: 'conflict',
+  MissingPrerequisite: 'prerequisite',
+};
+
+/** gRPC's UNAVAILABLE, PERMISSION_DENIED and UNAUTHENTICATED, each with what to do. */
+const SERVER_TROUBLE = new Map([
+  [14, 'run `npx autoresearch up`, or check TEMPORAL_ADDRESS'],
+  [7, 'check what TEMPORAL_API_KEY or the profile may do'],
+  [16, 'check TEMPORAL_API_KEY, or the profile that is used'],
+]);
+
+/** Prints it, on stdout as a document with `--json`. @returns the exit code */
+export function tellError(error: unknown, json: boolean): number {
+  const { code, message, todo } = describe(error);
+  if (process.env['AUTORESEARCH_DEBUG']) console.error(error);
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ error: { code, message: clean(message), todo } })}\n`);
+  } else {
+    const lines = [`${colour.red('error:')} ${clean(message)}`];
+    if (todo !== '') lines.push(`  → ${clean(todo)}`);
+    process.stderr.write(`${lines.join('\n')}\n`);
+  }
+  return EXIT_CODES[code];
+}
+
+function describe(error: unknown): { code: ErrorCode; message: string; todo: string } {
+  if (error instanceof CliError) return error;
+  if (!(error instanceof Error)) return unexpected(String(error));
+  const grpc = grpcCode(error);
+  const trouble = grpc === undefined ? undefined : SERVER_TROUBLE.get(grpc);
+  if (trouble !== undefined) {
+    return { code: 'server', message: `the Temporal server: ${innermost(error).message}`, todo: trouble };
+  }
+  const code = CODES[error.name];
+  if (code === undefined) return unexpected(innermost(error).message);
+  const todo = 'todo' in error && typeof error.todo === 'string' ? error.todo : '';
+  return { code, message: error.message.replace(/^error: /, ''), todo };
+}
+
+const unexpected = (message: string): ReturnType<typeof describe> => ({
+  code: 'unexpected',
+  message,
+  todo: 'set AUTORESEARCH_DEBUG=1 to see where; `autoresearch doctor` checks the installation',
+});
+
+function grpcCode(error: Error): number | undefined {
+  if ('code' in error && typeof error.code === 'number' && 'details' in error) return error.code;
+  return error.cause instanceof Error ? grpcCode(error.cause) : undefined;
+}
+
+function innermost(error: Error): Error {
+  return error.cause instanceof Error ? innermost(error.cause) : error;
+}
