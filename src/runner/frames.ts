@@ -10,6 +10,11 @@ export class ProtocolError extends Error {
   override name = 'ProtocolError';
 }
 
+/** The connection ended in the middle of a frame: its process tells why. */
+export class CutOffError extends ProtocolError {
+  override name = 'CutOffError';
+}
+
 export interface Frame {
   message: CandidateMessage;
   payloadBytes: number;
@@ -49,7 +54,9 @@ export class FrameReader {
   async *payload(bytes: number): AsyncGenerator<Buffer> {
     let left = bytes;
     while (left > 0) {
-      if (this.pending.length === 0 && !(await this.more())) throw cutOff();
+      if (this.pending.length === 0 && !(await this.more())) {
+        throw new CutOffError('the connection ended in the middle of a frame');
+      }
       const piece = this.pending.subarray(0, left);
       this.pending = this.pending.subarray(piece.length);
       left -= piece.length;
@@ -86,8 +93,6 @@ function parse(header: Buffer): CandidateMessage {
   );
 }
 
-const cutOff = (): ProtocolError => new ProtocolError('the connection ended in the middle of a frame');
-
 /** Writes frames whole, one after the other, and never faster than the peer reads. */
 export class FrameWriter {
   private last: Promise<void> = Promise.resolve();
@@ -96,8 +101,9 @@ export class FrameWriter {
 
   /** Resolves when the frame is on its way; a peer that has gone is not an error here: its process tells why. */
   send(message: RunnerMessage, payloadBytes = 0, payload: Iterable<Buffer> = []): Promise<void> {
-    this.last = this.last.then(() => this.write(message, payloadBytes, payload));
-    return this.last;
+    const done = this.last.then(() => this.write(message, payloadBytes, payload));
+    this.last = done.catch(() => undefined);
+    return done;
   }
 
   private async write(

@@ -27,9 +27,9 @@ export class BoundedLog {
     this.size += part.length;
   }
 
-  /** The latest output, at most `characters` long. */
-  tail(characters: number): string {
-    return this.recent.slice(-characters);
+  /** The latest output. */
+  tail(): string {
+    return this.recent;
   }
 
   close(): void {

@@ -59,8 +59,11 @@ const failureSchema = z.strictObject({
 export const taskStatusSchema = z.strictObject({
   format: z.literal(1),
   owner: ownerSchema,
-  /** `queued`: waits for the device's lock. `done` is final, with or without a failure. */
-  phase: z.enum(['queued', 'starting', 'training', 'handing-in', 'scoring', 'done']),
+  /**
+   * `queued`: waits for the device's lock. `done` is final, with or without a failure. `stopped`: ended by request,
+   * to be repeated when the study goes on.
+   */
+  phase: z.enum(['queued', 'starting', 'training', 'handing-in', 'scoring', 'done', 'stopped']),
   /** Wall clock, milliseconds since the epoch; for people, never for decisions. */
   updatedAt: z.number(),
   /** When the clock of the budget began and ends, on the same wall clock; null before `start`, deadline null with a budget of steps. */

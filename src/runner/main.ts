@@ -1,0 +1,54 @@
+/**
+ * The runner: one detached process for one task (a training or a scoring), started as `main.js FOLDER` under the
+ * task's and the device's locks. It outlives the worker, and says all there is to know in FOLDER/status.json.
+ * It exits without `done` only when the trouble is ours; whoever watches then starts another attempt.
+ */
+import { mkdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { readJson } from '../process/json-file';
+import { ownerOf } from '../process/owner';
+import { failure } from './failure';
+import { BoundedLog } from './log';
+import { findSandbox } from './sandbox';
+import { score } from './scoring';
+import { StatusFile } from './status-file';
+import { taskSpecSchema } from './task';
+import { train } from './training';
+
+async function main(folder: string): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
+  const spec = await readJson(join(folder, 'spec.json'), taskSpecSchema);
+  if (spec === null) throw new Error(`no spec.json in ${folder}`);
+  const owner = ownerOf(process.pid);
+  if (owner === null) throw new Error('this process cannot find itself in /proc');
+  const { sandbox, detail } = await findSandbox();
+  console.log(`${spec.name} on ${spec.device}, sandbox: ${sandbox} (${detail})`);
+  const status = new StatusFile(folder, owner, sandbox);
+  const log = new BoundedLog(join(folder, 'log'), spec.logBytes);
+  const scratch = join(folder, 'scratch');
+  if (sandbox === 'none') await mkdir(scratch, { recursive: true });
+  const context = { folder, status, log, stop: stop.signal };
+  try {
+    await status.enter(spec.kind === 'train' ? 'starting' : 'scoring');
+    const ending = await (spec.kind === 'train' ? train(spec, context) : score(spec, context));
+    const failed = ending.kind === 'failed' ? failure(ending.reason, ending.message, log.tail()) : null;
+    await status.enter(ending.kind === 'stopped' ? 'stopped' : 'done', { failure: failed });
+  } finally {
+    log.close();
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+const [folder] = process.argv.slice(2);
+if (folder === undefined) {
+  console.error('usage: node main.js FOLDER (a folder with spec.json)');
+  process.exit(2);
+}
+main(resolve(folder)).then(
+  () => process.exit(0),
+  (error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  },
+);

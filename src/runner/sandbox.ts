@@ -1,0 +1,252 @@
+/**
+ * Where a candidate and a scorer run. bubblewrap: no network, no host files but the runtime and the tree, no data
+ * for the trainer, only the assigned GPU, a cleared environment, scratch that is gone afterwards. It stops cheating
+ * and accidents; it does not stop an attacker with a kernel exploit. Without it (`none`) only the environment is
+ * cleared and descendants are ended: every status says so.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import { availableParallelism, homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import type { Sandbox } from '../domain/experiment';
+
+const run = promisify(execFile);
+
+/** What a process in the sandbox gets. Paths are the host's; `place` is where a folder appears inside. */
+export interface Room {
+  python: string;
+  /** `python` as the first word is the interpreter; relative files are the tree's. */
+  command: string[];
+  device: string;
+  /** Read-only, and where the process begins. */
+  tree: string;
+  scratchBytes: number;
+  /** Where scratch lies when there is no sandbox to make one. */
+  scratch: string;
+  folders: { host: string; place: string; writable: boolean }[];
+  /** Paths in the environment and in the command are those inside. */
+  env: Record<string, string>;
+}
+
+/** How to start it: argv, environment, folder. */
+export interface Enclosed {
+  argv: string[];
+  env: Record<string, string>;
+  cwd: string;
+}
+
+export interface SandboxFound {
+  sandbox: Sandbox;
+  /** Why, in words for `doctor`. */
+  detail: string;
+}
+
+const TREE = '/lab';
+const SCRATCH = '/tmp';
+/** Shared memory of data loaders; it is memory of the host. */
+const SHARED_MEMORY_BYTES = 1 << 30;
+const SYSTEM_FOLDERS = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
+/** What the dynamic linker and the C library read; no names, keys or settings of the host's users. */
+const SYSTEM_FILES = [
+  '/etc/ld.so.cache',
+  '/etc/ld.so.conf',
+  '/etc/ld.so.conf.d',
+  '/etc/alternatives',
+  '/etc/localtime',
+];
+const NVIDIA_CONTROL = ['/dev/nvidiactl', '/dev/nvidia-uvm', '/dev/nvidia-uvm-tools'];
+
+/**
+ * Which sandbox works here, found by a real trial. AUTORESEARCH_SANDBOX=none forgoes it.
+ * @throws Error for another value of AUTORESEARCH_SANDBOX
+ */
+export async function findSandbox(): Promise<SandboxFound> {
+  const wish = process.env['AUTORESEARCH_SANDBOX'] ?? '';
+  if (wish === 'none') return { sandbox: 'none', detail: 'AUTORESEARCH_SANDBOX=none' };
+  if (wish !== '' && wish !== 'bubblewrap') {
+    throw new Error(`AUTORESEARCH_SANDBOX is "${wish}", expected "bubblewrap" or "none"`);
+  }
+  if (process.platform !== 'linux') return { sandbox: 'none', detail: 'bubblewrap needs Linux' };
+  try {
+    await run('bwrap', [...walls(1 << 20), '/bin/sh', '-c', 'exit 0'], { timeout: 20_000 });
+    return {
+      sandbox: 'bubblewrap',
+      detail: 'bubblewrap works; memory and processes are watched by the runner',
+    };
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
+    const missing = said === '' || said.includes('ENOENT');
+    return {
+      sandbox: 'none',
+      detail: missing ? 'bwrap is not installed: install bubblewrap' : `bwrap does not run: ${said}`,
+    };
+  }
+}
+
+/** Turns a room into a command line. */
+export async function enclose(sandbox: Sandbox, room: Room): Promise<Enclosed> {
+  const [program, ...rest] = room.command;
+  const command = program === 'python' ? [room.python, ...rest] : room.command;
+  if (sandbox === 'none') {
+    return {
+      argv: command.map((word) => outside(room, word)),
+      env: environment(room, room.scratch, 'none'),
+      cwd: room.tree,
+    };
+  }
+  const env = environment(room, SCRATCH, 'bubblewrap');
+  const argv = [
+    'bwrap',
+    '--json-status-fd',
+    '3',
+    ...walls(room.scratchBytes),
+    ...(await pythonFolders(room.python)).flatMap((folder) => ['--ro-bind', folder, folder]),
+    ...gpu(room.device, env['LD_LIBRARY_PATH'] ?? ''),
+    '--ro-bind',
+    room.tree,
+    TREE,
+    ...room.folders.flatMap(({ host, place, writable }) => [writable ? '--bind' : '--ro-bind', host, place]),
+    '--remount-ro',
+    '/dev',
+    '--remount-ro',
+    '/',
+    '--clearenv',
+    ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]),
+    '--chdir',
+    TREE,
+    '--',
+    ...command,
+  ];
+  return { argv, env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' }, cwd: '/' };
+}
+
+/** Namespaces, the system's libraries and an empty scratch: the same for every room. */
+function walls(scratchBytes: number): string[] {
+  return [
+    '--unshare-all',
+    '--die-with-parent',
+    '--new-session',
+    '--ro-bind',
+    '/usr',
+    '/usr',
+    ...SYSTEM_FOLDERS.filter((folder) => existsSync(folder)).flatMap(systemFolder),
+    ...SYSTEM_FILES.flatMap((file) => ['--ro-bind-try', file, file]),
+    '--proc',
+    '/proc',
+    '--dev',
+    '/dev',
+    '--size',
+    String(SHARED_MEMORY_BYTES),
+    '--tmpfs',
+    '/dev/shm',
+    '--size',
+    String(scratchBytes),
+    '--tmpfs',
+    SCRATCH,
+  ];
+}
+
+/** Most systems have made /bin, /lib, … links into /usr. */
+function systemFolder(folder: string): string[] {
+  return lstatSync(folder).isSymbolicLink()
+    ? ['--symlink', readlinkSync(folder), folder]
+    : ['--ro-bind', folder, folder];
+}
+
+const pythonPathsSchema = z.array(z.string().startsWith('/'));
+
+/**
+ * Where an interpreter's own files lie: its environment, the installation that the environment was made from,
+ * and what else is on its path. Never a home folder as a whole.
+ */
+async function pythonFolders(python: string): Promise<string[]> {
+  const ask =
+    'import json, os, sys; print(json.dumps([p for p in [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path] if os.path.isdir(p)]))';
+  const { stdout } = await run(python, ['-I', '-c', ask], { timeout: 60_000 });
+  const said = pythonPathsSchema.parse(JSON.parse(stdout));
+  // An interpreter is often a link to another one, which may be a link again.
+  const links = [dirname(dirname(python)), dirname(dirname(realpathSync(python)))];
+  const folders = [...said, ...links].flatMap((folder) => [folder, realpathSync(folder)]);
+  const forbidden = new Set(['/', '/home', '/root', '/opt', '/var', '/mnt', homedir()]);
+  const shown = new Set(
+    folders.filter((folder) => folder !== '/usr' && !folder.startsWith('/usr/') && !forbidden.has(folder)),
+  );
+  // A folder inside one that is shown already is shown with it.
+  return [...shown].filter(
+    (folder) => ![...shown].some((other) => folder !== other && folder.startsWith(`${other}/`)),
+  );
+}
+
+/** The assigned GPU's device files and what the driver needs beside them; nothing for the CPU. */
+function gpu(device: string, libraryPath: string): string[] {
+  if (!device.startsWith('cuda')) return [];
+  const libraries = libraryPath
+    .split(':')
+    .filter((folder) => folder.startsWith('/') && !folder.startsWith('/usr/'));
+  return [
+    ...[...NVIDIA_CONTROL, gpuFile(device)]
+      .filter((file) => existsSync(file))
+      .flatMap((file) => ['--dev-bind', file, file]),
+    '--ro-bind',
+    '/sys',
+    '/sys',
+    ...libraries.flatMap((folder) => ['--ro-bind-try', folder, folder]),
+  ];
+}
+
+/**
+ * The device file of `cuda:<index>`: the index-th that this host (or container) has, in the order of the PCI bus.
+ * @throws Error if there are fewer
+ */
+function gpuFile(device: string): string {
+  const files = readdirSync('/dev')
+    .flatMap((name) => /^nvidia(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .toSorted((a, b) => a - b);
+  const minor = files[gpuIndex(device)];
+  if (minor === undefined) throw new Error(`no ${device} here: ${files.length} GPUs were found in /dev`);
+  return `/dev/nvidia${minor}`;
+}
+
+/** What a process inside calls its device: it sees no GPU but its own. */
+export const deviceInside = (device: string): string => (device.startsWith('cuda') ? 'cuda:0' : device);
+
+const gpuIndex = (device: string): number => Number(device.split(':')[1] ?? 0);
+
+function environment(room: Room, scratch: string, sandbox: Sandbox): Record<string, string> {
+  const cuda = room.device.startsWith('cuda');
+  const libraryPath = process.env['LD_LIBRARY_PATH'];
+  const env: Record<string, string> = {
+    PATH: `${dirname(room.python)}:/usr/local/bin:/usr/bin:/bin`,
+    LANG: 'C.UTF-8',
+    USER: 'candidate',
+    HOME: scratch,
+    TMPDIR: scratch,
+    PYTHONDONTWRITEBYTECODE: '1',
+    PYTHONUNBUFFERED: '1',
+    TORCHINDUCTOR_CACHE_DIR: join(scratch, 'inductor'),
+    TRITON_CACHE_DIR: join(scratch, 'triton'),
+    OMP_NUM_THREADS: String(cuda ? Math.min(8, availableParallelism()) : availableParallelism()),
+    AUTORESEARCH_DEVICE: deviceInside(room.device),
+  };
+  if (cuda) {
+    env['CUDA_DEVICE_ORDER'] = 'PCI_BUS_ID';
+    // In the sandbox there is but one.
+    env['CUDA_VISIBLE_DEVICES'] = sandbox === 'none' ? String(gpuIndex(room.device)) : '0';
+    if (libraryPath !== undefined) env['LD_LIBRARY_PATH'] = libraryPath;
+  } else {
+    // Some virtual CPUs claim AMX and die of SIGILL in a bfloat16 product.
+    env['ONEDNN_MAX_CPU_ISA'] = 'AVX512_CORE';
+  }
+  for (const [name, value] of Object.entries(room.env))
+    env[name] = sandbox === 'none' ? outside(room, value) : value;
+  return env;
+}
+
+/** A path inside as the same path on the host. */
+function outside(room: Room, word: string): string {
+  const folder = room.folders.find(({ place }) => word === place || word.startsWith(`${place}/`));
+  return folder === undefined ? word : folder.host + word.slice(folder.place.length);
+}

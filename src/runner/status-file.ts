@@ -1,0 +1,78 @@
+/** status.json of a task: at most two writes a second while it runs, and at once when its phase changes. */
+import { join } from 'node:path';
+import type { Sandbox } from '../domain/experiment';
+import { writeJsonAtomic } from '../process/json-file';
+import type { Owner } from '../process/owner';
+import type { TaskStatus } from './task';
+
+const INTERVAL_MS = 500;
+
+/** What a task says before it has begun; the launcher fills in who owns it. */
+export function queuedStatus(): Omit<TaskStatus, 'owner'> {
+  return {
+    format: 1,
+    phase: 'queued',
+    updatedAt: Date.now(),
+    startedAt: null,
+    deadline: null,
+    step: 0,
+    tokens: 0,
+    lastLoss: null,
+    startupSeconds: 0,
+    trainSeconds: 0,
+    wallSeconds: 0,
+    dataWaitSeconds: 0,
+    peakMemoryMb: 0,
+    initialWeights: null,
+    weights: null,
+    parameters: 0,
+    sandbox: 'none',
+    score: null,
+    failure: null,
+  };
+}
+
+export class StatusFile {
+  readonly value: TaskStatus;
+  private readonly path: string;
+  private readonly began = performance.now();
+  private timer: NodeJS.Timeout | null = null;
+  private writing: Promise<void> = Promise.resolve();
+
+  constructor(folder: string, owner: Owner, sandbox: Sandbox) {
+    this.path = join(folder, 'status.json');
+    this.value = { ...queuedStatus(), owner, sandbox };
+  }
+
+  /** Takes in what has changed; it is on the disk within half a second. */
+  update(change: Partial<TaskStatus>): void {
+    Object.assign(this.value, change);
+    this.timer ??= setTimeout(() => {
+      // A full disk must not end a training: the phases' writes below are the ones that count.
+      this.write().catch((error: unknown) =>
+        console.error(`status.json cannot be written: ${String(error)}`),
+      );
+    }, INTERVAL_MS);
+  }
+
+  /** Enters a phase. Resolves when the disk has it. */
+  async enter(phase: TaskStatus['phase'], change: Partial<TaskStatus> = {}): Promise<void> {
+    Object.assign(this.value, change, { phase });
+    console.log(`${new Date().toISOString()} ${phase}`);
+    await this.write();
+  }
+
+  private write(): Promise<void> {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+    const write = async (): Promise<void> => {
+      this.value.updatedAt = Date.now();
+      this.value.wallSeconds = (performance.now() - this.began) / 1000;
+      await writeJsonAtomic(this.path, this.value);
+    };
+    // One after the other, a failed one not in the way of the next.
+    const done = this.writing.then(write);
+    this.writing = done.catch(() => undefined);
+    return done;
+  }
+}

@@ -1,0 +1,56 @@
+/** Keeps a sandbox from taking the host with it: counts its processes, looks at the memory that is left. */
+import { readFileSync } from 'node:fs';
+import { freemem, totalmem } from 'node:os';
+import type { Failure } from '../domain/experiment';
+import type { Contained } from './contained';
+
+const INTERVAL_MS = 500;
+/** torch.compile starts a worker a core, a data loader a few more. */
+const MAX_PROCESSES = 512;
+/** The host's memory that must stay free. */
+const MIN_FREE_SHARE = 0.02;
+
+export class Watch {
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(contained: Contained, fail: (reason: Failure['reason'], message: string) => void) {
+    this.timer = setInterval(() => {
+      const processes = contained.everyone().length;
+      if (processes > MAX_PROCESSES) fail('rejected', `${processes} processes, ${MAX_PROCESSES} are allowed`);
+      const free = freeMemory();
+      if (free < totalmem() * MIN_FREE_SHARE)
+        fail('oom', `only ${Math.round(free / 2 ** 20)} MB of the host's memory were left`);
+    }, INTERVAL_MS);
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+  }
+}
+
+/** Bytes that could be had without swapping; `freemem` alone counts file caches as used. */
+function freeMemory(): number {
+  const kilobytes = /MemAvailable:\s+(\d+) kB/.exec(read('/proc/meminfo'))?.[1];
+  return kilobytes === undefined ? freemem() : Number(kilobytes) * 1024;
+}
+
+/** How many processes the kernel has killed for lack of memory: it does not say whose. */
+export class OutOfMemoryCount {
+  private readonly before = killed();
+
+  hasRisen(): boolean {
+    return killed() > this.before;
+  }
+}
+
+function killed(): number {
+  return Number(/^oom_kill (\d+)$/m.exec(read('/proc/vmstat'))?.[1] ?? 0);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

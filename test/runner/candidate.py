@@ -1,0 +1,351 @@
+"""Candidates of all kinds for the runner's tests: `python candidate.py KIND`. Standard library only."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+GRAPH = b'{"nodes":[]}'
+WEIGHTS = b"weights" * 1000
+
+
+class Client:
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(os.environ["AUTORESEARCH_SOCKET"])
+
+    def send(self, message, payload=b"", declared=None):
+        header = json.dumps(message).encode()
+        size = len(payload) if declared is None else declared
+        self.socket.sendall(struct.pack("<IQ", len(header), size) + header + payload)
+
+    def receive(self):
+        header, payload = struct.unpack("<IQ", self.exactly(12))
+        message = json.loads(self.exactly(header))
+        return message, self.exactly(payload)
+
+    def exactly(self, size):
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            got = self.socket.recv_into(view)
+            if got == 0:
+                raise EOFError("the runner has closed")
+            view = view[got:]
+        return bytes(data)
+
+    def hello(self, protocol=1):
+        self.send({"type": "hello", "protocol": protocol, "framework": "none"})
+        return self.receive()[0]
+
+    def start(self):
+        self.send({"type": "start", "initialWeights": "0" * 64, "parameters": 7000}, GRAPH)
+        assert self.receive()[0]["type"] == "started"
+
+    def report(self, step, loss=1.0):
+        usage = {"dataWaitSeconds": 0.25, "peakMemoryMb": 12.5}
+        self.send({"type": "report", "step": step, "loss": loss, **usage})
+
+    def submit(self, steps, weights=WEIGHTS, declared=None):
+        usage = {"dataWaitSeconds": 0.25, "peakMemoryMb": 12.5}
+        self.send({"type": "submit", "steps": steps, **usage}, weights, declared)
+
+    def batches(self, count=1, rows=4):
+        self.send({"type": "batches", "count": count, "rows": rows})
+
+
+def begun():
+    client = Client()
+    client.welcome = client.hello()
+    client.start()
+    return client
+
+
+def steps(client, each=lambda step: None):
+    """Asks and reports until the end; returns the steps taken and the rows' first ids."""
+    step, seen = 0, []
+    client.batches(2)
+    while True:
+        message, payload = client.receive()
+        if message["type"] == "end":
+            return step, seen
+        assert message["type"] == "batch", message
+        step += 1
+        assert message["step"] == step
+        ids = struct.unpack(f"<{len(payload) // 2}H", payload)
+        seen.extend(ids[1 :: client.welcome["row"]])
+        each(step)
+        client.report(step, 1 / step)
+        client.batches(1)
+
+
+def happy(pause=0.01):
+    client = begun()
+    print("welcome", json.dumps(client.welcome))
+    step, seen = steps(client, lambda _: time.sleep(pause))
+    client.submit(step)
+    assert client.receive()[0]["type"] == "accepted"
+    print("rows", json.dumps(seen))
+    print("goodbye", flush=True)
+
+
+def slow():
+    happy(0.2)
+
+
+def hog():
+    """A child that ignores SIGTERM in a session of its own, and a double fork; both outlive this process."""
+    marker = sys.argv[2]
+    deaf = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    for _ in range(2):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.execv(sys.executable, [sys.executable, "-c", deaf, marker])
+            os._exit(0)
+    subprocess.Popen([sys.executable, "-c", deaf, marker], start_new_session=True)
+
+
+def leftovers():
+    hog()
+    happy()
+
+
+def deaf():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hog()
+    client = begun()
+    print("deaf", flush=True)
+    client.batches(1)
+    client.receive()
+    client.report(1)
+    while True:
+        time.sleep(1)
+
+
+def silent():
+    time.sleep(600)
+
+
+def stall():
+    client = begun()
+    client.batches(1)
+    time.sleep(600)
+
+
+def never_hands_in():
+    client = begun()
+    steps(client, lambda _: time.sleep(0.01))
+    time.sleep(600)
+
+
+def never_asks():
+    begun()
+    time.sleep(600)
+
+
+def no_result():
+    begun()
+
+
+def nothing():
+    pass
+
+
+def crash():
+    begun()
+    raise ValueError("a wrong\nshape")
+
+
+def memory():
+    begun()
+    raise MemoryError
+
+
+def cuda_memory():
+    print("Traceback (most recent call last):\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB")
+    sys.exit(1)
+
+
+def illegal():
+    os.kill(os.getpid(), signal.SIGILL)
+
+
+def killed():
+    begun()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def nan():
+    client = begun()
+    client.batches(1)
+    client.receive()
+    client.report(1, "NaN")
+    time.sleep(600)
+
+
+def other_protocol():
+    client = Client()
+    print(client.hello(protocol=2), flush=True)
+    time.sleep(600)
+
+
+def garbage():
+    client = Client()
+    client.socket.sendall(b"GET / HTTP/1.1\r\n\r\n" * 10)
+    time.sleep(600)
+
+
+def half_frame():
+    client = Client()
+    client.socket.sendall(b"\x10\x00\x00")
+    client.socket.close()
+    time.sleep(600)
+
+
+def out_of_turn():
+    client = Client()
+    client.batches(1)
+    time.sleep(600)
+
+
+def unknown_message():
+    client = Client()
+    client.hello()
+    client.send({"type": "score", "value": 0.1})
+    time.sleep(600)
+
+
+def greedy():
+    client = begun()
+    client.batches(60)
+    client.batches(60)
+    time.sleep(600)
+
+
+def big_graph():
+    client = Client()
+    client.hello()
+    client.send({"type": "start", "initialWeights": "0" * 64, "parameters": 1}, declared=1 << 40)
+    time.sleep(600)
+
+
+def big_weights():
+    client = begun()
+    client.submit(0, declared=1 << 40)
+    print(client.receive()[0], flush=True)
+    time.sleep(600)
+
+
+def lying_report():
+    client = begun()
+    client.report(1000)
+    time.sleep(600)
+
+
+def closes():
+    client = begun()
+    client.socket.close()
+    time.sleep(600)
+
+
+def never_reads():
+    client = begun()
+    client.batches(64, rows=10_000)
+    time.sleep(600)
+
+
+def chatty():
+    for line in range(200_000):
+        print("line", line)
+    raise RuntimeError("the end")
+
+
+def forks():
+    begun()
+    while True:
+        try:
+            os.fork()
+        except OSError:
+            time.sleep(1)
+
+
+def feed():
+    """Reads as fast as it can; says how fast."""
+    client = begun()
+    rows, count = int(sys.argv[2]), 0
+    begin = time.monotonic()
+    client.batches(32, rows)
+    buffer = bytearray(rows * client.welcome["row"] * 2)
+    while True:
+        header, payload = struct.unpack("<IQ", client.exactly(12))
+        message = json.loads(client.exactly(header))
+        if message["type"] == "end":
+            break
+        view = memoryview(buffer)
+        while view:
+            view = view[client.socket.recv_into(view) :]
+        count += payload
+        client.report(message["step"])
+        client.batches(1, rows)
+    print("bytes", count, "seconds", time.monotonic() - begin, flush=True)
+    client.submit(1)
+    client.receive()
+
+
+def look():
+    """Tells what it can see and do from inside, then is happy."""
+
+    def attempt(action):
+        try:
+            return str(action())
+        except OSError as error:
+            return type(error).__name__
+
+    def write(path):
+        with open(path, "w") as file:
+            file.write("x")
+        return "written"
+
+    def connect(address):
+        socket.create_connection(address, timeout=2).close()
+        return "connected"
+
+    host, port, data, home, pid = sys.argv[2:7]
+    seen = {
+        "data": attempt(lambda: os.listdir(data)),
+        "home": attempt(lambda: os.listdir(home)),
+        "passwd": attempt(lambda: open("/etc/passwd").read()),
+        "network": attempt(lambda: connect((host, int(port)))),
+        "internet": attempt(lambda: connect(("1.1.1.1", 53))),
+        "signal": attempt(lambda: os.kill(int(pid), 0)),
+        "processes": sorted(int(name) for name in os.listdir("/proc") if name.isdigit()),
+        "tree": attempt(lambda: write("/lab/x")),
+        "root": attempt(lambda: write("/x")),
+        "device": attempt(lambda: write("/dev/x")),
+        "kernel": attempt(lambda: write("/proc/sys/kernel/core_pattern")),
+        "usr": attempt(lambda: write("/usr/x")),
+        "socket folder": attempt(lambda: write(os.environ["AUTORESEARCH_SOCKET"] + "x")),
+        "scratch": attempt(lambda: write("/tmp/x")),
+        "scratch entries": os.listdir(os.environ["HOME"]),
+        "descriptors": sorted(os.listdir("/proc/self/fd"), key=int),
+        "environment": sorted(os.environ),
+        "devices": sorted(os.listdir("/dev")),
+    }
+    print("seen", json.dumps(seen), flush=True)
+    happy()
+
+
+def fills_scratch():
+    with open("/tmp/big", "wb") as file:
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    happy()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()

@@ -1,0 +1,160 @@
+/** What the tests of runner and activities share: the compiled runner, made data, a folder of candidates. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { launch } from '../../src/process/detach';
+import { readJson, writeJsonAtomic } from '../../src/process/json-file';
+import { terminate, type Owner } from '../../src/process/owner';
+import { asset, packageRoot } from '../../src/process/package-root';
+import { queuedStatus } from '../../src/runner/status-file';
+import { taskStatusSchema, type TaskStatus, type TrainSpec } from '../../src/runner/task';
+
+export const ROWS = 1000;
+export const ROW = 9;
+const PYTHON = '/usr/bin/python3';
+
+export class Workshop {
+  readonly folder: string;
+  readonly data: string;
+  readonly tree: string;
+  readonly runner: string;
+  private readonly compiled: string;
+  private readonly owners: Owner[] = [];
+  private readonly before = { ...process.env };
+  private tasks = 0;
+
+  constructor() {
+    this.folder = mkdtempSync(join(tmpdir(), 'runner-'));
+    this.data = join(this.folder, 'data');
+    this.tree = join(this.folder, 'tree');
+    const cache = join(packageRoot(), 'node_modules', '.cache');
+    mkdirSync(cache, { recursive: true });
+    this.compiled = mkdtempSync(join(cache, 'runner-'));
+    this.runner = join(this.compiled, 'runner', 'main.js');
+    execFileSync(asset('node_modules', '.bin', 'tsc'), [
+      '-p',
+      asset('test', 'runner', 'tsconfig.json'),
+      '--outDir',
+      this.compiled,
+    ]);
+    for (const variable of ['HOME', 'XDG_STATE_HOME', 'XDG_CACHE_HOME'])
+      process.env[variable] = join(this.folder, 'home');
+    process.env['XDG_RUNTIME_DIR'] = mkdtempSync(join(tmpdir(), 'rt-'));
+    this.makeData();
+    mkdirSync(this.tree);
+    copyFileSync(asset('test', 'runner', 'candidate.py'), join(this.tree, 'candidate.py'));
+  }
+
+  /** Ends what is left and takes everything away. */
+  async close(): Promise<void> {
+    await Promise.all(this.owners.map((owner) => terminate(owner, { graceMs: 0 })));
+    rmSync(process.env['XDG_RUNTIME_DIR']!, { recursive: true, force: true });
+    process.env = { ...this.before };
+    for (const folder of [this.folder, this.compiled]) rmSync(folder, { recursive: true, force: true });
+  }
+
+  /** Row i is BOS (0), then i eight times. */
+  private makeData(): void {
+    mkdirSync(this.data);
+    const rows = new Uint16Array(ROWS * ROW).map((_, at) => (at % ROW === 0 ? 0 : Math.floor(at / ROW)));
+    writeFileSync(join(this.data, 'train.bin'), rows);
+    const sha256 = '0'.repeat(64);
+    const manifest = {
+      version: 1,
+      source: 'made',
+      vocabulary: ROWS,
+      bos: 0,
+      row: ROW,
+      train: { file: 'train.bin', rows: ROWS, sha256 },
+      val: { file: 'val.bin', rows: 1, sha256, bytes: 1 },
+      token_bytes: { file: 'token_bytes.bin', sha256 },
+      tokenizer: { file: 'tokenizer.json', sha256 },
+    };
+    writeFileSync(join(this.data, 'manifest.json'), JSON.stringify(manifest));
+  }
+
+  trainSpec(candidate: string[], change: Partial<TrainSpec> = {}): TrainSpec {
+    const task = join(this.folder, `task-${this.tasks++}`);
+    mkdirSync(task);
+    return {
+      kind: 'train',
+      format: 1,
+      name: 'test/0001 run 1',
+      tree: this.tree,
+      data: this.data,
+      python: PYTHON,
+      device: 'cpu',
+      command: ['python', 'candidate.py', ...candidate],
+      handin: join(task, 'handin'),
+      logBytes: 100_000,
+      scratchBytes: 32 << 20,
+      seed: 42,
+      budget: { seconds: 0.5 },
+      startupSeconds: 20,
+      handinSeconds: 20,
+      stallSeconds: 20,
+      weightsBytes: 1 << 20,
+      ...change,
+    };
+  }
+
+  /** Starts the runner on a task. Its folder is where the hand-in goes. */
+  async start(
+    spec: object & { handin: string },
+    env: Record<string, string> = {},
+  ): Promise<{ folder: string; owner: Owner }> {
+    const folder = join(spec.handin, '..');
+    await writeJsonAtomic(join(folder, 'spec.json'), spec);
+    const owner = await launch({
+      command: [process.execPath, this.runner, folder],
+      cwd: folder,
+      env: { ...process.env, ...env },
+      log: join(folder, 'runner.log'),
+      lock: join(folder, 'lock'),
+      name: 'test/0001 run 1',
+      queued: { file: join(folder, 'status.json'), content: queuedStatus() },
+      adoptOrphans: true,
+    });
+    if (owner === null) throw new Error('somebody else has the lock');
+    this.owners.push(owner);
+    return { folder, owner };
+  }
+
+  /** Runs a task to its end. */
+  async run(spec: object & { handin: string }, env: Record<string, string> = {}): Promise<Ended> {
+    const { folder } = await this.start(spec, env);
+    const status = await this.until(folder, ({ phase }) => phase === 'done' || phase === 'stopped');
+    return { folder, status, log: readFileSync(join(folder, 'log'), 'utf8') };
+  }
+
+  async until(folder: string, condition: (status: TaskStatus) => boolean): Promise<TaskStatus> {
+    const end = performance.now() + 60_000;
+    for (;;) {
+      const status = await readJson(join(folder, 'status.json'), taskStatusSchema);
+      if (status !== null && condition(status)) return status;
+      if (performance.now() > end) {
+        throw new Error(
+          `still ${JSON.stringify(status)} after 60 s; ${readFileSync(join(folder, 'runner.log'), 'utf8')}`,
+        );
+      }
+      await sleep(20);
+    }
+  }
+}
+
+export interface Ended {
+  folder: string;
+  status: TaskStatus;
+  log: string;
+}
+
+/** Pids of all processes of this host with `marker` among their arguments. */
+export function processesWith(marker: string): string[] {
+  try {
+    return execFileSync('pgrep', ['-f', '--', marker], { encoding: 'utf8' }).trim().split('\n');
+  } catch {
+    return [];
+  }
+}
