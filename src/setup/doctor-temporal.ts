@@ -3,6 +3,7 @@ import { buildId } from '../temporal/build-id';
 import { findTemporal } from '../temporal/binary';
 import { connect, namedServer, ServerUnavailable, type Connected } from '../temporal/connection';
 import { inspectNamespace, RETENTION_DAYS } from '../temporal/namespace';
+import { isFree, PORT, UI_ABOVE } from '../temporal/ports';
 import { runningServer } from '../temporal/server-info';
 import { runningWorker } from '../temporal/worker-process';
 import { failed, fine, warn, type Check } from './check';
@@ -32,7 +33,7 @@ async function checkServer(): Promise<Check[]> {
   const name = 'Temporal server';
   try {
     if (namedServer() === null && (await runningServer()) === null) {
-      return [warn(name, 'none runs, and TEMPORAL_ADDRESS names none', UP)];
+      return [warn(name, 'none runs, and TEMPORAL_ADDRESS names none', UP), await checkPorts()];
     }
     const connected = await connect();
     try {
@@ -44,6 +45,19 @@ async function checkServer(): Promise<Check[]> {
   } catch (error) {
     return [failed(name, error)];
   }
+}
+
+async function checkPorts(): Promise<Check> {
+  const wanted = [PORT, PORT + UI_ABOVE];
+  const free = await Promise.all(wanted.map(isFree));
+  const taken = wanted.filter((_, index) => free[index] !== true);
+  return taken.length === 0
+    ? fine('ports', `${wanted.join(' and ')} are free`)
+    : warn(
+        'ports',
+        `taken: ${taken.join(', ')}`,
+        `${UP} takes the next free ones, or those of --port and --ui-port`,
+      );
 }
 
 async function checkNamespace(connected: Connected): Promise<Check[]> {

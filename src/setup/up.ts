@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { stateRoot } from '../process/paths';
 import { findSandbox, type SandboxFound } from '../runner/sandbox';
-import type { Ports } from '../temporal/dev-server';
+import type { Ports } from '../temporal/ports';
 import { ensureServer } from '../temporal/server';
 import { ensureWorker } from '../temporal/worker-process';
 import { exclusively } from './exclusive';

@@ -1,6 +1,5 @@
 /** The dev server of ours: detached, on 127.0.0.1 only, its data in a file. `up` starts it, `down` stops it. */
 import { mkdir } from 'node:fs/promises';
-import { connect as tcpConnect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { holderOf, launch } from '../process/detach';
 import { isAlive, terminate, type Owner } from '../process/owner';
@@ -8,6 +7,7 @@ import { serverState } from '../process/paths';
 import type { Say } from '../setup/progress';
 import { ensureTemporal } from './binary';
 import { ServerUnavailable } from './connection';
+import { accepts, choosePorts, HOST, PortInUse, portOf, type Ports } from './ports';
 import { endOfLog, rotateLog } from './log-file';
 import {
   readServerInfo,
@@ -19,33 +19,13 @@ import {
   type ServerInfo,
 } from './server-info';
 
-const HOST = '127.0.0.1';
-const PORT = 7233; // Temporal's own default; the UI is 1000 above, as `temporal server start-dev` has it
-const UI_ABOVE = 1000;
-const PORTS_TRIED = 50;
 const STARTS_TRIED = 5;
 const READY_MS = 60_000;
 const STOP_MS = 10_000;
+const POLL_MS = 50;
+const SETTLED_MS = 200;
 /** As safe as SQLite's default when the power fails, for a quarter of its fsyncs; a study's steps take half the time. */
 const DURABLE = ['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=2'];
-
-export interface Ports {
-  /** For clients and workers; the default is 7233 or the next free one. */
-  port?: number | undefined;
-  /** For the Temporal UI. */
-  uiPort?: number | undefined;
-}
-
-/** A port that was asked for is taken: the message says which, `todo` what to do. */
-export class PortInUse extends Error {
-  override name = 'PortInUse';
-  constructor(
-    message: string,
-    readonly todo: string,
-  ) {
-    super(message);
-  }
-}
 
 /**
  * Starts the dev server, or finds it running. Callers hold the lock of `up`: one at a time.
@@ -63,11 +43,11 @@ export async function ensureDevServer(
   await endUnknownServer(say);
   const binary = await ensureTemporal(say);
   await mkdir(serverState(), { recursive: true });
-  await rotateLog(serverLog());
   for (let attempt = 1; ; attempt++) {
-    const info = await start(binary, await choosePorts(ports, say));
+    const logged = await rotateLog(serverLog());
+    const info = await start(binary, await choosePorts(ports, await readServerInfo(), say));
     if (await isListening(info)) return { info, started: true };
-    const said = await endOfLog(serverLog());
+    const said = await endOfLog(serverLog(), logged);
     // Somebody was quicker to take a port that had been free.
     if (/address already in use/u.test(said) && ports.port === undefined && attempt < STARTS_TRIED) continue;
     await terminate(info.owner, { graceMs: STOP_MS });
@@ -134,64 +114,14 @@ function checkSamePorts({ address, ui }: ServerInfo, { port, uiPort }: Ports): v
   );
 }
 
-/** The ports asked for, else those of the last server (its worker and bookmarks know them), else the next free pair. */
-async function choosePorts(asked: Ports, say: Say): Promise<{ port: number; uiPort: number }> {
-  const last = await readServerInfo();
-  const lastPort = last === null ? PORT : portOf(last.address);
-  if (asked.port !== undefined || asked.uiPort !== undefined) {
-    const port = asked.port ?? lastPort;
-    const uiPort = asked.uiPort ?? port + UI_ABOVE;
-    for (const wanted of [port, uiPort]) {
-      if (await isFree(wanted)) continue;
-      throw new PortInUse(`port ${wanted} is in use`, 'free it, or choose another with --port and --ui-port');
-    }
-    return { port, uiPort };
-  }
-  if (last !== null && (await isFree(lastPort)) && (await isFree(portOf(last.ui)))) {
-    return { port: lastPort, uiPort: portOf(last.ui) };
-  }
-  for (let port = PORT; port < PORT + PORTS_TRIED; port++) {
-    if (!(await isFree(port)) || !(await isFree(port + UI_ABOVE))) continue;
-    if (port !== PORT)
-      say(
-        `port ${PORT} or ${PORT + UI_ABOVE} is in use: the dev server takes ${port} and ${port + UI_ABOVE}`,
-      );
-    return { port, uiPort: port + UI_ABOVE };
-  }
-  throw new PortInUse(
-    `no free ports from ${PORT} and ${PORT + UI_ABOVE} on`,
-    'choose some with --port and --ui-port',
-  );
-}
-
-const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen({ port, host: HOST }, () => probe.close(() => resolve(true)));
-  });
-}
-
 /** Waits until it takes connections; false when it has died instead, or takes too long. */
 async function isListening({ address, owner }: ServerInfo): Promise<boolean> {
   const end = performance.now() + READY_MS;
   while (isAlive(owner) && performance.now() < end) {
-    if (await accepts(portOf(address))) return true;
-    await sleep(50);
+    const accepted = await accepts(portOf(address));
+    await sleep(accepted ? SETTLED_MS : POLL_MS);
+    // It may be another's server that answers, and ours is about to end because of it.
+    if (accepted) return isAlive(owner);
   }
   return false;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = tcpConnect({ port, host: HOST });
-    const end = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once('connect', () => end(true));
-    socket.once('error', () => end(false));
-  });
 }

@@ -10,12 +10,14 @@ import { SEARCH_ATTRIBUTES } from './search-attributes';
 export const RETENTION_DAYS = 90;
 const DAY_SECONDS = 86_400;
 const RETENTION = msToTs(RETENTION_DAYS * DAY_SECONDS * 1000);
-/** Registered attributes reach the server's caches a little later. */
+/** New namespaces and attributes reach the server's caches a little later. */
 const USABLE_MS = 30_000;
 
 /** temporal.api.enums.v1.IndexedValueType, for the types that we use. */
 const TYPES: Partial<Record<SearchAttributeType, number>> = { KEYWORD: 2, DOUBLE: 4 };
-const GRPC = { INVALID_ARGUMENT: 3, NOT_FOUND: 5 };
+/** gRPC's status codes that tell us something. */
+const INVALID_ARGUMENT = new Set<number>([3]);
+const NOT_FOUND = new Set<number>([5]);
 
 /** What a namespace has. */
 interface NamespaceState {
@@ -28,7 +30,7 @@ interface NamespaceState {
 /** @throws ServerUnavailable if there is no such namespace */
 export async function inspectNamespace(connected: Connected): Promise<NamespaceState> {
   const { connection, namespace } = connected;
-  const found = await ignore(GRPC.NOT_FOUND, connection.workflowService.describeNamespace({ namespace }));
+  const found = await ignore(NOT_FOUND, connection.workflowService.describeNamespace({ namespace }));
   if (found === null) {
     throw new ServerUnavailable(
       `the Temporal server at ${connected.address} has no namespace ${namespace}`,
@@ -86,23 +88,27 @@ export async function prepareNamespace(connected: Connected): Promise<string[]> 
 }
 
 async function createNamespace({ connection, namespace }: Connected): Promise<void> {
-  const found = await ignore(GRPC.NOT_FOUND, connection.workflowService.describeNamespace({ namespace }));
+  const found = await ignore(NOT_FOUND, connection.workflowService.describeNamespace({ namespace }));
   if (found !== null) return;
   await connection.workflowService.registerNamespace({
     namespace,
     workflowExecutionRetentionPeriod: RETENTION,
   });
+  await untilAccepted(NOT_FOUND, () => connection.operatorService.listSearchAttributes({ namespace }));
 }
 
 async function untilUsable({ connection, namespace }: Connected): Promise<void> {
   const query = SEARCH_ATTRIBUTES.map(({ name }) => `${name} IS NOT NULL`).join(' AND ');
+  await untilAccepted(INVALID_ARGUMENT, () =>
+    connection.workflowService.listWorkflowExecutions({ namespace, query, pageSize: 1 }),
+  );
+}
+
+/** Repeats a request for as long as the server's caches do not know yet what it is about. */
+async function untilAccepted(refusal: ReadonlySet<number>, request: () => Promise<unknown>): Promise<void> {
   const end = performance.now() + USABLE_MS;
-  for (;;) {
-    const request = connection.workflowService.listWorkflowExecutions({ namespace, query, pageSize: 1 });
-    const answer = await ignore(GRPC.INVALID_ARGUMENT, request);
-    if (answer !== null) return;
-    if (performance.now() > end)
-      throw new Error(`not usable ${USABLE_MS / 1000} s after they were registered`);
+  while ((await ignore(refusal, request())) === null) {
+    if (performance.now() > end) throw new Error(`not usable after ${USABLE_MS / 1000} s`);
     await sleep(100);
   }
 }
@@ -113,11 +119,11 @@ function typeOf(type: SearchAttributeType): number {
   return number;
 }
 
-async function ignore<T>(code: number, request: Promise<T>): Promise<T | null> {
+async function ignore<T>(codes: ReadonlySet<number>, request: Promise<T>): Promise<T | null> {
   try {
     return await request;
   } catch (error) {
-    if (isGrpcServiceError(error) && Number(error.code) === code) return null;
+    if (isGrpcServiceError(error) && codes.has(error.code)) return null;
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 /** The Temporal server that studies use: the one that the environment names, or the dev server of ours. */
 import { connect, namedNamespace, namedServer, type ServerAddress } from './connection';
-import { ensureDevServer, type Ports } from './dev-server';
+import { ensureDevServer } from './dev-server';
+import type { Ports } from './ports';
 import { prepareNamespace } from './namespace';
 import type { Say } from '../setup/progress';
 

@@ -75,7 +75,7 @@ function reasonToReplace(
 
 async function start(python: string): Promise<WorkerInfo> {
   await mkdir(workerState(), { recursive: true });
-  await rotateLog(workerLog());
+  const logged = await rotateLog(workerLog());
   await rm(workerInfoFile(), { force: true });
   const owner = await launch({
     command: [process.execPath, '--enable-source-maps', asset('dist', 'worker.js')],
@@ -86,10 +86,10 @@ async function start(python: string): Promise<WorkerInfo> {
     name: 'worker',
   });
   if (owner === null) throw new WorkerFailed('another worker has just been started on this host: try again');
-  return untilReady(owner);
+  return untilReady(owner, logged);
 }
 
-async function untilReady(owner: Owner): Promise<WorkerInfo> {
+async function untilReady(owner: Owner, logged: number): Promise<WorkerInfo> {
   const end = performance.now() + READY_MS;
   while (isAlive(owner)) {
     const info = await readWorkerInfo();
@@ -97,10 +97,10 @@ async function untilReady(owner: Owner): Promise<WorkerInfo> {
     if (performance.now() > end) {
       await terminate(owner, { graceMs: STOP_MS });
       throw new WorkerFailed(
-        `the worker was not ready after ${READY_MS / 1000} s: ${await endOfLog(workerLog())}`,
+        `the worker was not ready after ${READY_MS / 1000} s: ${await endOfLog(workerLog(), logged)}`,
       );
     }
     await sleep(50);
   }
-  throw new WorkerFailed(`the worker ended before it was ready: ${await endOfLog(workerLog())}`);
+  throw new WorkerFailed(`the worker ended before it was ready: ${await endOfLog(workerLog(), logged)}`);
 }

@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect, serverAddress } from '../../src/temporal/connection';
+import { freePorts, listen, portOf, useOwnState } from './own-state';
+
+const state = useOwnState();
+
+test('without a server, says how to start one', async () => {
+  await expect(connect()).rejects.toMatchObject({
+    name: 'ServerUnavailable',
+    message: expect.stringContaining('no Temporal server is running'),
+    todo: expect.stringContaining('autoresearch up'),
+  });
+});
+
+test('a wrong address is told within seconds, with the reason', async () => {
+  const { port } = await freePorts();
+  process.env['TEMPORAL_ADDRESS'] = `127.0.0.1:${port}`;
+  const began = performance.now();
+  await expect(connect()).rejects.toMatchObject({
+    name: 'ServerUnavailable',
+    message: expect.stringContaining(`127.0.0.1:${port}`),
+    todo: expect.stringContaining('TEMPORAL_ADDRESS'),
+  });
+  expect(performance.now() - began).toBeLessThan(8_000);
+}, 15_000);
+
+test('a port where something else listens and says nothing is told, too', async () => {
+  const silent = await listen(0);
+  const open = new Set<import('node:net').Socket>();
+  silent.on('connection', (socket) => open.add(socket));
+  process.env['TEMPORAL_ADDRESS'] = `127.0.0.1:${portOf(silent)}`;
+  await expect(connect()).rejects.toMatchObject({
+    name: 'ServerUnavailable',
+    message: expect.stringContaining('no answer'),
+  });
+  for (const socket of open) socket.destroy();
+  silent.close();
+  await once(silent, 'close');
+}, 15_000);
+
+test('an address without a host by that name is told', async () => {
+  process.env['TEMPORAL_ADDRESS'] = 'no-such-host.invalid:7233';
+  await expect(connect()).rejects.toMatchObject({
+    name: 'ServerUnavailable',
+    message: expect.stringContaining('no-such-host.invalid:7233'),
+  });
+}, 15_000);
+
+test('a profile names address, namespace and API key; the environment goes before it', async () => {
+  const file = join(state.home(), 'temporal.toml');
+  writeFileSync(
+    file,
+    '[profile.prod]\naddress = "prod.example:7233"\nnamespace = "research"\napi_key = "secret"\n',
+  );
+  process.env['TEMPORAL_PROFILE'] = 'prod';
+  expect(await serverAddress()).toMatchObject({
+    address: 'prod.example:7233',
+    namespace: 'research',
+    options: { apiKey: 'secret', tls: true },
+    ours: false,
+  });
+  process.env['TEMPORAL_NAMESPACE'] = 'other';
+  expect((await serverAddress()).namespace).toBe('other');
+});
+
+test('a profile that is not there, or a broken file, is told', async () => {
+  process.env['TEMPORAL_PROFILE'] = 'absent';
+  await expect(serverAddress()).rejects.toMatchObject({
+    name: 'ServerUnavailable',
+    todo: expect.stringContaining('temporal.toml'),
+  });
+  writeFileSync(join(state.home(), 'temporal.toml'), '[profile');
+  await expect(serverAddress()).rejects.toMatchObject({ name: 'ServerUnavailable' });
+});

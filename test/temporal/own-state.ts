@@ -1,0 +1,51 @@
+/** Folders of a test's own, so that what it starts is neither the user's nor another test's; ends all of it afterwards. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { takeDown } from '../../src/setup/down';
+
+/** Points XDG_STATE_HOME at a fresh folder for each test of a file. Caches stay: they hold the tools that were set up. */
+export function useOwnState(): { home: () => string } {
+  const before = { ...process.env };
+  let home = '';
+  beforeEach(() => {
+    home = mkdtempSync(join(tmpdir(), 'autoresearch-state-'));
+    for (const name of Object.keys(process.env).filter((each) => each.startsWith('TEMPORAL_')))
+      delete process.env[name];
+    process.env['XDG_STATE_HOME'] = home;
+    process.env['TEMPORAL_CONFIG_FILE'] = join(home, 'temporal.toml');
+  });
+  afterEach(async () => {
+    process.env['XDG_STATE_HOME'] = home;
+    await takeDown(() => undefined);
+    process.env = { ...before };
+    rmSync(home, { recursive: true, force: true });
+  });
+  return { home: () => home };
+}
+
+/** A pair of free ports that nothing else on this host takes by default. */
+export async function freePorts(): Promise<{ port: number; uiPort: number }> {
+  const servers = await Promise.all([listen(0), listen(0)]);
+  const [port, uiPort] = servers.map((server) => portOf(server));
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return { port: port!, uiPort: uiPort! };
+}
+
+/** A server on 127.0.0.1 that takes connections and says nothing. */
+export async function listen(port: number): Promise<ReturnType<typeof createServer>> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return server;
+}
+
+export function portOf(server: ReturnType<typeof createServer>): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string')
+    throw new Error('the server does not listen on a port');
+  return address.port;
+}
