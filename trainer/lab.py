@@ -33,6 +33,7 @@ from torch import nn
 
 import wire
 from graph import Exported, export_graph, unwrap
+from host import keep_freed_memory
 
 AHEAD = 6  # batches that are asked for before they are needed
 REPORT_SECONDS = 0.5  # at most one report in this time
@@ -102,6 +103,8 @@ class Lab:
         torch.manual_seed(lab.seed)
         if lab.device.type == "cuda":
             torch.cuda.set_device(lab.device)
+        else:
+            keep_freed_memory()
         return lab
 
     def synthetic(self, rows: int) -> tuple[torch.Tensor, torch.Tensor]:

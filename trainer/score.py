@@ -19,7 +19,6 @@ import argparse
 import hashlib
 import json
 import math
-import os
 import random
 import sys
 import time
@@ -30,13 +29,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from graph import MAX_BYTES, Graph, GraphError
+from host import keep_freed_memory, limit_memory
 
-MAX_ROWS = 512  # rows in a batch, at most
-CPU_BYTES = 512 << 20  # activations that a batch may hold at a time on a CPU; small batches stay in its caches
-GPU_SHARE = 0.4  # the same on a GPU, as a part of its free memory; kernels need some for themselves
+CPU_TOKENS = 2048  # a batch on a CPU: small enough that activations stay near its caches
+CPU_SHARE = 0.5  # of the machine's memory, at most, for a hand-in's activations
+GPU_TOKENS = 2**18  # a batch on a GPU, at most
+GPU_SHARE = 0.5  # of its free memory, at most, for a batch's activations
 PROBE_ROWS = 16  # rows that the causality probe looks at
 PROBE_NATS = 0.02  # a loss before the cut may move by this much: the noise of low-precision kernels
 
@@ -125,88 +125,6 @@ def _same_names(found: set[str], declared: set[str]) -> None:
             raise HandInError("rejected", f"the weights file {what} {len(names)} tensors: {some}")
 
 
-# --- Shapes and memory, before anything is run ----------------------------------------------------------------
-
-
-class _Measure(torch.fx.Interpreter):
-    """Runs a module on fake tensors; knows the bytes that are alive at the worst moment."""
-
-    def __init__(self, module: torch.fx.GraphModule):
-        super().__init__(module)
-        self.alive: dict[int, list[int]] = {}  # storage → [bytes, values that use it]
-        self.now = self.peak = 0
-
-    def run_node(self, node: torch.fx.Node):
-        result = super().run_node(node)
-        if node.op == "call_function":
-            for storage in _storages(result):
-                key = storage._cdata
-                if key not in self.alive:
-                    self.alive[key] = [storage.nbytes(), 0]
-                    self.now += storage.nbytes()
-                self.alive[key][1] += 1
-            self.peak = max(self.peak, self.now)
-            for dying in self.user_to_last_uses.get(node, []):
-                self._release(self.env.get(dying))
-        return result
-
-    def _release(self, value) -> None:
-        for storage in _storages(value):
-            held = self.alive.get(storage._cdata)
-            if held is not None:
-                held[1] -= 1
-                if held[1] == 0:
-                    self.now -= held[0]
-                    del self.alive[storage._cdata]
-
-
-def _storages(value) -> list:
-    if isinstance(value, torch.Tensor):
-        return [value.untyped_storage()]
-    if isinstance(value, (list, tuple)):
-        return [storage for item in value for storage in _storages(item)]
-    return []
-
-
-def measure(graph: Graph, context: int, vocabulary: int, device: torch.device, rows: int = 2) -> int:
-    """
-    Bytes of activations a row. Nothing is computed or allocated: shapes alone are followed through the graph.
-    @throws HandInError if an op cannot take its arguments, or the output is no (rows, context, vocabulary) of floats
-    """
-    with FakeTensorMode(allow_non_fake_inputs=False):
-        weights = {
-            name: torch.empty(weight.shape, dtype=weight.dtype, device=device) for name, weight in graph.weights.items()
-        }
-        tokens = torch.empty((rows, context), dtype=torch.int64, device=device)
-        interpreter = _Measure(graph.module(weights, device))
-        try:
-            logits = interpreter.run(tokens)
-        except Exception as error:
-            raise HandInError("rejected", f"the graph does not run: {_first_line(error)}") from error
-    if not isinstance(logits, torch.Tensor) or not logits.dtype.is_floating_point:
-        raise HandInError("rejected", "the graph's output is no tensor of floating-point logits")
-    if tuple(logits.shape) != (rows, context, vocabulary):
-        raise HandInError(
-            "rejected", f"the logits have shape {tuple(logits.shape)}, expected {(rows, context, vocabulary)}"
-        )
-    return interpreter.peak // rows + 1
-
-
-def batch_rows(row_bytes: int, total: int, device: torch.device) -> int:
-    """Rows in a batch: as many as memory is meant for, a power of two."""
-    free = GPU_SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else CPU_BYTES
-    if row_bytes > free and row_bytes > _available(device):
-        raise HandInError("rejected", f"one row needs {row_bytes / 2**30:.1f} GiB of activations: too much to score")
-    fit = max(1, int(free // row_bytes))
-    return min(1 << (fit.bit_length() - 1), MAX_ROWS, 1 << (total - 1).bit_length())
-
-
-def _available(device: torch.device) -> float:
-    if device.type == "cuda":
-        return 0.8 * torch.cuda.mem_get_info(device)[0]
-    return 0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 # --- Scoring -----------------------------------------------------------------------------------------------
 
 
@@ -222,7 +140,7 @@ class Scorer:
         filled = np.resize(rows, (self.batch, rows.shape[1])) if len(rows) < self.batch else rows
         tokens = torch.from_numpy(filled.astype(np.int64)).to(self.device)
         inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:]
-        logits = self.module(inputs)
+        logits = logits_of(self.module, inputs, self.data.vocabulary)
         losses = torch.empty(targets.shape, dtype=torch.float32, device=self.device)
         step = max(1, self.batch // 8)  # float32 copies of the logits, an eighth of the batch at a time
         for at in range(0, self.batch, step):
@@ -257,6 +175,40 @@ class Scorer:
         return max(float((before[i, :cut] - after[i, :cut]).abs().max()) for i, cut in enumerate(cuts))
 
 
+def logits_of(module: torch.fx.GraphModule, tokens: torch.Tensor, vocabulary: int) -> torch.Tensor:
+    """
+    The model's answer, (rows, context, vocabulary) of floats.
+    @throws HandInError if the graph fails on these tokens or answers anything else
+    """
+    try:
+        with torch.device(tokens.device):
+            logits = module(tokens)
+    except Exception as error:  # any op may raise anything, given the wrong arguments
+        raise HandInError("unscorable", f"the graph does not run: {_first_line(error)}") from error
+    if not isinstance(logits, torch.Tensor) or not logits.dtype.is_floating_point:
+        raise HandInError("rejected", "the graph's output is no tensor of floating-point logits")
+    expected = (*tokens.shape, vocabulary)
+    if tuple(logits.shape) != expected:
+        raise HandInError("rejected", f"the logits have shape {tuple(logits.shape)}, expected {expected}")
+    return logits
+
+
+def batch_rows(module: torch.fx.GraphModule, data: Data, device: torch.device) -> int:
+    """Rows in a batch. On a GPU two rows are tried first, and the rest follows from the memory that they took."""
+    context = data.rows.shape[1] - 1
+    if device.type != "cuda":
+        return max(1, CPU_TOKENS // context)
+    tokens = torch.from_numpy(data.rows[:2, :-1].astype(np.int64)).to(device)
+    free, total = torch.cuda.mem_get_info(device)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 0.9 * free / total), device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    logits_of(module, tokens, data.vocabulary)
+    taken = (torch.cuda.max_memory_allocated(device) - before) / len(tokens)
+    fit = min(GPU_SHARE * free / taken, GPU_TOKENS / context, len(data.rows))
+    return 1 << max(0, int(fit).bit_length() - 1)
+
+
 def score(graph_path: Path, weights_path: Path, data: Data, device: torch.device) -> dict[str, float]:
     """
     What --out says when the hand-in has a score.
@@ -264,18 +216,14 @@ def score(graph_path: Path, weights_path: Path, data: Data, device: torch.device
     """
     started = time.monotonic()
     graph = read_graph(graph_path)
-    context = data.rows.shape[1] - 1
-    row_bytes = measure(graph, context, data.vocabulary, device)
     weights = read_weights(weights_path, graph, device)
-    scorer = Scorer(graph.module(weights, device), data, batch_rows(row_bytes, len(data.rows), device), device)
-    try:
-        with torch.inference_mode():
-            total = scorer.total()
-            moved = scorer.probe(random.SystemRandom()) if len(data.rows) > 1 else 0.0
-    except (RuntimeError, IndexError, TypeError) as error:  # out of memory and device asserts are RuntimeErrors
-        raise HandInError("unscorable", f"the graph failed on the validation rows: {_first_line(error)}") from error
-    if not math.isfinite(total):
-        raise HandInError("unscorable", f"the total loss is {total}: the model's logits are not finite")
+    module = graph.module(weights, device)
+    with torch.inference_mode():
+        scorer = Scorer(module, data, batch_rows(module, data, device), device)
+        total = scorer.total()
+        if not math.isfinite(total):
+            raise HandInError("unscorable", f"the total loss is {total}: the model's logits are not finite")
+        moved = scorer.probe(random.SystemRandom()) if len(data.rows) > 1 else 0.0
     if not moved <= PROBE_NATS:
         raise HandInError(
             "rejected", f"the model looks ahead: a loss moved by {moved:.3f} nats when only the text after it changed"
@@ -308,9 +256,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
+    device = torch.device(options.device)
+    keep_freed_memory()
     data = Data.load(options.data)
+    if device.type == "cpu":
+        limit_memory(CPU_SHARE)
     try:
-        answer = score(options.graph, options.weights, data, torch.device(options.device))
+        answer = score(options.graph, options.weights, data, device)
     except (HandInError, GraphError) as error:
         reason = error.reason if isinstance(error, HandInError) else "rejected"
         write(options.out, {"error": {"reason": reason, "message": str(error)}})
