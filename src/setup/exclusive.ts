@@ -5,6 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { asset } from '../process/package-root';
+import { MissingPrerequisite } from './missing-prerequisite';
 
 /**
  * Runs `work` while holding `lock`.
@@ -17,6 +18,7 @@ export async function exclusively<T>(lock: string, onWait: () => void, work: () 
   });
   const exited = once(holder, 'exit');
   try {
+    await once(holder, 'spawn');
     let held = false;
     for await (const line of createInterface(holder.stdout)) {
       if (line === 'waiting') onWait();
@@ -25,8 +27,13 @@ export async function exclusively<T>(lock: string, onWait: () => void, work: () 
     }
     if (!held) throw new Error(`cannot lock ${lock}: python3 failed, see above`);
     return await work();
+  } catch (error) {
+    if (holder.pid !== undefined) throw error;
+    throw new MissingPrerequisite('python3 is not on PATH', 'install Python 3.11 or newer as python3', {
+      cause: error,
+    });
   } finally {
     holder.stdin.end();
-    await exited;
+    await exited.catch(() => undefined);
   }
 }

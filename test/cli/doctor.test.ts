@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { run } from '../../src/cli/program';
+import { fakePrograms, realPrograms } from '../setup/fake-programs';
+import { ensureServer } from '../../src/temporal/server';
+import { freePorts, useOwnState } from '../temporal/own-state';
+
+jest.setTimeout(60_000);
+useOwnState();
+
+const answerSchema = z.object({
+  ok: z.boolean(),
+  checks: z.array(
+    z.object({
+      name: z.string(),
+      state: z.enum(['ok', 'warning', 'missing']),
+      found: z.string(),
+      todo: z.string().nullable(),
+    }),
+  ),
+});
+
+async function doctor(): Promise<{
+  exitCode: number;
+  ok: boolean;
+  states: Record<string, string>;
+  checks: z.infer<typeof answerSchema>['checks'];
+}> {
+  let written = '';
+  const stdout = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    written += String(text);
+    return true;
+  });
+  try {
+    const exitCode = await run(['doctor', '--json']);
+    const { ok, checks } = answerSchema.parse(JSON.parse(written));
+    return {
+      exitCode,
+      ok,
+      checks,
+      states: Object.fromEntries(checks.map(({ name, state }) => [name, state])),
+    };
+  } finally {
+    stdout.mockRestore();
+    process.exitCode = undefined;
+  }
+}
+
+test('with nothing running, tells every part, and what to do where something is to be done', async () => {
+  const { exitCode, ok, states, checks } = await doctor();
+  expect({ exitCode, ok }).toEqual({ exitCode: 0, ok: true });
+  expect(states).toMatchObject({
+    Node: 'ok',
+    git: 'ok',
+    Python: 'ok',
+    'Temporal binary': 'ok',
+    'Temporal server': 'warning',
+    worker: 'warning',
+  });
+  for (const { state, todo } of checks) expect(todo === null).toBe(state === 'ok');
+});
+
+test('with a server running, tells its address, retention and search attributes', async () => {
+  const { address } = await ensureServer(await freePorts(), () => undefined);
+  const { checks } = await doctor();
+  const found = (name: string): string | undefined => checks.find((check) => check.name === name)?.found;
+  expect(found('Temporal server')).toContain(address);
+  expect(found('namespace default')).toContain('90 days');
+  expect(found('search attributes')).toBe('registered');
+});
+
+test('a wrong address is a warning with what to do, not a failure', async () => {
+  const { port } = await freePorts();
+  process.env['TEMPORAL_ADDRESS'] = `127.0.0.1:${port}`;
+  const { checks } = await doctor();
+  expect(checks.find(({ name }) => name === 'Temporal server')).toMatchObject({
+    state: 'warning',
+    found: expect.stringContaining(`127.0.0.1:${port}`),
+    todo: expect.stringContaining('TEMPORAL_ADDRESS'),
+  });
+});
+
+test('without git, and with an old Python, exits 7 and says how to get them', async () => {
+  process.env['PATH'] =
+    `${fakePrograms({ python3: `printf '/usr/bin/python3\\n3.9.2\\n'` })}:${realPrograms(['sh', 'env'])}`;
+  delete process.env['AUTORESEARCH_PYTHON'];
+  const { exitCode, ok, checks } = await doctor();
+  expect({ exitCode, ok }).toEqual({ exitCode: 7, ok: false });
+  expect(checks.find(({ name }) => name === 'git')).toMatchObject({
+    state: 'missing',
+    todo: expect.stringContaining('apt-get install git'),
+  });
+  expect(checks.find(({ name }) => name === 'Python')?.found).toContain('3.9.2');
+});
+
+test('a sandbox that cannot work is said loudly', async () => {
+  process.env['AUTORESEARCH_SANDBOX'] = 'none';
+  const { checks } = await doctor();
+  expect(checks.find(({ name }) => name === 'sandbox')).toMatchObject({
+    state: 'warning',
+    found: expect.stringContaining('NONE'),
+  });
+});

@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { asset } from '../../src/process/package-root';
+import { exclusively } from '../../src/setup/exclusive';
+
+const freshLock = (): string => join(mkdtempSync(join(tmpdir(), 'autoresearch-lock-')), 'sub', 'work.lock');
+
+test('one after the other, and the second is told that it waits', async () => {
+  const lock = freshLock();
+  const events: string[] = [];
+  const work = (name: string) => async (): Promise<string> => {
+    events.push(`${name} begins`);
+    await sleep(300);
+    events.push(`${name} ends`);
+    return name;
+  };
+  const first = exclusively(lock, () => events.push('first waits'), work('first'));
+  while (events.length === 0) await sleep(10);
+  const second = exclusively(lock, () => events.push('second waits'), work('second'));
+  expect(await Promise.all([first, second])).toEqual(['first', 'second']);
+  expect(events).toEqual(['first begins', 'second waits', 'first ends', 'second begins', 'second ends']);
+});
+
+test('work that fails frees the lock', async () => {
+  const lock = freshLock();
+  const failing = exclusively(
+    lock,
+    () => undefined,
+    () => Promise.reject(new Error('no')),
+  );
+  await expect(failing).rejects.toThrow('no');
+  const waited = jest.fn();
+  await exclusively(lock, waited, async () => undefined);
+  expect(waited).not.toHaveBeenCalled();
+});
+
+test('a holder that is killed frees the lock', async () => {
+  const lock = freshLock();
+  await exclusively(
+    lock,
+    () => undefined,
+    async () => undefined,
+  );
+  const holder = spawn('python3', [asset('src', 'setup', 'lock.py'), lock], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await once(holder.stdout, 'data');
+  const waited = jest.fn();
+  const waiting = exclusively(lock, waited, async () => 'done');
+  while (waited.mock.calls.length === 0) await sleep(10);
+  // pyenv's python3 is a shim that becomes the interpreter: the pid stays.
+  holder.kill('SIGKILL');
+  expect(await waiting).toBe('done');
+});
