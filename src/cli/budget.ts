@@ -15,7 +15,10 @@ export function budgetCommand(): Command {
       newCommand({
         name: 'budget',
         summary: 'change the limits of a running study',
-        examples: ['autoresearch budget --experiments 200', 'autoresearch budget nov21 --gpu-hours none'],
+        examples: [
+          'npx autoresearch budget --experiments 200',
+          'npx autoresearch budget nov21 --gpu-hours none',
+        ],
       }),
     ),
   );

@@ -54,5 +54,5 @@ function usageError(command: Command, error: z.ZodError): CliError {
       command.registeredArguments.find((argument) => argument.name().toLowerCase() === key)?.name();
     return name === undefined ? message : `${name}: ${message}`;
   });
-  return new CliError('usage', reasons.join('; '), `see \`autoresearch ${command.name()} --help\``);
+  return new CliError('usage', reasons.join('; '), `see \`npx autoresearch ${command.name()} --help\``);
 }

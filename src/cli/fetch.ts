@@ -14,8 +14,8 @@ export function fetchCommand(): Command {
     name: 'fetch',
     summary: 'carry a whole study from a git remote into a lab',
     examples: [
-      'autoresearch fetch origin nov21',
-      'autoresearch fetch git@example.org:me/lab.git nov21 --lab my-lab',
+      'npx autoresearch fetch origin nov21',
+      'npx autoresearch fetch git@example.org:me/lab.git nov21 --lab my-lab',
     ],
   })
     .argument('<REMOTE>', "a remote of the lab's repository, or an address")
@@ -27,7 +27,7 @@ export function fetchCommand(): Command {
     await rememberLab(git.directory);
     out.answer(
       { tag, remote, lab: git.directory },
-      `study ${tag} is here: see \`autoresearch history ${tag}\``,
+      `study ${tag} is here: see \`npx autoresearch history ${tag}\``,
     );
   });
 }

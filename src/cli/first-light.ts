@@ -9,7 +9,7 @@ import { freeTag } from '../lab/refs';
 import { asset, packageRoot } from '../process/package-root';
 import { follow } from './follow';
 import { rememberLab } from './known-labs';
-import { readyServer, type ReadyServer } from './launch-study';
+import { withReadyServer, type ReadyServer } from './launch-study';
 import { request } from './live';
 import { colour } from './output';
 import { historyTable, outcome } from './render/history';
@@ -28,26 +28,23 @@ const GPU_SECONDS = 30;
 const say = (line: string): void => console.log(line);
 
 /** @returns the exit code */
-export async function firstLight(): Promise<number> {
-  const server = await readyServer(say);
-  try {
-    const study = await begin(server);
-    const { interrupted, last } = await follow(
-      study,
-      ({ study: { phase } }) => phase === 'paused' || phase === 'stopped',
-    );
-    if (interrupted) {
-      say(whatGoesOn(study.config.tag));
-      return 0;
-    }
-    const isDone = last !== null && last.study.spent.experiments >= EXPERIMENTS;
-    // A study at its limit waits for a higher one; this one was only to show how it goes.
-    if (isDone && last.study.phase === 'paused') await request(server.client, study.config, 'stop');
-    say(await summary(study, last, server));
-    return isDone ? 0 : 1;
-  } finally {
-    await server.connection.close();
+export const firstLight = (): Promise<number> => withReadyServer(say, firstStudy);
+
+async function firstStudy(server: ReadyServer): Promise<number> {
+  const study = await begin(server);
+  const { interrupted, last } = await follow(
+    study,
+    ({ study: { phase } }) => phase === 'paused' || phase === 'stopped',
+  );
+  if (interrupted) {
+    say(whatGoesOn(study.config.tag));
+    return 0;
   }
+  const isDone = last !== null && last.study.spent.experiments >= EXPERIMENTS;
+  // A study at its limit waits for a higher one; this one was only to show how it goes.
+  if (isDone && last.study.phase === 'paused') await request(server.client, study.config, 'stop');
+  say(await summary(study, last, server));
+  return isDone ? 0 : 1;
 }
 
 async function begin(server: ReadyServer): Promise<FoundStudy> {

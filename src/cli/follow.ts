@@ -88,7 +88,7 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
     [before?.opening, now.opening],
   ]) {
     if (activity && activity.attempt > (then?.name === activity.name ? then.attempt : 1))
-      lines.push(...retryText(activity));
+      lines.push(...retryText(activity).map(colour.yellow));
   }
   const phase = phaseText(now);
   if (before === null || phase !== phaseText(before)) lines.push(`${now.study.tag} is ${phase}`);

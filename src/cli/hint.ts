@@ -1,20 +1,19 @@
 /** `hint`: a thought for the next proposal. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { parseHint } from '../domain/requests';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
 import { studyOptions, takesStudy } from './study-ref';
 
-const schema = z.object({ ...studyOptions, text: z.string() });
+const schema = z.object({ ...studyOptions, text: z.string().trim().min(1, 'expected a text') });
 
 export function hintCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'hint',
       summary: 'give the researcher a thought for its next proposal',
-      examples: ['autoresearch hint "try fewer heads, each wider"'],
+      examples: ['npx autoresearch hint "try fewer heads, each wider"'],
     }).argument('<TEXT>', 'at most 2,000 characters'),
   );
-  return handle(command, schema, (out, { text, ...choice }) => ask(out, choice, 'hint', parseHint(text)));
+  return handle(command, schema, (out, { text, ...choice }) => ask(out, choice, 'hint', text));
 }

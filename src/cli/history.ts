@@ -18,7 +18,7 @@ export function historyCommand(): Command {
     newCommand({
       name: 'history',
       summary: 'the table of experiments, from git: no server is needed',
-      examples: ['autoresearch history', 'autoresearch history nov21 --tsv > results.tsv'],
+      examples: ['npx autoresearch history', 'npx autoresearch history nov21 --tsv > results.tsv'],
     }),
   ).option('--tsv', "the field's results.tsv", false);
   return handle(command, schema, async (out, { tsv, ...choice }) => {

@@ -15,7 +15,7 @@ export function initCommand(): Command {
   const command = newCommand({
     name: 'init',
     summary: 'make a lab: a fresh git repository with the default trainer',
-    examples: ['autoresearch init my-lab', 'autoresearch init my-lab --data ~/texts'],
+    examples: ['npx autoresearch init my-lab', 'npx autoresearch init my-lab --data ~/texts'],
   })
     .argument('<DIR>', 'a folder that is empty or not there yet')
     .option('--data <SOURCE>', '`packages` (offline), `climbmix` (downloads), or a folder of text');
@@ -28,7 +28,7 @@ export function initCommand(): Command {
     await rememberLab(lab);
     out.answer(
       { lab, commit, data: data ?? null },
-      `made a lab at ${lab}\n  edit program.md to say what you want, then: autoresearch start --lab ${dir}`,
+      `made a lab at ${lab}\n  edit program.md to say what you want, then: npx autoresearch start --lab ${dir}`,
     );
   });
 }

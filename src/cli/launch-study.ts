@@ -17,15 +17,23 @@ export interface ReadyServer extends Connected {
 }
 
 /**
- * Connects to a server whose worker is there. What is not running yet is started, as `up` does.
+ * Connects to a server whose worker is there; closed afterwards. What is not running yet is started, as `up` does.
  * @param say progress, where something has to be started
  */
-export async function readyServer(say: (line: string) => void): Promise<ReadyServer> {
+export async function withReadyServer<T>(
+  say: (line: string) => void,
+  work: (server: ReadyServer) => Promise<T>,
+): Promise<T> {
   const { server, worker } = await bringUp({}, say);
   if (server.state === 'started') say(`Temporal server: started at ${server.address}`);
   if (worker.state !== 'running')
     say(`worker: ${worker.state}${worker.because === null ? '' : `, for ${worker.because}`}`);
-  return { ...(await connect(server)), devices: worker.info.devices };
+  const connected = await connect(server);
+  try {
+    return await work({ ...connected, devices: worker.info.devices });
+  } finally {
+    await connected.connection.close();
+  }
 }
 
 /** `study-<tag>`, or with the lab's id behind it where another lab's study has that name. */
@@ -56,7 +64,7 @@ export async function launchStudy(server: Connected, config: StudyConfig): Promi
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    throw new CliError('conflict', `study ${tag} runs already`, `see \`autoresearch status ${tag}\``, {
+    throw new CliError('conflict', `study ${tag} runs already`, `see \`npx autoresearch status ${tag}\``, {
       cause: error,
     });
   }

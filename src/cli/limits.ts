@@ -3,9 +3,14 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Limits } from '../domain/limits';
 
-const amount = z.coerce.number({ error: 'expected a number' }).positive('expected more than 0');
+const amount = z.number('expected a number, or `none`').positive('expected more than 0');
+
 /** `none` clears a limit. */
-const orNone = (limit: typeof amount) => z.union([z.literal('none').transform(() => null), limit]).optional();
+const orNone = (limit: z.ZodType<number>) =>
+  z.preprocess(
+    (text) => (text === 'none' ? null : text === undefined ? undefined : Number(text)),
+    limit.nullable().optional(),
+  );
 
 export const limitSchemas = {
   experiments: orNone(amount.int('expected a whole number')),

@@ -128,7 +128,7 @@ export async function request(
       throw new CliError(
         'not-found',
         `study ${tag} is not running`,
-        `start it again with \`autoresearch resume ${tag}\``,
+        `start it again with \`npx autoresearch resume ${tag}\``,
         { cause: error },
       );
     }

@@ -22,7 +22,11 @@ export function logsCommand(): Command {
     newCommand({
       name: 'logs',
       summary: "what an experiment's training printed",
-      examples: ['autoresearch logs 7', 'autoresearch logs 7 --follow', 'autoresearch logs 7 --score'],
+      examples: [
+        'npx autoresearch logs 7',
+        'npx autoresearch logs 7 --follow',
+        'npx autoresearch logs 7 --score',
+      ],
     }).argument('<N>', "the experiment's number"),
   )
     .option('-f, --follow', 'go on until it ends', false)
@@ -45,7 +49,7 @@ const noLog = ({ tag }: StudyConfig, number: number, kind: TaskKind): CliError =
   new CliError(
     'not-found',
     `there is no log of a ${kind === 'train' ? 'training' : 'scoring'} for experiment ${number} of ${tag} on this host`,
-    `see what is known of it: \`autoresearch show ${number} ${tag}\``,
+    `see what is known of it: \`npx autoresearch show ${number} ${tag}\``,
   );
 
 async function reread(

@@ -73,7 +73,7 @@ function endOf(workflow: WorkflowExecutionDescription | null, tag: string): stri
   const name = workflow?.status.name ?? 'COMPLETED';
   if (name === 'COMPLETED') return null;
   const ended = name.toLowerCase().replace('_', ' ');
-  return `its workflow has ${ended}: \`autoresearch resume ${tag}\` goes on from the ledger`;
+  return `its workflow has ${ended}: \`npx autoresearch resume ${tag}\` goes on from the ledger`;
 }
 
 /** The researcher's words for an experiment under way; null before it has proposed. */

@@ -10,7 +10,7 @@ export function pauseCommand(): Command {
     newCommand({
       name: 'pause',
       summary: 'let a study wait after its running experiment',
-      examples: ['autoresearch pause', 'autoresearch pause nov21'],
+      examples: ['npx autoresearch pause', 'npx autoresearch pause nov21'],
     }),
   );
   return handle(command, z.object(studyOptions), (out, choice) => ask(out, choice, 'pause'));

@@ -1,6 +1,6 @@
 /** The command line as a whole: finds the command, runs it, and tells how it ended. */
 import { Command, CommanderError } from 'commander';
-import { EXIT_CODE_HELP, EXIT_CODES } from './errors';
+import { CliError, EXIT_CODE_HELP, EXIT_CODES } from './errors';
 import { clean } from './output';
 import { tellError } from './tell-error';
 
@@ -33,8 +33,14 @@ export async function run(argv: string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.ok;
     const end = argv.indexOf('--');
-    return tellError(error, (end < 0 ? argv : argv.slice(0, end)).includes('--json'));
+    return tellError(asUsageError(error, argv), (end < 0 ? argv : argv.slice(0, end)).includes('--json'));
   }
+}
+
+function asUsageError(error: unknown, [name = '']: string[]): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  const help = COMMANDS.includes(name) ? `${name} --help` : '--help';
+  return new CliError('usage', error.message.replace(/^error: /, ''), `see \`npx autoresearch ${help}\``);
 }
 
 /** Only the command that is called is loaded: `history` must not wait for what `up` needs. */
@@ -56,7 +62,8 @@ function createProgram(argv: string[]): Command {
   for (const name of called === undefined ? COMMANDS : [called]) {
     program.addCommand(load(name).copyInheritedSettings(program));
   }
-  return program;
+  // Last, for commands inherit it: only here is an argument too many the name of no command.
+  return program.allowExcessArguments();
 }
 
 function load(name: string): Command {

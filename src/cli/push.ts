@@ -12,7 +12,7 @@ export function pushCommand(): Command {
     newCommand({
       name: 'push',
       summary: 'carry a whole study to a git remote: branch, ledger, every candidate',
-      examples: ['autoresearch push origin', 'autoresearch push git@example.org:me/lab.git nov21'],
+      examples: ['npx autoresearch push origin', 'npx autoresearch push git@example.org:me/lab.git nov21'],
     }).argument('<REMOTE>', "a remote of the lab's repository, or an address"),
   );
   return handle(command, schema, async (out, { remote, ...choice }) => {

@@ -22,7 +22,7 @@ export function showCommand(): Command {
     newCommand({
       name: 'show',
       summary: 'one experiment: hypothesis, verdict, runs, diff, end of the log',
-      examples: ['autoresearch show 7', 'autoresearch show 7 nov21 --json'],
+      examples: ['npx autoresearch show 7', 'npx autoresearch show 7 nov21 --json'],
     }).argument('<N>', "the experiment's number"),
   );
   return handle(command, schema, async (out, { n, ...choice }) => {
@@ -43,7 +43,7 @@ async function gather(study: FoundStudy, number: number): Promise<Shown> {
     throw new CliError(
       'not-found',
       `study ${config.tag} has no experiment ${number}`,
-      `see \`autoresearch history ${config.tag}\``,
+      `see \`npx autoresearch history ${config.tag}\``,
     );
   }
   const changes = record?.commit ?? commit;

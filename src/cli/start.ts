@@ -10,7 +10,7 @@ import { branchName, freeTag, isTagKnown, tagOfDay, tagSchema } from '../lab/ref
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { rememberLab } from './known-labs';
-import { freeWorkflowId, launchStudy, readyServer } from './launch-study';
+import { freeWorkflowId, launchStudy, withReadyServer } from './launch-study';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
 import { limitText } from './render/status';
 import type { FoundStudy } from './study-ref';
@@ -43,8 +43,8 @@ export function startCommand(): Command {
       name: 'start',
       summary: 'start a study; without a limit it never stops',
       examples: [
-        'autoresearch start --lab my-lab',
-        'autoresearch start --lab my-lab --train-seconds 60 --hours 8',
+        'npx autoresearch start --lab my-lab',
+        'npx autoresearch start --lab my-lab --train-seconds 60 --hours 8',
       ],
     })
       .requiredOption('--lab <DIR>', 'the lab')
@@ -59,14 +59,13 @@ export function startCommand(): Command {
   );
   return handle(command, schema, async (out, request) => {
     const checked = await checkStudy(request);
-    const server = await readyServer(out.note);
-    const { config, link } = await beginStudy(checked, server).finally(async () => server.connection.close());
+    const { config, link } = await withReadyServer(out.note, (server) => beginStudy(checked, server));
     const { tag, limits } = config;
     const lines = [
       `study ${tag} has started: ${limitText(limits)}`,
-      `  look     autoresearch status ${tag} --follow`,
-      `  history  autoresearch history ${tag}`,
-      `  end it   autoresearch stop ${tag}`,
+      `  look     npx autoresearch status ${tag} --follow`,
+      `  history  npx autoresearch history ${tag}`,
+      `  end it   npx autoresearch stop ${tag}`,
       ...(link === null ? [] : [`  Temporal ${link}`]),
     ];
     out.answer({ study: config, link }, lines.join('\n'));
@@ -161,6 +160,6 @@ async function taken({ git }: Lab, tag: string): Promise<CliError> {
   return new CliError(
     'conflict',
     `the lab knows a study ${tag} already (branch ${branchName(tag)})`,
-    `go on with it: \`autoresearch resume ${tag}\`; or name another: --tag ${await freeTag(git, new Date())}`,
+    `go on with it: \`npx autoresearch resume ${tag}\`; or name another: --tag ${await freeTag(git, new Date())}`,
   );
 }

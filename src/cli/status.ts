@@ -15,7 +15,7 @@ export function statusCommand(): Command {
     newCommand({
       name: 'status',
       summary: 'where a study stands: its experiment, best, budget and last results',
-      examples: ['autoresearch status', 'autoresearch status nov21 --follow'],
+      examples: ['npx autoresearch status', 'npx autoresearch status nov21 --follow'],
     }),
   ).option('-f, --follow', 'show it as it goes, until the study ends or Ctrl-C', false);
   return handle(command, schema, async (out, { follow: follows, ...choice }) => {

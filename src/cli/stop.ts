@@ -15,7 +15,7 @@ export function stopCommand(): Command {
       details:
         'Ends a study after its running experiment. With --now the run is killed within seconds and leaves no record: ' +
         'the same experiment, with the same seed, is the first after `resume`.',
-      examples: ['autoresearch stop', 'autoresearch stop nov21 --now'],
+      examples: ['npx autoresearch stop', 'npx autoresearch stop nov21 --now'],
     }),
   ).option('--now', 'do not wait for the running experiment', false);
   return handle(command, schema, (out, { now, ...choice }) => ask(out, choice, 'stop', { now }));

@@ -103,7 +103,7 @@ function nothing(studies: FoundStudy[], tag: string | undefined): CliError {
     return new CliError(
       'not-found',
       'no lab that this host knows has a study',
-      'begin one: `autoresearch start --lab DIR`',
+      'begin one: `npx autoresearch start --lab DIR`',
     );
   }
   return new CliError(

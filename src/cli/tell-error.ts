@@ -4,7 +4,6 @@ import { clean, colour } from './output';
 
 /** Errors of other parts, by name: knowing their classes would load those parts. */
 const CODES: Record<string, ErrorCode> = {
-  CommanderError: 'usage',
   BadRequest: 'usage',
   LabError: 'lab',
   LabConfigError: 'lab',
@@ -49,13 +48,13 @@ function describe(error: unknown): { code: ErrorCode; message: string; todo: str
   const code = CODES[error.name];
   if (code === undefined) return unexpected(innermost(error).message);
   const todo = 'todo' in error && typeof error.todo === 'string' ? error.todo : '';
-  return { code, message: error.message.replace(/^error: /, ''), todo };
+  return { code, message: error.message, todo };
 }
 
 const unexpected = (message: string): ReturnType<typeof describe> => ({
   code: 'unexpected',
   message,
-  todo: 'set AUTORESEARCH_DEBUG=1 to see where; `autoresearch doctor` checks the installation',
+  todo: 'set AUTORESEARCH_DEBUG=1 to see where; `npx autoresearch doctor` checks the installation',
 });
 
 function grpcCode(error: Error): number | undefined {

@@ -1,5 +1,4 @@
 /** What `status` prints: one glance at a study. */
-import { budgetLeft } from '../../domain/details';
 import type { TrainBudget } from '../../domain/experiment';
 import type { Limits } from '../../domain/limits';
 import { cleanLine, colour } from '../output';
@@ -7,17 +6,20 @@ import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
 import { historyTable } from './history';
 import { durationText, scoreText, shortHash } from './numbers';
 import { terminalWidth } from './table';
+import { wrap } from './wrap';
 
 const LAST = 5;
+const INDENT = ' '.repeat(9);
 
 export function statusText(snapshot: Snapshot, width = terminalWidth()): string {
   const { study, sandbox, link, trouble } = snapshot;
   const facts: [string, string][] = [];
   const now = nowText(snapshot);
   if (now !== null) facts.push(['now', now]);
-  for (const line of troubleLines(snapshot)) facts.push(['', line]);
+  for (const line of troubleLines(snapshot)) facts.push(['trouble', colour.yellow(line)]);
   facts.push(['best', bestText(snapshot)]);
-  facts.push(['budget', `${budgetLeft(study.limits, study.spent)} · ${budgetText(study.budget)} a run`]);
+  facts.push(['budget', spentText(study)]);
+  facts.push(['a run', budgetText(study.budget)]);
   if (study.hints.length > 0) facts.push(['hints', `${study.hints.length} for the next proposal`]);
   if (study.refused !== null) facts.push(['refused', colour.yellow(cleanLine(study.refused))]);
   facts.push(['sandbox', sandboxText(sandbox)]);
@@ -27,9 +29,9 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
     `${colour.bold(study.tag)} · ${phaseText(snapshot)} · researcher ${study.researcher}`,
     cleanLine(study.line),
     '',
-    ...facts.map(([name, text]) => `${colour.dim(name.padEnd(9))}${text}`),
+    ...facts.map(([name, text]) => `${colour.dim(name.padEnd(INDENT.length))}${wrap(text, width, INDENT)}`),
   ];
-  if (trouble !== null) lines.push('', colour.yellow(cleanLine(trouble, 500)));
+  if (trouble !== null) lines.push('', colour.yellow(wrap(cleanLine(trouble, 500), width)));
   if (study.recent.length > 0) lines.push('', historyTable(study.recent.slice(-LAST), study, width));
   return lines.join('\n');
 }
@@ -80,7 +82,7 @@ function troubleLines({ current, opening }: Snapshot): string[] {
 
 export function retryText({ name, attempt, lastFailure }: PendingActivity): string[] {
   if (attempt < 2 || lastFailure === null) return [];
-  return [colour.yellow(`${name}, attempt ${attempt}: ${cleanLine(lastFailure, 400)}`)];
+  return [`${name}, attempt ${attempt}: ${cleanLine(lastFailure, 400)}`];
 }
 
 function bestText({ study: { incumbent, metric, recent } }: Snapshot): string {
@@ -92,8 +94,27 @@ function bestText({ study: { incumbent, metric, recent } }: Snapshot): string {
 
 function sandboxText(sandbox: Snapshot['sandbox']): string {
   if (sandbox === null) return colour.dim('not known before the first run');
-  return sandbox === 'none' ? colour.red('none: runs are NOT contained, see `autoresearch doctor`') : sandbox;
+  return sandbox === 'none'
+    ? colour.red('none: runs are NOT contained, see `npx autoresearch doctor`')
+    : sandbox;
 }
+
+/** `5 of 7 experiments · GPU 3 min 05 s · wall 3 min 20 s of 2 h 00 min` */
+function spentText({ limits, spent }: Snapshot['study']): string {
+  const parts = [
+    `${outOf(String(spent.experiments), limits.experiments, String)} experiments`,
+    `GPU ${outOf(durationText(spent.gpuSeconds), limits.gpuHours, hoursText)}`,
+    `wall ${outOf(durationText(spent.seconds), limits.hours, hoursText)}`,
+  ];
+  if (spent.dollars > 0) parts.push(`$${spent.dollars.toFixed(2)}`);
+  if (Object.values(limits).every((limit) => limit === null)) parts.push('no limits');
+  return parts.join(' · ');
+}
+
+const outOf = (used: string, limit: number | null, text: (limit: number) => string): string =>
+  limit === null ? used : `${used} of ${text(limit)}`;
+
+const hoursText = (hours: number): string => durationText(hours * 3600);
 
 export function budgetText(budget: TrainBudget): string {
   return 'seconds' in budget ? durationText(budget.seconds) : `${budget.steps} steps`;
