@@ -1,0 +1,15 @@
+/** The researchers by the names that `--researcher` takes. */
+import { createCommand, type CommandOptions } from './command';
+import type { Researcher } from './researcher';
+import { createTpe } from './tpe';
+
+/** @throws RangeError for a name that is none */
+export function researcherOf(
+  name: string,
+  command: string | null,
+  openWorkspace: CommandOptions['openWorkspace'],
+): Researcher {
+  if (name === 'tpe') return createTpe();
+  if (name === 'command' && command !== null) return createCommand({ command, openWorkspace });
+  throw new RangeError(`there is no researcher "${name}": expected tpe, or command with a command line`);
+}

@@ -1,0 +1,140 @@
+/**
+ * The worker of one host: workflows and control activities on one queue, and for each device a queue of its own with
+ * one slot. It only wires. What a run needs is detached, so a worker may be ended and replaced at any time.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { createApply } from './activities/apply';
+import { cleanUpRuns } from './activities/clean-up';
+import { createEvaluate } from './activities/evaluate';
+import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
+import { createOpenStudy } from './activities/open-study';
+import { prepareData, studyData } from './activities/prepare-data';
+import { createPropose } from './activities/propose';
+import { createRecord } from './activities/record';
+import { createTrain } from './activities/train';
+import type { RunDependencies } from './activities/watch';
+import { exportTree } from './lab/export';
+import { Git } from './lab/git';
+import { readLabConfigAt } from './lab/lab';
+import { addWorktree, changes, removeWorktree } from './lab/worktree';
+import { ownerOf } from './process/owner';
+import { asset } from './process/package-root';
+import { researcherOf } from './researchers';
+import type { Workspace } from './researchers/command';
+import type { ResearchContext, Researcher } from './researchers/researcher';
+import { detectDevices, laneOf, type Device } from './runner/devices';
+import { torchVersion } from './runner/torch-version';
+import { trainerPython } from './setup/trainer-python';
+import { buildId } from './temporal/build-id';
+import { connectNative } from './temporal/native-connection';
+import { CONTROL_QUEUE } from './temporal/queues';
+import { environmentHas, writeWorkerInfo } from './temporal/worker-info';
+
+/** Cancellation rides on heartbeats, and "stop now" is to end a training within seconds. */
+const HEARTBEAT_THROTTLE = '1 second';
+
+async function main(): Promise<void> {
+  const python = trainerPython();
+  if (python === null) throw new Error('the trainer has no Python environment yet: run `autoresearch up`');
+  const devices = await detectDevices();
+  const { connection, address, namespace } = await connectNative();
+  const options = { connection, namespace, maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE } as const;
+  const workers = [
+    await Worker.create({
+      ...options,
+      taskQueue: CONTROL_QUEUE,
+      workflowBundle: { codePath: asset('dist', 'workflows.bundle.js') },
+      activities: controlActivities(python, devices),
+    }),
+    ...(await Promise.all(devices.map((device) => laneWorker(options, device, python)))),
+  ];
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => workers.forEach(shutDown));
+  }
+  const running = Promise.all(workers.map((worker) => worker.run()));
+  await writeWorkerInfo({
+    format: 1,
+    owner: ownerOf(process.pid)!,
+    build: buildId(),
+    address,
+    namespace,
+    queues: [CONTROL_QUEUE, ...devices.map((device) => laneOf(device).queue)],
+    devices: devices.map(({ id }) => id),
+    python,
+    has: environmentHas(process.env),
+    startedAt: new Date().toISOString(),
+  });
+  await running;
+  await connection.close();
+}
+
+/** A device has one slot: it trains, or scores, one thing at a time. */
+function laneWorker(
+  options: Omit<WorkerOptions, 'taskQueue'>,
+  device: Device,
+  python: string,
+): Promise<Worker> {
+  return Worker.create({
+    ...options,
+    taskQueue: laneOf(device).queue,
+    activities: laneActivities(python),
+    maxConcurrentActivityTaskExecutions: 1,
+  });
+}
+
+function laneActivities(python: string): DeviceActivities {
+  const dependencies: RunDependencies = {
+    runner: asset('dist', 'runner', 'main.js'),
+    exportTree,
+    resolveRun: async ({ study }) => ({
+      python,
+      data: (await studyData(study)).folder,
+      lab: await readLabConfigAt(new Git(study.lab), study.base),
+    }),
+  };
+  return { train: createTrain(dependencies), evaluate: createEvaluate(dependencies) };
+}
+
+function controlActivities(python: string, devices: readonly Device[]): ControlActivities {
+  const first = devices[0];
+  if (first === undefined) throw new Error('AUTORESEARCH_DEVICES names no device');
+  return {
+    openStudy: createOpenStudy({
+      lane: () => Promise.resolve(laneOf(first)),
+      machine: async () => ({ device: first.name, torch: await torchVersion(python) }),
+      prepareData: (study, lab) => prepareData(study, lab, python),
+    }),
+    propose: createPropose({ python: () => python, researcher }),
+    apply: createApply(),
+    record: createRecord({ cleanUp: cleanUpRuns }),
+  };
+}
+
+function researcher(input: ProposeInput): Researcher {
+  return researcherOf(input.researcher, input.researcherCommand, (context) => openWorkspace(input, context));
+}
+
+async function openWorkspace(
+  { study }: ProposeInput,
+  { lab, folder, incumbent }: ResearchContext,
+): Promise<Workspace> {
+  const git = new Git(study.lab);
+  await mkdir(folder, { recursive: true });
+  const worktree = await addWorktree(git, join(folder, 'worktree'), incumbent.commit);
+  return {
+    path: worktree.path,
+    changes: () => changes(git, worktree, lab.caps.edit_bytes),
+    remove: () => removeWorktree(git, worktree.path),
+  };
+}
+
+function shutDown(worker: Worker): void {
+  if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});
