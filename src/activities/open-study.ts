@@ -6,7 +6,7 @@ import { advanceBranch } from '../lab/branch';
 import type { LabConfig } from '../lab/config';
 import { Git, RefConflict } from '../lab/git';
 import { LabError, readLabConfigAt } from '../lab/lab';
-import { openLedger, readLedger } from '../lab/ledger';
+import { LedgerError, openLedger, readLedger } from '../lab/ledger';
 import { listTree } from '../lab/objects';
 import { baseRef } from '../lab/refs';
 import { withFailures } from './failures';
@@ -34,8 +34,10 @@ export function createOpenStudy(dependencies: OpenStudyDependencies): ControlAct
 async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Promise<OpenedStudy> {
   const git = new Git(study.lab);
   const lab = await openBase(git, study);
+  await checkBranches(git);
   checkSame(study, await openLedger(git, study));
   const records = await readLedger(git, study.tag);
+  checkWhole(study, records);
   const state = rebuild(study.limits, records.map(summarize));
   await advanceBranch(git, study.tag, state.incumbent?.commit ?? study.base);
   const data = await dependencies.prepareData(study, lab);
@@ -66,6 +68,16 @@ async function openBase(git: Git, { tag, base }: StudyConfig): Promise<LabConfig
   return readLabConfigAt(git, base);
 }
 
+/** git keeps refs as files: a branch `autoresearch` leaves no place for `autoresearch/nov21`. */
+async function checkBranches(git: Git): Promise<void> {
+  for (const name of ['autoresearch', 'autoresearch-ledger']) {
+    if ((await git.resolve(`refs/heads/${name}`)) === null) continue;
+    throw new LabError(
+      `${git.directory} has a branch "${name}", which leaves no place for ${name}/<tag>: rename it (\`git branch -m ${name} other\`)`,
+    );
+  }
+}
+
 /** Scores of another metric, base or budget do not compare with those in the ledger. */
 function checkSame(study: StudyConfig, ledger: StudyConfig): void {
   for (const key of ['tag', 'base', 'metric', 'direction', 'budget'] as const) {
@@ -74,6 +86,15 @@ function checkSame(study: StudyConfig, ledger: StudyConfig): void {
       throw new StudyMismatch(
         `study ${study.tag} has ${key} ${kept} in its ledger, not ${asked}: use another tag`,
       );
+  }
+}
+
+function checkWhole({ tag }: StudyConfig, records: readonly ExperimentRecord[]): void {
+  const missing = records.findIndex(({ number }, index) => number !== index);
+  if (missing >= 0) {
+    throw new LedgerError(
+      `the ledger of study ${tag} has no experiment ${missing} but later ones: fetch it again, or start a new study`,
+    );
   }
 }
 

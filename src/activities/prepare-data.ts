@@ -35,8 +35,8 @@ export class DataError extends Error {
 
 const POLL_MS = 250;
 const TAIL_CHARACTERS = 2000;
-/** prepare.py's exit code for a request or a text that is at fault. */
-const AT_FAULT = 2;
+/** prepare.py exits with 2 when its request or the text is at fault; 0 without a manifest is a fault of its own. */
+const LASTING_CODES = [0, 2];
 /** What a preparer may need of the worker's environment: no keys. */
 const ENVIRONMENT = [
   'PATH',
@@ -74,10 +74,8 @@ export async function prepareData(study: StudyConfig, lab: LabConfig, python: st
   if (pinned !== null && (await readManifest(pinned.folder)) !== null) return pinned;
   const source = sourceOf(study.lab, lab.data.source);
   const folder = join(dataCache(), await keyOf(study, lab, source));
-  if ((await readManifest(folder)) === null) await runPreparer(study, lab, { python, source, folder });
-  const manifest = await readManifest(folder);
-  if (manifest === null)
-    throw new DataError(`${lab.data.prepare.join(' ')} ended well but left no manifest.json in ${folder}`);
+  const manifest =
+    (await readManifest(folder)) ?? (await runPreparer(study, lab, { python, source, folder }));
   const data = { folder, hash: hashOf(manifest) };
   await mkdir(studyState(study.labId, study.tag), { recursive: true });
   await writeJsonAtomic(pinOf(study), data);
@@ -151,7 +149,7 @@ async function runPreparer(
   study: StudyConfig,
   lab: LabConfig,
   { python, source, folder }: Preparation,
-): Promise<void> {
+): Promise<Manifest> {
   const [log, lock, exit] = [`${folder}.log`, `${folder}.lock`, `${folder}.exit`] as const;
   const tree = join(studyState(study.labId, study.tag), 'base');
   await exportTree(study, study.base, tree);
@@ -168,12 +166,13 @@ async function runPreparer(
     name,
   });
   await ended(owner ?? (await holderOf(lock)));
-  if ((await readManifest(folder)) !== null) return;
+  const manifest = await readManifest(folder);
+  if (manifest !== null) return manifest;
   if (owner === null) return runPreparer(study, lab, { python, source, folder });
   const code = await readFile(exit, 'utf8').catch(() => null);
-  const how = code === null ? 'was killed' : `ended with exit code ${code.trim()}`;
+  const how = code === null ? 'was killed' : `ended with exit code ${code.trim()} and no manifest.json`;
   const message = `${lab.data.prepare.join(' ')} ${how}: ${await lastLines(log)} (all of it: ${log})`;
-  throw Number(code) === AT_FAULT ? new DataError(message) : new Error(message);
+  throw LASTING_CODES.includes(Number(code ?? 1)) ? new DataError(message) : new Error(message);
 }
 
 /** The shell writes down how its command ended, for whoever watches by then. */
@@ -185,7 +184,7 @@ const KEEP_EXIT_CODE = [
 ];
 
 /**
- * Waits for the preparer. It outlives a worker that shuts down; a study that is stopped takes it along.
+ * Waits for the preparer. It outlives this worker and this attempt; a study that is stopped takes it along.
  */
 async function ended(owner: Owner | null): Promise<void> {
   const { cancellationSignal } = Context.current();
@@ -194,7 +193,7 @@ async function ended(owner: Owner | null): Promise<void> {
     try {
       await sleep(POLL_MS, undefined, { signal: cancellationSignal });
     } catch (error) {
-      if (cancellationDetails()?.workerShutdown !== true) endGroup(owner);
+      if (cancellationDetails()?.cancelRequested === true) endGroup(owner);
       throw cancellationSignal.reason ?? error;
     }
   }

@@ -8,6 +8,7 @@ require.extensions['.ts'] = (module, filename) => {
     jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
     module: { type: 'commonjs' },
   });
+  // oxlint-disable-next-line no-underscore-dangle -- the name that Node gave it
   module._compile(code, filename);
 };
 

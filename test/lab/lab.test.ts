@@ -61,7 +61,7 @@ test.each<[string, (root: string) => string | void, RegExp]>([
   const named = spoil(root);
   const error = await openLab(named ?? root).catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(LabError);
-  expect((error as Error).message).toMatch(message);
+  expect(String(error)).toMatch(message);
 });
 
 test('a repository without a commit is refused', async () => {
@@ -124,19 +124,20 @@ test('a folder that is gone is said to be gone', async () => {
   );
 });
 
-describe('init', () => {
-  function trainer(): string {
-    const folder = temporary('trainer');
-    write(folder, {
-      ...FILES,
-      '__pycache__/train.pyc': 'x',
-      '.venv/bin/python': 'x',
-      '.ruff_cache/x': 'x',
-      'src/__pycache__/x.pyc': 'x',
-    });
-    return folder;
-  }
+/** What a default trainer's folder may hold after some use. */
+function trainer(): string {
+  const folder = temporary('trainer');
+  write(folder, {
+    ...FILES,
+    '__pycache__/train.pyc': 'x',
+    '.venv/bin/python': 'x',
+    '.ruff_cache/x': 'x',
+    'src/__pycache__/x.pyc': 'x',
+  });
+  return folder;
+}
 
+describe('init', () => {
   test('makes a clean lab of one commit on main', async () => {
     const target = join(temporary(), 'labs', 'first');
     const commit = await initLab(target, { trainer: trainer() });

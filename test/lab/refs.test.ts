@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import fc from 'fast-check';
+import { sample, stringMatching } from 'fast-check';
 import { branchRef, freeTag, isTagKnown, studyTags, tagOfDay, tagSchema } from '../../src/lab/refs';
 import { git, makeLab } from './make-lab';
 
@@ -34,8 +34,10 @@ test.each([
 });
 
 test('git accepts the branch of every tag', () => {
-  const tag = fc.stringMatching(/^[a-z0-9._-]{1,12}$/).filter((text) => tagSchema.safeParse(text).success);
-  for (const text of fc.sample(tag, 60)) execFileSync('git', ['check-ref-format', branchRef(text)]);
+  const tag = stringMatching(/^[a-z0-9._-]{1,12}$/).filter((text) => tagSchema.safeParse(text).success);
+  for (const text of sample(tag, 60)) {
+    expect(() => execFileSync('git', ['check-ref-format', branchRef(text)])).not.toThrow();
+  }
 });
 
 test.each([

@@ -1,0 +1,81 @@
+import { createApply } from '../../src/activities/apply';
+import type { ApplyInput } from '../../src/activities/interface';
+import { storeProposal, type Edit } from '../../src/lab/edits';
+import { readText } from '../../src/lab/objects';
+import { git, LAB_YAML, makeLab, makeStudy, write } from '../lab/make-lab';
+
+const apply = createApply();
+
+async function propose(edits: Edit[], change: Partial<ApplyInput> = {}) {
+  const lab = makeLab();
+  const study = makeStudy(lab.root, lab.base);
+  const proposal = await storeProposal(lab.git, study.tag, 1, {
+    format: 1,
+    title: 'Deeper',
+    hypothesis: 'Depth helps.',
+    edits,
+  });
+  const input: ApplyInput = {
+    study,
+    number: 1,
+    incumbent: lab.base,
+    proposal,
+    at: '2026-11-21T01:00:00.000Z',
+    ...change,
+  };
+  return { lab, input };
+}
+
+const DEEPER: Edit[] = [{ path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' }];
+
+test('a proposal becomes the experiment’s commit', async () => {
+  const { lab, input } = await propose(DEEPER);
+  const { commit, failure } = await apply(input);
+  expect(failure).toBeNull();
+  expect(await readText(lab.git, commit, 'train.py')).toContain('DEPTH = 3');
+  expect(git(lab.root, 'rev-parse', 'refs/autoresearch/nov21/exp/0001', `${commit}^`).split('\n')).toEqual([
+    commit,
+    lab.base,
+  ]);
+  expect(git(lab.root, 'show', '-s', '--format=%s', commit)).toBe('Deeper');
+});
+
+test('again, or by two workers at once, it is the same commit', async () => {
+  const { input } = await propose(DEEPER);
+  const [first, second] = await Promise.all([apply(input), apply(input)]);
+  expect(second).toEqual(first);
+  expect(await apply(input)).toEqual(first);
+});
+
+test('an experiment that was cut off and begun later keeps its commit', async () => {
+  const { input } = await propose(DEEPER);
+  const first = await apply(input);
+  expect(await apply({ ...input, at: '2026-11-22T01:00:00.000Z' })).toEqual(first);
+});
+
+test('the baseline is an empty commit on the base', async () => {
+  const { lab, input } = await propose(DEEPER, { number: 0, proposal: null });
+  const { commit, failure } = await apply(input);
+  expect(failure).toBeNull();
+  expect(git(lab.root, 'diff', lab.base, commit)).toBe('');
+  expect(git(lab.root, 'show', '-s', '--format=%s', commit)).toBe('baseline');
+});
+
+test('edits that break a rule are a failure with an empty commit, not an error', async () => {
+  const { lab, input } = await propose([...DEEPER, { path: 'score.py', content: 'print(0)\n' }]);
+  const { commit, failure } = await apply(input);
+  expect(failure).toEqual({ reason: 'rejected', message: '"score.py" is locked', tail: '' });
+  expect(git(lab.root, 'diff', lab.base, commit)).toBe('');
+  expect(git(lab.root, 'rev-parse', 'refs/autoresearch/nov21/exp/0001')).toBe(commit);
+  expect(await apply(input)).toEqual({ commit, failure });
+});
+
+test('the rules are the base’s, whatever the lab’s later commits say', async () => {
+  const { lab, input } = await propose([{ path: 'score.py', content: 'print(0)\n' }]);
+  write(lab.root, {
+    'lab.yaml': LAB_YAML.replace('train.py,', 'train.py, score.py,').replace('score.py, prepare', 'prepare'),
+  });
+  git(lab.root, 'commit', '-qam', 'loosen');
+  const incumbent = git(lab.root, 'rev-parse', 'HEAD');
+  expect((await apply({ ...input, incumbent })).failure?.message).toBe('"score.py" is locked');
+});

@@ -1,0 +1,179 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ActivityCancellationDetails } from '@temporalio/common';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import { DataError, prepareData, studyData, type PreparedData } from '../../src/activities/prepare-data';
+import type { StudyConfig } from '../../src/domain/study';
+import { readLabConfigAt } from '../../src/lab/lab';
+import { packageRoot } from '../../src/process/package-root';
+import { dataCache, studyState } from '../../src/process/paths';
+import { FILES, git, LAB_YAML, makeLab, makeStudy, temporary, write } from '../lab/make-lab';
+
+/** Failures are what these tests ask for. */
+const newEnvironment = () => new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
+
+const roots = ['XDG_STATE_HOME', 'XDG_CACHE_HOME'] as const;
+const before = roots.map((name) => process.env[name]);
+beforeEach(() => roots.forEach((name) => (process.env[name] = temporary(name))));
+afterAll(() =>
+  roots.forEach((name, index) => {
+    if (before[index] === undefined) delete process.env[name];
+    else process.env[name] = before[index];
+  }),
+);
+
+/** Counts its runs, prints, and writes a manifest whose hashes are the source's text, or does as the source says. */
+const PREPARE = `
+import hashlib, json, os, pathlib, sys, time
+source, out = sys.argv[sys.argv.index("--source") + 1], pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+runs = out.parent / "runs"
+runs.write_text((runs.read_text() if runs.exists() else "") + "x")
+text = pathlib.Path(source, "text").read_text() if os.path.isdir(source) else source
+print("preparing", sorted(name for name in os.environ if "KEY" in name), os.environ["AUTORESEARCH_PACKAGES"], flush=True)
+if text == "slow": time.sleep(1)
+if text == "forever": time.sleep(600)
+if text == "killed": os.kill(os.getpid(), 9)
+if text == "bad": print("prepare: too little text", file=sys.stderr); sys.exit(2)
+if text == "unlucky": print("no network", file=sys.stderr); sys.exit(1)
+if text == "nothing": sys.exit(0)
+hash = hashlib.sha256(text.encode()).hexdigest()
+part = lambda name: {"file": name, "rows": 1, "sha256": hash}
+out.mkdir()
+(out / "manifest.json").write_text(json.dumps({"version": 1, "source": source, "vocabulary": 300, "bos": 0, "row": 9,
+  "train": part("train.bin"), "val": part("val.bin") | {"bytes": 10},
+  "token_bytes": {"file": "t", "sha256": hash}, "tokenizer": {"file": "t", "sha256": hash}}))
+`;
+
+function makeData(text: string, lab = LAB_YAML) {
+  const folder = temporary('texts');
+  write(folder, { text });
+  const yaml = lab.replace('data: {', `data: { source: ${folder},`);
+  const { root, git: repository, base } = makeLab({ ...FILES, 'prepare.py': PREPARE, 'lab.yaml': yaml });
+  return { root, git: repository, base, folder, study: makeStudy(root, base) };
+}
+
+async function prepare(
+  { git: repository, study, base }: Pick<ReturnType<typeof makeData>, 'git' | 'study' | 'base'>,
+  environment = newEnvironment(),
+): Promise<PreparedData> {
+  const config = await readLabConfigAt(repository, base);
+  return environment.run((each: StudyConfig) => prepareData(each, config, 'python3'), study);
+}
+
+const runs = (): number => readFileSync(join(dataCache(), 'runs'), 'utf8').length;
+const log = (): string =>
+  readFileSync(
+    join(dataCache(), readdirSync(dataCache()).find((name) => name.endsWith('.log')) ?? ''),
+    'utf8',
+  );
+
+test('data is prepared once by the locked prepare.py, and pinned for the study', async () => {
+  const place = makeData('some text');
+  process.env['SECRET_KEY'] = 'hidden';
+  const data = await prepare(place);
+  delete process.env['SECRET_KEY'];
+  expect(existsSync(join(data.folder, 'manifest.json'))).toBe(true);
+  expect(await prepare(place)).toEqual(data);
+  expect(await studyData(place.study)).toEqual(data);
+  expect(runs()).toBe(1);
+  expect(log()).toContain(`preparing [] ${packageRoot()}/node_modules`);
+});
+
+test('another study that asks for the same shares it; another text does not', async () => {
+  const place = makeData('some text');
+  const first = await prepare(place);
+  expect(await prepare({ ...place, study: makeStudy(place.root, place.base, 'other') })).toEqual(first);
+  write(place.folder, { text: 'other text' });
+  const third = await prepare({ ...place, study: makeStudy(place.root, place.base, 'third') });
+  expect(third.folder).not.toBe(first.folder);
+  expect(third.hash).not.toBe(first.hash);
+  expect(runs()).toBe(2);
+});
+
+test('the prepare.py of the base is run, not that of the working tree', async () => {
+  const place = makeData('some text');
+  write(place.root, { 'prepare.py': 'raise SystemExit(2)\n' });
+  await expect(prepare(place)).resolves.toBeDefined();
+});
+
+test('a study keeps its data when the source changes under it', async () => {
+  const place = makeData('some text');
+  const data = await prepare(place);
+  write(place.folder, { text: 'changed' });
+  expect(await prepare(place)).toEqual(data);
+  rmSync(data.folder, { recursive: true });
+  await expect(studyData(place.study)).rejects.toThrow(DataError);
+  expect((await prepare(place)).hash).not.toBe(data.hash);
+});
+
+test('two studies that prepare the same at once run one preparer', async () => {
+  const place = makeData('slow');
+  const other = { ...place, study: makeStudy(place.root, place.base, 'other') };
+  const [first, second] = await Promise.all([prepare(place), prepare(other)]);
+  expect(second).toEqual(first);
+  expect(runs()).toBe(1);
+});
+
+test('a preparer is found again by the next attempt when its worker goes', async () => {
+  const place = makeData('slow');
+  const environment = newEnvironment();
+  const first = prepare(place, environment);
+  await started();
+  environment.cancel('WORKER_SHUTDOWN', new ActivityCancellationDetails({ workerShutdown: true }));
+  await expect(first).rejects.toThrow(/SHUTDOWN/);
+  await prepare(place);
+  expect(runs()).toBe(1);
+});
+
+test('a study that is stopped ends its preparer', async () => {
+  const place = makeData('forever');
+  const environment = newEnvironment();
+  const first = prepare(place, environment);
+  await started();
+  environment.cancel('CANCELLED', new ActivityCancellationDetails({ cancelRequested: true }));
+  await expect(first).rejects.toThrow(/CANCELLED/);
+  write(place.folder, { text: 'some text' });
+  await expect(prepare(place)).resolves.toBeDefined();
+});
+
+/** Waits until the preparer is at work. */
+async function started(): Promise<void> {
+  while (!existsSync(join(dataCache(), 'runs'))) await sleep(20);
+}
+
+test('a text that is at fault is an error that no retry mends; its words are in it', async () => {
+  const error = await prepare(makeData('bad')).catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(DataError);
+  expect(String(error)).toMatch(/python prepare.py ended with exit code 2 .*too little text.*\.log/);
+});
+
+test.each([
+  ['unlucky', /ended with exit code 1 .*no network/],
+  ['killed', /exit code 137/],
+  ['nothing', /exit code 0 and no manifest.json/],
+])('%s may be retried, or says what is missing', async (text, message) => {
+  await expect(prepare(makeData(text))).rejects.toThrow(message);
+});
+
+test('a source that is not there is told', async () => {
+  const place = makeData('x');
+  rmSync(place.folder, { recursive: true });
+  await expect(prepare(place)).rejects.toThrow(/data.source .* no folder/);
+});
+
+test('a folder is named as seen from the lab', async () => {
+  const { root, git: repository } = makeLab({
+    ...FILES,
+    'prepare.py': PREPARE,
+    'lab.yaml': LAB_YAML.replace('data: {', 'data: { source: texts,'),
+    '.gitignore': 'texts\n',
+  });
+  mkdirSync(join(root, 'texts'));
+  write(root, { 'texts/text': 'inside' });
+  const base = git(root, 'rev-parse', 'HEAD');
+  const study = makeStudy(root, base);
+  await expect(prepare({ git: repository, study, base })).resolves.toBeDefined();
+  expect(existsSync(join(studyState(study.labId, study.tag), 'data.json'))).toBe(true);
+});

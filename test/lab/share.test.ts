@@ -1,0 +1,134 @@
+import { keepCandidate } from '../../src/lab/commits';
+import { storeProposal, readProposal, findProposal } from '../../src/lab/edits';
+import { Git } from '../../src/lab/git';
+import { LabError } from '../../src/lab/lab';
+import { appendRecord, openLedger, readLedger, readStudy } from '../../src/lab/ledger';
+import { baseRef, branchRef, experimentRef } from '../../src/lab/refs';
+import { fetch, push } from '../../src/lab/share';
+import { git, makeLab, makeRecord, makeStudy, temporary } from './make-lab';
+
+const STUDY_REFS = ['refs/autoresearch', 'refs/heads/autoresearch', 'refs/heads/autoresearch-ledger'];
+const PROPOSAL = {
+  format: 1 as const,
+  title: 'x',
+  hypothesis: 'y',
+  edits: [{ path: 'train.py', content: 'x\n' }],
+};
+
+/** A lab with a study of two experiments, an empty remote, and a fresh clone of the lab's main branch from it. */
+async function share() {
+  const lab = makeLab();
+  const study = makeStudy(lab.root, lab.base);
+  await openLedger(lab.git, study);
+  await lab.git.moveRef(baseRef('nov21'), lab.base, null);
+  await addExperiment(lab, study, 0);
+  await storeProposal(lab.git, 'nov21', 1, PROPOSAL);
+  const kept = await addExperiment(lab, study, 1);
+  await lab.git.moveRef(branchRef('nov21'), kept, null);
+  const remote = temporary('remote');
+  git(remote, 'init', '--quiet', '--bare');
+  git(lab.root, 'remote', 'add', 'origin', remote);
+  git(lab.root, 'push', '--quiet', 'origin', 'main');
+  const clone = temporary('clone');
+  git(clone, 'clone', '--quiet', '--branch', 'main', remote, '.');
+  return { lab, study, remote, clone: new Git(clone) };
+}
+
+async function addExperiment(
+  lab: ReturnType<typeof makeLab>,
+  study: ReturnType<typeof makeStudy>,
+  number: number,
+) {
+  const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
+  const at = study.createdAt;
+  const common = { tag: study.tag, number, incumbent: lab.base, tree, hypothesis: '', rejected: null, at };
+  const commit = await keepCandidate(lab.git, { ...common, title: `change ${number}` });
+  await appendRecord(lab.git, study, makeRecord(study, number, { commit }));
+  return commit;
+}
+
+test('a study goes to a remote and back, whole', async () => {
+  const { lab, study, remote, clone } = await share();
+  await push(lab.git, 'origin', 'nov21');
+  await fetch(clone, 'origin', 'nov21');
+  expect(await readLedger(clone, 'nov21')).toEqual(await readLedger(lab.git, 'nov21'));
+  expect(await readStudy(clone, 'nov21')).toEqual(study);
+  const mine = git(lab.root, 'for-each-ref', '--format=%(refname) %(objectname)', ...STUDY_REFS);
+  expect(git(clone.directory, 'for-each-ref', '--format=%(refname) %(objectname)', ...STUDY_REFS)).toBe(mine);
+  expect(mine.split('\n')).toHaveLength(6);
+  expect(await readProposal(clone, (await findProposal(clone, 'nov21', 1)) ?? '')).toEqual(PROPOSAL);
+  expect(git(clone.directory, 'show', '-s', '--format=%s', experimentRef('nov21', 1))).toBe('change 1');
+  expect(git(clone.directory, 'status', '--porcelain')).toBe('');
+  expect(git(remote, 'fsck', '--no-dangling')).toBe('');
+});
+
+test('again, with more, brings both forward', async () => {
+  const { lab, study, clone } = await share();
+  await push(lab.git, 'origin', 'nov21');
+  await push(lab.git, 'origin', 'nov21');
+  await fetch(clone, 'origin', 'nov21');
+  await addExperiment(lab, study, 2);
+  await push(lab.git, 'origin', 'nov21');
+  await fetch(clone, 'origin', 'nov21');
+  expect(await readLedger(clone, 'nov21')).toHaveLength(3);
+});
+
+test('studies that went different ways overwrite nothing, either way', async () => {
+  const { lab, study, remote, clone } = await share();
+  await push(lab.git, 'origin', 'nov21');
+  await fetch(clone, 'origin', 'nov21');
+  await appendRecord(clone, study, makeRecord(study, 2, { title: 'theirs' }));
+  await push(clone, 'origin', 'nov21');
+  await appendRecord(lab.git, study, makeRecord(study, 2, { title: 'ours' }));
+  const before = git(remote, 'for-each-ref');
+  await expect(push(lab.git, 'origin', 'nov21')).rejects.toThrow(/different ways/);
+  await expect(fetch(lab.git, 'origin', 'nov21')).rejects.toThrow(/different ways/);
+  expect(git(remote, 'for-each-ref')).toBe(before);
+  expect((await readLedger(lab.git, 'nov21')).at(-1)?.title).toBe('ours');
+});
+
+test('a branch that is checked out is not fetched over', async () => {
+  const { lab, study, clone } = await share();
+  await push(lab.git, 'origin', 'nov21');
+  await fetch(clone, 'origin', 'nov21');
+  git(clone.directory, 'checkout', '--quiet', 'autoresearch/nov21');
+  const kept = await addExperiment(lab, study, 2);
+  git(
+    lab.root,
+    'update-ref',
+    branchRef('nov21'),
+    git(lab.root, 'commit-tree', '-p', branchRef('nov21'), '-m', 'x', `${kept}^{tree}`),
+  );
+  await push(lab.git, 'origin', 'nov21');
+  await expect(fetch(clone, 'origin', 'nov21')).rejects.toThrow(/checked out here/);
+  expect(await readLedger(clone, 'nov21')).toHaveLength(2);
+});
+
+test.each<[string, (place: Awaited<ReturnType<typeof share>>) => Promise<void>, RegExp]>([
+  ['a study that is not here', ({ lab }) => push(lab.git, 'origin', 'nov22'), /no study nov22/],
+  ['a study that is not there', ({ clone }) => fetch(clone, 'origin', 'nov21'), /no study nov21/],
+  [
+    'no such remote',
+    ({ lab }) => push(lab.git, 'nowhere', 'nov21'),
+    /cannot push study nov21 to nowhere: .*Check the remote/,
+  ],
+  [
+    'no such folder',
+    ({ lab }) => fetch(lab.git, '/nowhere/at/all', 'nov21'),
+    /cannot fetch study nov21 from \/nowhere/,
+  ],
+  [
+    'an option for a remote',
+    ({ lab }) => fetch(lab.git, '--upload-pack=touch /tmp/pwned', 'nov21'),
+    /cannot fetch/,
+  ],
+  [
+    'a password',
+    ({ lab }) => push(lab.git, 'https://user:secret@127.0.0.1:1/x', 'nov21'),
+    /cannot push study nov21 to https:\/\/127.0.0.1:1\/x: (?!.*secret)/,
+  ],
+])('%s gets a clear error', async (_, carry, message) => {
+  const error = await carry(await share()).catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(LabError);
+  expect(String(error)).toMatch(message);
+});
