@@ -25,7 +25,10 @@ interface Launch {
   name: string;
   /** Locks to wait for, before the command begins and after `lock` is taken; pid and start time stay the same. */
   waitFor?: string[];
-  /** Written before waiting, with `owner` filled in: how others see what has not begun. */
+  /**
+   * Written before waiting, with `owner` filled in: how others see what has not begun. When `file` is there with
+   * another phase, the command has begun before and is not started again.
+   */
   queued?: { file: string; content: object };
   /** Descendants that lose their parent become its children (Linux), so that it can find and end them all. */
   adoptOrphans?: boolean;
@@ -38,7 +41,7 @@ class LaunchError extends Error {
 
 /**
  * Starts `command` in a session of its own. Resolves when the command has taken over or is queued for a lock,
- * or with null when another process holds `lock`.
+ * or with null when another process holds `lock` or has begun.
  * @throws LaunchError if it cannot be started
  */
 export async function launch(what: Launch): Promise<Owner | null> {

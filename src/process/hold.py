@@ -5,7 +5,8 @@ Called by detach.ts with one JSON argument:
     lock     file to lock, or nothing is started: says "busy" and exits 0
     name     what the holder calls itself, for messages; written into the lock files with pid and start time
     wait     locks to wait for once `lock` is held, in this order
-    queued   null, or {"file", "content"}: a JSON file to write before waiting, `owner` filled in
+    queued   null, or {"file", "content"}: a JSON file to write before waiting, `owner` filled in; when it is there
+             already with another `phase`, this has begun before: says "busy" as well
     adopt    whether orphaned descendants become this process's children (Linux) instead of getting away
     command  what to become
 
@@ -64,6 +65,14 @@ def take(path, holder, on_busy):
     return True
 
 
+def has_begun(queued):
+    try:
+        with open(queued["file"]) as file:
+            return json.load(file).get("phase") != queued["content"].get("phase")
+    except (FileNotFoundError, ValueError):
+        return False
+
+
 def write_queued(queued, owner):
     temporary = f"{queued['file']}.{os.getpid()}.tmp"
     with open(temporary, "w") as file:
@@ -80,15 +89,24 @@ def adopt_orphans():
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def close_inherited():
+    """Pipes of whoever started us: held open they keep `| tee` waiting, and reach as far as the sandbox."""
+    os.closerange(REPORT + 1, os.sysconf("SC_OPEN_MAX"))
+
+
 def hold(task):
+    close_inherited()
     owner = this_process()
     holder = {**owner, "name": task["name"]}
     if not take(task["lock"], holder, lambda: False):
         report("busy")
         return
-    report("held")
     if task["queued"] is not None:
+        if has_begun(task["queued"]):
+            report("busy")
+            return
         write_queued(task["queued"], owner)
+    report("held")
     if task["adopt"]:
         adopt_orphans()
 

@@ -5,6 +5,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
 import { ownerOf } from '../process/owner';
 import { failure } from './failure';
@@ -14,6 +15,9 @@ import { score } from './scoring';
 import { StatusFile } from './status-file';
 import { taskSpecSchema } from './task';
 import { train } from './training';
+
+/** The host has no disk, no memory or no descriptors left. */
+const HOST_TROUBLE = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
 
 async function main(folder: string): Promise<void> {
   const stop = new AbortController();
@@ -34,6 +38,10 @@ async function main(folder: string): Promise<void> {
     const ending = await (spec.kind === 'train' ? train(spec, context) : score(spec, context));
     const failed = ending.kind === 'failed' ? failure(ending.reason, ending.message, log.tail()) : null;
     await status.enter(ending.kind === 'stopped' ? 'stopped' : 'done', { failure: failed });
+  } catch (error) {
+    // Not the candidate's fault, and another attempt now would fail alike: whoever watches waits, then repeats it.
+    if (!HOST_TROUBLE.has(errorCode(error) ?? '')) throw error;
+    await status.enter('stopped', { failure: failure('lost', String(error), '') });
   } finally {
     log.close();
     await rm(scratch, { recursive: true, force: true });

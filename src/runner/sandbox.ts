@@ -135,6 +135,9 @@ function walls(scratchBytes: number): string[] {
     ...SYSTEM_FILES.flatMap((file) => ['--ro-bind-try', file, file]),
     '--proc',
     '/proc',
+    // Root in there is root to /proc/sys, capabilities or not: core_pattern would be a way out.
+    '--remount-ro',
+    '/proc',
     '--dev',
     '/dev',
     '--size',

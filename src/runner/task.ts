@@ -61,7 +61,7 @@ export const taskStatusSchema = z.strictObject({
   owner: ownerSchema,
   /**
    * `queued`: waits for the device's lock. `done` is final, with or without a failure. `stopped`: ended by request,
-   * to be repeated when the study goes on.
+   * or with a failure by the host's trouble; to be repeated, and not counted as an attempt.
    */
   phase: z.enum(['queued', 'starting', 'training', 'handing-in', 'scoring', 'done', 'stopped']),
   /** Wall clock, milliseconds since the epoch; for people, never for decisions. */

@@ -84,8 +84,8 @@ describe('a candidate that fails', () => {
     ['big_weights', {}, 'rejected', /hand-in has 1099511627776 bytes/],
     ['lying_report', {}, 'rejected', /only 0 batches/],
     ['fills_scratch', {}, 'error', /No space left/],
-  ] as const)('%s: %s', async (candidate, change, reason, message) => {
-    const { status, folder } = await train(candidate, change as Partial<TrainSpec>);
+  ] as const)('%s: %s', async (candidate, change: Partial<TrainSpec>, reason, message) => {
+    const { status, folder } = await train(candidate, change);
     expect(status.phase).toBe('done');
     expect(status.failure).toMatchObject({ reason, message: expect.stringMatching(message) });
     expect(existsSync(join(folder, 'handin', 'weights.safetensors'))).toBe(false);

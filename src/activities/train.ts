@@ -1,0 +1,62 @@
+/** Trains a commit once, with the seed and the budget that it is given. */
+import { join } from 'node:path';
+import type { RunResult } from '../domain/experiment';
+import type { TrainSpec } from '../runner/task';
+import { withFailures } from './failures';
+import type { DeviceActivities, TrainInput } from './interface';
+import { attend, handinFolder, taskName, type RunDependencies } from './watch';
+
+export function createTrain(dependencies: RunDependencies): DeviceActivities['train'] {
+  return async (input) =>
+    withFailures(async () => {
+      const { status, failure, attempts, wallSeconds } = await attend({
+        kind: 'train',
+        input,
+        runner: dependencies.runner,
+        prepare: (folder) => prepare(dependencies, input, folder),
+      });
+      const result: RunResult = {
+        seed: input.seed,
+        attempts,
+        failure,
+        steps: status.step,
+        tokens: status.tokens,
+        trainSeconds: status.trainSeconds,
+        wallSeconds,
+        startupSeconds: status.startupSeconds,
+        dataWaitSeconds: status.dataWaitSeconds,
+        peakMemoryMb: status.peakMemoryMb,
+        lastLoss: status.lastLoss,
+        initialWeights: status.initialWeights,
+        weights: status.weights,
+        sandbox: status.sandbox,
+        device: input.device,
+      };
+      return result;
+    });
+}
+
+async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainSpec> {
+  const { python, data, lab } = await dependencies.resolveRun(input);
+  const tree = join(folder, 'tree');
+  await dependencies.exportTree(input.study, input.commit, tree);
+  return {
+    kind: 'train',
+    format: 1,
+    name: taskName(input),
+    tree,
+    data,
+    python,
+    device: input.device,
+    command: lab.train.command,
+    handin: handinFolder(input),
+    logBytes: lab.caps.log_bytes,
+    scratchBytes: lab.caps.scratch_bytes,
+    seed: input.seed,
+    budget: input.budget,
+    startupSeconds: lab.caps.startup_seconds,
+    handinSeconds: lab.caps.handin_seconds,
+    stallSeconds: lab.caps.stall_seconds,
+    weightsBytes: lab.caps.weights_bytes,
+  };
+}

@@ -1,0 +1,235 @@
+/**
+ * Finds a task's runner again or starts one, and watches it to its end. The runner is a process of its own: it
+ * outlives this worker, and whoever calls with the same task later sees the same run.
+ */
+import { Context, log } from '@temporalio/activity';
+import { readdir, readFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { experimentName, type Failure } from '../domain/experiment';
+import type { LabConfig } from '../lab/config';
+import { holderOf, launch } from '../process/detach';
+import { JsonFileError, readJson, writeJsonAtomic } from '../process/json-file';
+import { isAlive, terminate, type Owner } from '../process/owner';
+import { deviceLock, studyState } from '../process/paths';
+import { queuedStatus } from '../runner/status-file';
+import { taskStatusSchema, type TaskSpec, type TaskStatus } from '../runner/task';
+import { heartbeatWhile } from './heartbeat';
+import type { Progress, StudyRef, TrainInput } from './interface';
+
+export interface RunDependencies {
+  /** Writes a commit's files, the locked ones from the base, to a folder that is not there yet; or leaves it as it is. */
+  exportTree(study: StudyRef, commit: string, directory: string): Promise<void>;
+  resolveRun(input: TrainInput): Promise<RunSetting>;
+  /** The compiled src/runner/main.ts. */
+  runner: string;
+}
+
+export interface RunSetting {
+  python: string;
+  /** The prepared data folder. */
+  data: string;
+  lab: LabConfig;
+}
+
+/** One training or scoring: its folder has a subfolder for each attempt. */
+export interface Task {
+  kind: TaskSpec['kind'];
+  input: TrainInput;
+  runner: string;
+  /** Makes what an attempt needs in `folder`, or finds it there. */
+  prepare(folder: string): Promise<TaskSpec>;
+}
+
+export interface Outcome {
+  status: TaskStatus;
+  failure: Failure | null;
+  /** Attempts that have begun. */
+  attempts: number;
+  /** Of all of them. */
+  wallSeconds: number;
+}
+
+/** Attempts that may be lost by a foreign hand before the run is given up. */
+const MAX_ATTEMPTS = 3;
+const POLL_MS = 250;
+/** The runner takes 2 s to ask its candidate; then everything is killed. */
+const STOP_MS = 4_000;
+/** What a runner may know of the worker's environment: no keys. */
+const ENVIRONMENT = /^(PATH|HOME|USER|LANG|TMPDIR|LD_LIBRARY_PATH|XDG_.*|AUTORESEARCH_(SANDBOX|DEVICES))$/;
+
+/** Where a run's folders are: attempts, and the hand-in that its training leaves for its scoring. */
+export function runFolder({ study, number, run }: TrainInput): string {
+  return join(studyState(study.labId, study.tag), 'runs', experimentName(number), String(run));
+}
+
+export const handinFolder = (input: TrainInput): string => join(runFolder(input), 'handin');
+
+/** `nov21/0042 run 1` */
+export const taskName = ({ study, number, run }: TrainInput): string =>
+  `${study.tag}/${experimentName(number)} run ${run}`;
+
+/**
+ * Sees a task through. Cancelled by a worker that shuts down it lets go: the run goes on. Cancelled by the study it
+ * ends the run first.
+ */
+export async function attend(task: Task): Promise<Outcome> {
+  let progress: Progress = { phase: 'queued', step: 0, loss: null, tokens: 0, secondsLeft: null };
+  const show = (status: TaskStatus): void => {
+    progress = progressOf(status);
+  };
+  return heartbeatWhile(untilDone(task, show), () => progress);
+}
+
+async function untilDone(task: Task, show: (status: TaskStatus) => void): Promise<Outcome> {
+  const context = Context.current();
+  for (;;) {
+    if (context.cancellationSignal.aborted) await context.cancelled;
+    const attempts = await attemptsOf(task);
+    const last = attempts.at(-1);
+    const owner = last === undefined ? null : await ownerOfAttempt(last);
+    if (owner !== null && last !== undefined) {
+      await follow(last.folder, owner, show);
+      continue;
+    }
+    // It may have finished between the two looks.
+    const status = last === undefined ? null : await statusOf(last.folder);
+    if (status !== null && isFinal(status)) return outcome(attempts.slice(0, -1), status, status.failure);
+    const begun = attempts.filter((attempt) => hasBegun(attempt.status));
+    if (last !== undefined && status !== null && begun.length >= MAX_ATTEMPTS) {
+      return outcome(attempts.slice(0, -1), status, await lost(last, status, begun.length));
+    }
+    const number = last === undefined ? 1 : last.number + Number(isUsed(status));
+    if (last !== undefined && isUsed(status))
+      log.warn('attempt was lost, starting another', { task: taskName(task.input), number });
+    await start(task, number, show);
+  }
+}
+
+interface Attempt {
+  number: number;
+  folder: string;
+  status: TaskStatus | null;
+}
+
+async function attemptsOf({ kind, input }: Task): Promise<Attempt[]> {
+  const root = runFolder(input);
+  const names = await readdir(root).catch(() => []);
+  const numbers = names
+    .flatMap((name) => new RegExp(`^${kind}-([1-9]\\d*)$`).exec(name)?.[1] ?? [])
+    .map(Number);
+  return Promise.all(
+    numbers
+      .toSorted((a, b) => a - b)
+      .map(async (number) => {
+        const folder = join(root, `${kind}-${number}`);
+        return { number, folder, status: await statusOf(folder) };
+      }),
+  );
+}
+
+/** A status that no runner of ours can have written is as good as none: the disk lost it, and the run is repeated. */
+async function statusOf(folder: string): Promise<TaskStatus | null> {
+  try {
+    return await readJson(join(folder, 'status.json'), taskStatusSchema);
+  } catch (error) {
+    if (error instanceof JsonFileError) return null;
+    throw error;
+  }
+}
+
+async function ownerOfAttempt({ folder, status }: Attempt): Promise<Owner | null> {
+  if (status !== null && isAlive(status.owner)) return status.owner;
+  return holderOf(join(folder, 'lock'));
+}
+
+/** `lost` is the runner's word for "killed from outside": that is repeated. */
+const isFinal = ({ phase, failure }: TaskStatus): boolean => phase === 'done' && failure?.reason !== 'lost';
+
+/** Stopped attempts do not count: nobody's candidate is to blame for a `down`. */
+const hasBegun = (status: TaskStatus | null): boolean =>
+  status !== null && status.phase !== 'queued' && status.phase !== 'stopped';
+
+/** Whether an attempt's folder can no longer be started in. */
+const isUsed = (status: TaskStatus | null): boolean => status !== null && status.phase !== 'queued';
+
+async function start(task: Task, number: number, show: (status: TaskStatus) => void): Promise<void> {
+  const { kind, input, runner } = task;
+  const name = taskName(input);
+  const folder = join(runFolder(input), `${kind}-${number}`);
+  await mkdir(folder, { recursive: true });
+  await writeJsonAtomic(join(folder, 'spec.json'), await task.prepare(folder));
+  const device = deviceLock(input.device);
+  const holder = await holderOf(device);
+  if (holder !== null) log.info(`${name} waits for ${input.device}, held by ${holder.name}`);
+  const owner = await launch({
+    command: [process.execPath, runner, folder],
+    cwd: folder,
+    env: Object.fromEntries(Object.entries(process.env).filter(([variable]) => ENVIRONMENT.test(variable))),
+    log: join(folder, 'runner.log'),
+    lock: join(folder, 'lock'),
+    name,
+    waitFor: [device],
+    queued: { file: join(folder, 'status.json'), content: queuedStatus() },
+    adoptOrphans: true,
+  });
+  if (owner === null) return;
+  log.info(`${name}: ${kind} ${number} started`, { pid: owner.pid });
+  const status = await follow(folder, owner, show);
+  if (status === null || !isUsed(status)) {
+    throw new Error(
+      `the runner of ${name} ended before it began: ${await lastLine(folder)} (${folder}/runner.log)`,
+    );
+  }
+  if (status.phase === 'stopped' && status.failure !== null)
+    throw new Error(`${name}: ${status.failure.message}`);
+}
+
+/** Watches a runner until it has ended. */
+async function follow(
+  folder: string,
+  owner: Owner,
+  show: (status: TaskStatus) => void,
+): Promise<TaskStatus | null> {
+  const context = Context.current();
+  for (;;) {
+    const alive = isAlive(owner);
+    const status = await statusOf(folder);
+    if (status !== null) show(status);
+    if (!alive) return status;
+    try {
+      await context.sleep(POLL_MS);
+    } catch (error) {
+      const why = context.cancellationDetails;
+      // Whatever else cancels us (shutdown, timeout, reset), the run is still wanted and will be found again.
+      if (why?.cancelRequested === true && !why.workerShutdown) await terminate(owner, { graceMs: STOP_MS });
+      throw error;
+    }
+  }
+}
+
+async function lost({ folder }: Attempt, status: TaskStatus, attempts: number): Promise<Failure> {
+  const cause =
+    status.failure?.message ?? `the runner was killed while ${status.phase} (${await lastLine(folder)})`;
+  const message = `given up after ${attempts} attempts: ${cause}`.slice(0, 200);
+  return { reason: 'lost', message, tail: status.failure?.tail ?? '' };
+}
+
+function outcome(before: Attempt[], status: TaskStatus, failure: Failure | null): Outcome {
+  const earlier = before.flatMap((attempt) => attempt.status ?? []);
+  return {
+    status,
+    failure,
+    attempts: 1 + before.filter((attempt) => hasBegun(attempt.status)).length,
+    wallSeconds: earlier.reduce((sum, { wallSeconds }) => sum + wallSeconds, status.wallSeconds),
+  };
+}
+
+async function lastLine(folder: string): Promise<string> {
+  const text = await readFile(join(folder, 'runner.log'), 'utf8').catch(() => '');
+  return text.trimEnd().split('\n').at(-1)?.trim() ?? '';
+}
+
+function progressOf({ phase, step, lastLoss, tokens, deadline }: TaskStatus): Progress {
+  const secondsLeft = deadline === null ? null : Math.max(0, (deadline - Date.now()) / 1000);
+  return { phase, step, loss: lastLoss, tokens, secondsLeft };
+}

@@ -1,0 +1,230 @@
+import { readFileSync } from 'node:fs';
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { processesWith, Workshop } from './workshop';
+import { isAlive } from '../../src/process/owner';
+
+jest.setTimeout(90_000);
+
+let workshop: Workshop;
+beforeAll(() => {
+  workshop = new Workshop();
+});
+afterAll(() => workshop.close());
+
+describe('in bubblewrap', () => {
+  it('a candidate sees no network, no data, no host files and no other processes, and writes to scratch alone', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const home = join(workshop.folder, 'secrets');
+    await mkdir(home);
+    await writeFile(join(home, 'key'), 'sk-1234');
+    const look = ['look', '127.0.0.1', String(port), workshop.data, home, String(process.pid)];
+    const { log, status } = await workshop.run(workshop.trainSpec(look), { ANTHROPIC_API_KEY: 'sk-1234' });
+    server.close();
+    expect(status).toMatchObject({ failure: null, sandbox: 'bubblewrap' });
+    const seen = JSON.parse(/^seen (.*)$/m.exec(log)![1]!);
+    expect(seen).toMatchObject({
+      data: 'FileNotFoundError',
+      home: 'FileNotFoundError',
+      passwd: 'FileNotFoundError',
+      network: 'ConnectionRefusedError',
+      internet: 'OSError',
+      signal: 'ProcessLookupError',
+      processes: [1, 2],
+      tree: 'OSError',
+      root: 'OSError',
+      device: 'OSError',
+      kernel: 'OSError',
+      usr: 'OSError',
+      'socket folder': 'OSError',
+      scratch: 'written',
+      'scratch entries': ['x'],
+    });
+    // 3 is the folder's own, while it is listed.
+    expect(Object.keys(seen.descriptors)).toEqual(['0', '1', '2', '3']);
+    expect(seen.environment).not.toContain('ANTHROPIC_API_KEY');
+    expect(seen.devices).not.toContain('nvidiactl');
+    expect(log).not.toContain('sk-1234');
+    expect(log).not.toContain(hostname());
+  });
+
+  it('leaves nobody behind after a hand-in', async () => {
+    const marker = `marker-${process.pid}-a`;
+    const { status } = await workshop.run(workshop.trainSpec(['leftovers', marker]));
+    expect(status.failure).toBeNull();
+    expect(processesWith(marker)).toEqual([]);
+  });
+
+  it.each([['SIGTERM'], ['SIGKILL']] as const)(
+    'is gone within 5 s of %s to the runner, however deaf',
+    async (signal) => {
+      const marker = `marker-${process.pid}-${signal}`;
+      const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 }, stallSeconds: 600 });
+      const { folder, owner } = await workshop.start(spec);
+      await workshop.until(folder, ({ step }) => step === 1);
+      expect(processesWith(marker).length).toBeGreaterThanOrEqual(4);
+      const sent = performance.now();
+      process.kill(owner.pid, signal);
+      while (isAlive(owner) || processesWith(marker).length > 0) {
+        if (performance.now() - sent > 5_000)
+          throw new Error(`still there after 5 s: ${processesWith(marker).join(' ')}`);
+      }
+      const { phase } = await workshop.until(folder, () => true);
+      expect(phase).toBe(signal === 'SIGTERM' ? 'stopped' : 'training');
+    },
+  );
+
+  it('survives a fork bomb', async () => {
+    const spec = workshop.trainSpec(['forks'], { budget: { seconds: 600 } });
+    const { status } = await workshop.run(spec);
+    expect(status.failure).toMatchObject({
+      reason: 'rejected',
+      message: expect.stringMatching(/\d+ processes, 512 are allowed/),
+    });
+  });
+
+  it('keeps nothing on the disk but log, status and hand-in', async () => {
+    const runtime = join(process.env['XDG_RUNTIME_DIR']!, 'autoresearch');
+    const before = await readdir(runtime).catch(() => []);
+    const { folder } = await workshop.run(workshop.trainSpec(['happy']));
+    expect((await readdir(folder)).toSorted()).toEqual([
+      'handin',
+      'lock',
+      'log',
+      'runner.log',
+      'spec.json',
+      'status.json',
+    ]);
+    expect(await readdir(runtime)).toEqual(before);
+  });
+});
+
+describe('without a sandbox', () => {
+  const none = { AUTORESEARCH_SANDBOX: 'none' };
+
+  it('trains alike, says so, and still leaves nobody behind', async () => {
+    const marker = `marker-${process.pid}-none`;
+    const { status, folder } = await workshop.run(workshop.trainSpec(['leftovers', marker]), none);
+    expect(status).toMatchObject({ failure: null, sandbox: 'none' });
+    expect(processesWith(marker)).toEqual([]);
+    expect(readFileSync(join(folder, 'runner.log'), 'utf8')).toContain('sandbox: none');
+  });
+
+  it('ends the deaf within 5 s', async () => {
+    const marker = `marker-${process.pid}-deaf-none`;
+    const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } });
+    const { folder, owner } = await workshop.start(spec, none);
+    await workshop.until(folder, ({ step }) => step === 1);
+    const sent = performance.now();
+    process.kill(owner.pid, 'SIGTERM');
+    await workshop.until(folder, ({ phase }) => phase === 'stopped');
+    expect(processesWith(marker)).toEqual([]);
+    expect(performance.now() - sent).toBeLessThan(5_000);
+  });
+});
+
+describe('a runner that is stopped for a while', () => {
+  it('goes on with a budget of steps', async () => {
+    const spec = workshop.trainSpec(['slow'], {
+      budget: { steps: 20 },
+      startupSeconds: 3,
+      stallSeconds: 3,
+      handinSeconds: 3,
+    });
+    const { folder, owner } = await workshop.start(spec);
+    await workshop.until(folder, ({ step }) => step >= 2);
+    process.kill(owner.pid, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    process.kill(owner.pid, 'SIGCONT');
+    const status = await workshop.until(folder, ({ phase }) => phase === 'done');
+    expect(status).toMatchObject({ failure: null, step: 20 });
+  });
+
+  it('does not pass off a budget of seconds as whole', async () => {
+    const spec = workshop.trainSpec(['slow'], { budget: { seconds: 20 } });
+    const { folder, owner } = await workshop.start(spec);
+    await workshop.until(folder, ({ step }) => step >= 2);
+    process.kill(owner.pid, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    process.kill(owner.pid, 'SIGCONT');
+    const status = await workshop.until(folder, ({ phase }) => phase === 'done');
+    expect(status.failure).toMatchObject({
+      reason: 'lost',
+      message: expect.stringMatching(/stopped for [23] s/),
+    });
+  });
+});
+
+describe('scoring', () => {
+  const score = async (script: string, change: object = {}) => {
+    const { handinSeconds, stallSeconds, startupSeconds, budget, seed, weightsBytes, ...common } =
+      workshop.trainSpec([]);
+    void [handinSeconds, stallSeconds, startupSeconds, budget, seed, weightsBytes];
+    await mkdir(common.handin);
+    await chmod(common.handin, 0o755);
+    for (const file of ['graph.json', 'weights.safetensors'])
+      await writeFile(join(common.handin, file), file);
+    const command = [
+      'python',
+      '-c',
+      `import json, os, sys\na = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n${script}`,
+    ];
+    return workshop.run({ ...common, kind: 'score', scoreSeconds: 20, command, ...change });
+  };
+  const write = (value: string) => `open(a["--out"], "w").write(${value})\n`;
+
+  it('takes the score from the file, sees data and hand-in, and cannot change them', async () => {
+    const good = 'json.dumps({"value": 1.5, "tokens": 10, "bytes": 40, "seconds": 0.1, "parameters": 7})';
+    const { status } = await score(
+      `assert open(a["--graph"]).read() == "graph.json" and open(a["--weights"]).read() == "weights.safetensors"\n` +
+        `assert "train.bin" in os.listdir(a["--data"])\n` +
+        `for path in [a["--graph"], a["--data"] + "/x"]:\n  try:\n    open(path, "w")\n    sys.exit("written")\n  except OSError: pass\n` +
+        write(good),
+    );
+    expect(status).toMatchObject({
+      phase: 'done',
+      failure: null,
+      parameters: 7,
+      score: { value: 1.5, tokens: 10, bytes: 40, seconds: 0.1 },
+    });
+  });
+
+  it.each([
+    [
+      'a fault',
+      `${write('json.dumps({"error": {"reason": "rejected", "message": "op aten.rand"}})')}sys.exit(3)`,
+      'rejected',
+      /op aten.rand/,
+    ],
+    ['no file', '', 'unscorable', /no valid score.json/],
+    [
+      'NaN',
+      write('\'{"value": NaN, "tokens": 1, "bytes": 1, "seconds": 1, "parameters": 1}\''),
+      'unscorable',
+      /no valid score/,
+    ],
+    ['a missing field', write('\'{"value": 1}\''), 'unscorable', /no valid score/],
+    ['a link', 'os.symlink("/lab/candidate.py", a["--out"])', 'unscorable', /no valid score/],
+    ['a huge file', write('" " * 1000000'), 'unscorable', /no valid score/],
+    ['an exception', 'raise KeyError("weights")', 'unscorable', /KeyError/],
+    ['no memory', 'raise MemoryError', 'oom', /MemoryError/],
+  ])('%s: %s', async (_what, script, reason, message) => {
+    const { status } = await score(script);
+    expect(status).toMatchObject({
+      phase: 'done',
+      score: null,
+      failure: { reason, message: expect.stringMatching(message) },
+    });
+  });
+
+  it('has a cap', async () => {
+    const { status } = await score('import time; time.sleep(60)', { scoreSeconds: 0.5 });
+    expect(status.failure).toMatchObject({ reason: 'timeout', message: 'score cap: not scored after 0.5 s' });
+  });
+});
