@@ -1,0 +1,83 @@
+import { eventsBetween } from '../../src/cli/follow';
+import { activity, snapshot, summary } from './snapshots';
+
+const training = (step: number) => ({
+  number: 1,
+  title: 'wider',
+  activity: activity('train', {
+    progress: { phase: 'training', step, loss: 3.25, tokens: 0, secondsLeft: 12 },
+  }),
+});
+
+const failing = (attempt: number) =>
+  snapshot({
+    current: {
+      number: 1,
+      title: 'wider',
+      activity: activity('record', { attempt, lastFailure: 'no space\u001B[2J left' }),
+    },
+  });
+
+describe('what is told between two snapshots', () => {
+  it('is nothing while only numbers move', () => {
+    const before = snapshot({ current: training(10) });
+    expect(eventsBetween(before, snapshot({ current: training(20) }))).toEqual([]);
+  });
+
+  it('is each step that begins, with what is known of it', () => {
+    const before = snapshot({ current: { number: 1, title: 'wider', activity: activity('apply') } });
+    expect(eventsBetween(before, snapshot({ current: training(10) }))).toEqual([
+      '#1   training · step 10 · loss 3.250 · 12 s left',
+    ]);
+  });
+
+  it('is a verdict with the running best, then the experiment that follows', () => {
+    const before = snapshot({ experiments: [summary(0)], current: training(90) });
+    const now = snapshot({
+      experiments: [summary(0), summary(1, { verdict: 'keep', reason: 'better', score: 1.9 })],
+      current: { number: 2, title: null, activity: activity('propose') },
+    });
+    expect(eventsBetween(before, now)).toEqual([
+      '#1   keep      val_bpb 1.9000 (−5.0 %)  best 1.9000 at #1',
+      '#2   begins',
+      '#2   proposing a change',
+    ]);
+  });
+
+  it('misses no verdict when several came between two looks', () => {
+    const now = snapshot({
+      experiments: [summary(0), summary(1), summary(2, { verdict: 'crash', reason: 'oom', score: null })],
+    });
+    expect(eventsBetween(snapshot({ experiments: [summary(0)] }), now)).toEqual([
+      expect.stringMatching(/^#1 {3}discard/),
+      '#2   crash: oom  best 2.0000 at #0',
+    ]);
+  });
+
+  it('is a step that fails, once for each attempt, with its reason and without its escapes', () => {
+    expect(eventsBetween(failing(1), failing(2))).toEqual(['record, attempt 2: no space left']);
+    expect(eventsBetween(failing(2), failing(2))).toEqual([]);
+  });
+
+  it('is a pause with its reason', () => {
+    const paused = snapshot({ phase: 'paused', reason: 'experiments limit: 7 of 7 done' });
+    expect(eventsBetween(snapshot(), paused)).toEqual(['nov21 is paused: experiments limit: 7 of 7 done']);
+  });
+
+  it('is trouble around the study, once', () => {
+    const alone = snapshot({ phase: 'unknown', trouble: 'no worker' });
+    expect(eventsBetween(snapshot(), alone)).toEqual(['nov21 is unknown', 'no worker']);
+    expect(eventsBetween(alone, alone)).toEqual([]);
+  });
+
+  it('is what was there already, at the first look', () => {
+    const lines = eventsBetween(null, snapshot({ experiments: [summary(0)], current: training(10) }));
+    expect(lines).toEqual([
+      '#0   keep      val_bpb 2.0000  best 2.0000 at #0',
+      '#1   begins',
+      '#1   wider',
+      '#1   training · step 10 · loss 3.250 · 12 s left',
+      'nov21 is running',
+    ]);
+  });
+});

@@ -1,0 +1,59 @@
+import { statusText } from '../../../src/cli/render/status';
+import { activity, snapshot, summary } from '../snapshots';
+
+const experiments = [
+  summary(0),
+  summary(1, { verdict: 'keep', reason: 'better', score: 1.9, title: 'wider' }),
+];
+
+describe('status', () => {
+  it('says what happens just now', () => {
+    const progress = { phase: 'training', step: 120, loss: 3.4123, tokens: 9, secondsLeft: 95 };
+    const current = { number: 2, title: 'deeper', activity: activity('train', { progress }) };
+    const text = statusText(snapshot({ experiments, current }), 80);
+    expect(text).toMatch(/^nov21 · running · researcher tpe$/m);
+    expect(text).toMatch(/^now +#2 deeper · training · step 120 · loss 3\.412 · 1 min 35 s left$/m);
+    expect(text).toMatch(/^best +val_bpb 1\.9000 at #1 \(1cccccc\) · wider$/m);
+    expect(text).toMatch(/^budget +2 experiments · GPU 10 min 40 s · wall 11 min 00 s · no limits$/m);
+  });
+
+  it('says why a step is tried again and again', () => {
+    const current = {
+      number: 2,
+      title: null,
+      activity: activity('propose', { attempt: 7, lastFailure: 'HTTP 529' }),
+    };
+    expect(statusText(snapshot({ experiments, current }), 80)).toMatch(
+      /^trouble +propose, attempt 7: HTTP 529$/m,
+    );
+  });
+
+  it('says why the study waits', () => {
+    const text = statusText(
+      snapshot({ experiments, phase: 'paused', reason: 'GPU-hours limit: 8 of 8 spent' }),
+      80,
+    );
+    expect(text).toContain('nov21 · paused: GPU-hours limit: 8 of 8 spent');
+  });
+
+  it('warns of runs that are not contained', () => {
+    expect(statusText(snapshot({ sandbox: 'none' }), 80)).toMatch(/^sandbox +none: runs are NOT contained/m);
+  });
+
+  it('fits 80 columns whatever a researcher writes', () => {
+    const title = 'wide '.repeat(40) + '\u001B[31m\u202Egpj.exe';
+    const long = [...experiments, summary(2, { title, verdict: 'crash', reason: 'unscorable', score: null })];
+    const current = {
+      number: 3,
+      title,
+      activity: activity('train', { attempt: 2, lastFailure: 'word '.repeat(60) }),
+    };
+    const text = statusText(
+      snapshot({ experiments: long, current, link: null, trouble: 'x '.repeat(100) }),
+      80,
+    );
+    expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    expect(text).not.toContain('\u001B');
+    expect(text).not.toContain('\u202E');
+  });
+});
