@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect, serverAddress } from '../../src/temporal/connection';
 import { freePorts, listen, portOf, useOwnState } from './own-state';
@@ -28,7 +29,7 @@ test('a wrong address is told within seconds, with the reason', async () => {
 
 test('a port where something else listens and says nothing is told, too', async () => {
   const silent = await listen(0);
-  const open = new Set<import('node:net').Socket>();
+  const open = new Set<Socket>();
   silent.on('connection', (socket) => open.add(socket));
   process.env['TEMPORAL_ADDRESS'] = `127.0.0.1:${portOf(silent)}`;
   await expect(connect()).rejects.toMatchObject({
