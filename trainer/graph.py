@@ -158,14 +158,14 @@ class _Encoder:
         elif getattr(target, "__module__", "") in ("_operator", "math") or target in ARITHMETIC.values():
             op = f"int.{target.__name__}"
         else:
-            raise GraphError(f"{node.name} calls {target}, which cannot be handed in as data: see graph.py")
+            raise GraphError(f"{node.name} calls {target}, which cannot be handed in as data: see ops.py")
         args, kwargs = list(node.args), dict(node.kwargs)
         if op == "aten.dropout.default" and args[2] is False:
             self.same[node] = self.same.get(args[0], args[0])
             return None
         op, args, kwargs = _filled(op, args, kwargs)
         if not _allowed(op):
-            raise GraphError(f"{node.name} calls {op}, which is not on graph.py's list{_hint(op)}")
+            raise GraphError(f"{node.name} calls {op}, which is not on ops.py's list{_hint(op)}")
         self.names[node] = f"n{len(self.names)}"
         encoded = {"name": self.names[node], "op": op}
         if args:

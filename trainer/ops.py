@@ -62,6 +62,7 @@ ALLOWED = frozenset(
     arange.default arange.start arange.start_step linspace.default full.default full_like.default new_full.default
     ones.default ones_like.default new_ones.default zeros.default zeros_like.default new_zeros.default eye.default
     eye.m scalar_tensor.default tril_indices.default bucketize.Tensor searchsorted.Tensor
+    fill.Scalar fill.Tensor copy.default zero.default
     to.dtype to.dtype_layout to.device to.other _to_copy.default type_as.default sym_size.int
     """.split()
 )

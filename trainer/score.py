@@ -19,11 +19,14 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import random
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch loads: spinning threads slow a shared CPU
 
 import numpy as np
 import torch
@@ -135,11 +138,10 @@ class Scorer:
         self.module, self.data, self.batch, self.device = module, data, batch, device
         self.text = torch.from_numpy(data.token_bytes > 0).to(device)  # targets that stand for text
 
-    def losses(self, rows: np.ndarray) -> torch.Tensor:
+    def losses(self, inputs: np.ndarray, targets: np.ndarray) -> torch.Tensor:
         """Nats of each target, (rows, context) float32, 0 for BOS. Short batches are filled up and cut again."""
-        filled = np.resize(rows, (self.batch, rows.shape[1])) if len(rows) < self.batch else rows
-        tokens = torch.from_numpy(filled.astype(np.int64)).to(self.device)
-        inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:]
+        rows = len(inputs)
+        inputs, targets = self._batch(inputs), self._batch(targets)
         logits = logits_of(self.module, inputs, self.data.vocabulary)
         losses = torch.empty(targets.shape, dtype=torch.float32, device=self.device)
         step = max(1, self.batch // 8)  # float32 copies of the logits, an eighth of the batch at a time
@@ -148,31 +150,35 @@ class Scorer:
             losses[at : at + step] = F.cross_entropy(
                 part.flatten(0, 1), targets[at : at + step].flatten(), reduction="none"
             ).view(part.shape[:2])
-        return torch.where(self.text[targets], losses, 0.0)[: len(rows)]
+        return torch.where(self.text[targets], losses, 0.0)[:rows]
+
+    def _batch(self, tokens: np.ndarray) -> torch.Tensor:
+        filled = np.resize(tokens, (self.batch, tokens.shape[1]))
+        return torch.from_numpy(filled.astype(np.int64)).to(self.device)
 
     def total(self) -> float:
         """Nats over all validation targets that stand for text."""
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for at in range(0, len(self.data.rows), self.batch):
-            total += self.losses(self.data.rows[at : at + self.batch]).double().sum()
+            rows = self.data.rows[at : at + self.batch]
+            total += self.losses(rows[:, :-1], rows[:, 1:]).double().sum()
         return total.item()
 
     def probe(self, chance: random.Random) -> float:
         """
-        The most that a loss moves when what follows it is replaced by another row's text. A model that looks
-        only back gives (nearly) 0; one that peeks at its targets cannot.
+        The most that a loss moves when the inputs after it are replaced by another row's text. A model that
+        looks only back gives (nearly) 0; one that peeks at its targets cannot.
         """
         count = min(PROBE_ROWS, self.batch, len(self.data.rows) - 1)
         picked = chance.sample(range(len(self.data.rows)), count + 1)
-        rows = self.data.rows[picked[:-1]].copy()
-        others = self.data.rows[picked[1:]]
-        cuts = [chance.randrange(1, rows.shape[1] - 1) for _ in range(count)]
-        cuts[0] = 1
-        changed = rows.copy()
-        for index, cut in enumerate(cuts):  # inputs up to the cut, and so losses before it, must not notice
-            changed[index, cut + 1 :] = others[index, cut + 1 :]
-        before, after = self.losses(rows), self.losses(changed)
-        return max(float((before[i, :cut] - after[i, :cut]).abs().max()) for i, cut in enumerate(cuts))
+        rows, others = self.data.rows[picked[:-1]], self.data.rows[picked[1:]]
+        inputs, targets = rows[:, :-1], rows[:, 1:]
+        cuts = [0, *(chance.randrange(inputs.shape[1] - 1) for _ in range(count - 1))]
+        changed = inputs.copy()
+        for row, cut in enumerate(cuts):
+            changed[row, cut + 1 :] = others[row, cut + 1 : -1]
+        moved = (self.losses(inputs, targets) - self.losses(changed, targets)).abs()
+        return max(float(moved[row, : cut + 1].max()) for row, cut in enumerate(cuts))
 
 
 def logits_of(module: torch.fx.GraphModule, tokens: torch.Tensor, vocabulary: int) -> torch.Tensor:

@@ -7,9 +7,11 @@ The model maps token ids (batch, context) to logits (batch, context, vocabulary)
 """
 
 import gc
+import os
 import time
 
 T0 = time.monotonic()  # before torch's imports, which are part of the start-up
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin cost a shared CPU most of its speed
 
 from contextlib import nullcontext
 from dataclasses import dataclass

@@ -121,7 +121,7 @@ class StandIn:
     def submit(self, message: dict, payload: bytearray) -> None:
         self.run.submitted = message
         (self.handin / "weights.safetensors").write_bytes(payload)
-        self.run.handin_seconds = time.monotonic() - self.ended_at
+        self.run.handin_seconds = time.monotonic() - self.ended_at if self.ended else 0.0
         self.connection.send({"type": "accepted"})
 
 
