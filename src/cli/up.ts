@@ -22,8 +22,8 @@ export function upCommand(): Command {
       'TEMPORAL_ADDRESS or a Temporal profile names another server than the one of ours.',
     examples: ['npx autoresearch up', 'npx autoresearch up --port 7300 --ui-port 8300'],
   })
-    .option('--port N', 'port of the Temporal server (default: 7233, or the next free one)')
-    .option('--ui-port N', 'port of the Temporal UI (default: 1000 above the other)');
+    .option('--port <N>', 'port of the Temporal server (default: 7233, or the next free one)')
+    .option('--ui-port <N>', 'port of the Temporal UI (default: 1000 above the other)');
   return handle(command, inputSchema, async (out, ports) => {
     const { server, worker, python, sandbox } = await bringUp(ports, out.note);
     for (const warning of server.warnings) out.note(colour.yellow(`warning: ${warning}`));
