@@ -16,6 +16,8 @@ import type { Snapshot } from './snapshot';
 import type { FoundStudy } from './study-ref';
 
 const POLL_MS = 1_000;
+/** A busy machine may be slow to answer; longer than this is told. */
+const PATIENCE_MS = 10_000;
 /** How often a line tells step and loss where nothing can be drawn anew. */
 const TELL_MS = 10_000;
 
@@ -52,18 +54,23 @@ async function watch(
   signal: AbortSignal,
 ): Promise<Snapshot | null> {
   let before: Snapshot | null = null;
-  let isAway = false;
+  let answeredAt = performance.now();
+  let isSilent = false;
   while (!signal.aborted) {
-    try {
-      const now: Snapshot = await lookThrough(study, server, live);
+    const now = await lookThrough(study, server, live).catch((error: unknown) => {
+      if (!live.isServerAway(error)) throw error;
+      return null;
+    });
+    if (now !== null && now.study.phase !== 'unknown') {
       screen.show(eventsBetween(before, now), nowText(now));
       before = now;
-      isAway = false;
+      answeredAt = performance.now();
+      isSilent = false;
       if (until(now)) break;
-    } catch (error) {
-      if (!live.isServerAway(error)) throw error;
-      if (!isAway) screen.show([colour.yellow('the Temporal server does not answer: waiting for it')], null);
-      isAway = true;
+    } else if (!isSilent && performance.now() - answeredAt > PATIENCE_MS) {
+      const why = now?.trouble ?? 'the Temporal server does not answer: run `npx autoresearch up`';
+      screen.show([colour.yellow(`${cleanLine(why, 400)}; waiting`)], null);
+      isSilent = true;
     }
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
   }
@@ -80,7 +87,11 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
   if (current !== null && current.title !== null && current.number > 0 && current.title !== was?.title) {
     lines.push(`${label(current.number)} ${cleanLine(current.title, 100)}`);
   }
-  if (current !== null && stepName(current) !== (was === null ? null : stepName(was))) {
+  if (
+    current !== null &&
+    isToldStep(current) &&
+    stepName(current) !== (was === null ? null : stepName(was))
+  ) {
     lines.push(`${label(current.number)} ${stepText(current)}`);
   }
   for (const [then, activity] of [
@@ -113,9 +124,13 @@ function verdictLine(done: ExperimentSummary, { study }: Snapshot): string {
 
 const label = (number: number): string => colour.bold(`#${number}`.padEnd(4));
 
+/** Waiting for the device and the moments between two steps pass by; when they last, they are seen below the lines. */
+const isToldStep = ({ activity }: NonNullable<Snapshot['current']>): boolean =>
+  activity !== null && activity.progress?.phase !== 'queued';
+
 /** Which step it is, without the numbers that move within it. */
-function stepName({ activity }: NonNullable<Snapshot['current']>): string | null {
-  return activity === null ? null : `${activity.name} ${activity.progress?.phase ?? ''}`;
+function stepName({ number, activity }: NonNullable<Snapshot['current']>): string | null {
+  return activity === null ? null : `${number} ${activity.name} ${activity.progress?.phase ?? ''}`;
 }
 
 interface Screen {

@@ -38,7 +38,7 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
       study,
       'unknown',
       link,
-      'the study does not answer, for its worker is not there: run `npx autoresearch up`',
+      'the study does not answer: its worker is busy, or not there (then run `npx autoresearch up`)',
     );
   }
   const current =

@@ -64,7 +64,12 @@ async function gather(study: FoundStudy, number: number): Promise<Shown> {
 const isBaseline = (number: number, record: ExperimentRecord | null): boolean =>
   number === 0 || record?.reason === 'baseline';
 
+/** The field's summary block, which `---` begins; what libraries print at exit would hide it. Without one, the end. */
 async function tailOf(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch(() => '');
-  return text.trimEnd().split('\n').slice(-TAIL_LINES).join('\n');
+  const lines = text.trimEnd().split('\n');
+  const begin = lines.findLastIndex((line) => line.trimEnd() === '---') + 1;
+  if (begin === 0) return lines.slice(-TAIL_LINES).join('\n');
+  const end = lines.findIndex((line, index) => index >= begin && !/^\w+: /.test(line));
+  return lines.slice(begin, end < 0 ? undefined : end).join('\n');
 }

@@ -22,6 +22,8 @@ export interface Shown {
   log: { path: string; tail: string } | null;
 }
 
+const HASH = /^([0-9a-f]{12})[0-9a-f]{20,}$/;
+
 export function showText(shown: Shown, width?: number): string {
   const { record, proposed, number, tag, log } = shown;
   const title = record?.title ?? proposed?.title ?? (number === 0 ? 'baseline' : 'not proposed yet');
@@ -68,7 +70,7 @@ function facts({ record, commit, metric }: Shown): string {
     lines.push([
       'league',
       Object.entries(record.fingerprint)
-        .map(([name, value]) => `${name} ${cleanLine(value, 24)}`)
+        .map(([name, value]) => `${name} ${cleanLine(value.replace(HASH, '$1'), 40)}`)
         .join(' · '),
     ]);
   }

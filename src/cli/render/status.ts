@@ -51,23 +51,26 @@ export function phaseText({
 export function nowText({ current, opening, study }: Snapshot): string | null {
   if (current === null)
     return opening === null || study.phase !== 'opening' ? null : 'preparing the data and the branches';
-  const title = current.title === null ? '' : ` ${cleanLine(current.title, 60)}`;
-  return `#${current.number}${title} · ${stepText(current)}`;
+  const title = current.title === null ? '' : ` · ${cleanLine(current.title, 100)}`;
+  return `#${current.number} ${stepText(current)}${title}`;
 }
 
+/** Activities, and phases of a run whose names do not speak for themselves. */
 const STEPS: Record<string, string> = {
   propose: 'proposing a change',
   apply: 'committing the change',
   train: 'training',
   evaluate: 'scoring',
   record: 'recording the verdict',
+  queued: 'waiting for the device',
 };
 
 /** `training · step 120 · loss 3.412 · 8 s left` */
 export function stepText({ activity }: CurrentExperiment): string {
   if (activity === null) return 'between two steps';
   const { progress } = activity;
-  const parts = [progress?.phase ?? STEPS[activity.name] ?? activity.name];
+  const step = STEPS[progress?.phase ?? ''] ?? progress?.phase ?? STEPS[activity.name] ?? activity.name;
+  const parts = [cleanLine(step, 40)];
   if (progress !== null && progress.step > 0) parts.push(`step ${progress.step}`);
   if (progress !== null && progress.loss !== null) parts.push(`loss ${progress.loss.toFixed(3)}`);
   if (progress !== null && progress.secondsLeft !== null)

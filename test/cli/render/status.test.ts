@@ -12,7 +12,7 @@ describe('status', () => {
     const current = { number: 2, title: 'deeper', activity: activity('train', { progress }) };
     const text = statusText(snapshot({ experiments, current }), 80);
     expect(text).toMatch(/^nov21 · running · researcher tpe$/m);
-    expect(text).toMatch(/^now +#2 deeper · training · step 120 · loss 3\.412 · 1 min 35 s left$/m);
+    expect(text).toMatch(/^now +#2 training · step 120 · loss 3\.412 · 1 min 35 s left · deeper$/m);
     expect(text).toMatch(/^best +val_bpb 1\.9000 at #1 \(1cccccc\) · wider$/m);
     expect(text).toMatch(/^budget +2 experiments · GPU 10 min 40 s · wall 11 min 00 s · no limits$/m);
   });
