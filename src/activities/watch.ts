@@ -177,7 +177,7 @@ async function start(task: Task, number: number, show: (status: TaskStatus) => v
   const status = await follow(folder, owner, show);
   if (status === null || !isUsed(status)) {
     throw new Error(
-      `the runner of ${name} ended before it began: ${await lastLine(folder)} (${folder}/runner.log)`,
+      `the runner of ${name} ended before it began: ${await lastWords(folder)} (${folder}/runner.log)`,
     );
   }
   if (status.phase === 'stopped' && status.failure !== null)
@@ -209,7 +209,7 @@ async function follow(
 
 async function lost({ folder }: Attempt, status: TaskStatus, attempts: number): Promise<Failure> {
   const cause =
-    status.failure?.message ?? `the runner was killed while ${status.phase} (${await lastLine(folder)})`;
+    status.failure?.message ?? `the runner was killed while ${status.phase} (${await lastWords(folder)})`;
   const message = `given up after ${attempts} attempts: ${cause}`.slice(0, 200);
   return { reason: 'lost', message, tail: status.failure?.tail ?? '' };
 }
@@ -224,9 +224,12 @@ function outcome(before: Attempt[], status: TaskStatus, failure: Failure | null)
   };
 }
 
-async function lastLine(folder: string): Promise<string> {
+async function lastWords(folder: string): Promise<string> {
   const text = await readFile(join(folder, 'runner.log'), 'utf8').catch(() => '');
-  return text.trimEnd().split('\n').at(-1)?.trim() ?? '';
+  const lines = text.trimEnd().split('\n');
+  // An error's message stands above its stack.
+  const line = lines.findLast((each) => /^\w*Error\b/.test(each)) ?? lines.at(-1);
+  return line?.trim() ?? '';
 }
 
 function progressOf({ phase, step, lastLoss, tokens, deadline }: TaskStatus): Progress {

@@ -71,9 +71,11 @@ export class FrameReader {
   }
 
   private async more(): Promise<boolean> {
-    const { done, value } = await this.chunks.next();
-    if (done === true) return false;
-    this.pending = value;
+    do {
+      const { done, value } = await this.chunks.next();
+      if (done === true) return false;
+      this.pending = value;
+    } while (this.pending.length === 0);
     return true;
   }
 }

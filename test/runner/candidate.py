@@ -94,7 +94,7 @@ def happy(pause=0.01):
 
 
 def slow():
-    happy(0.2)
+    happy(0.1)
 
 
 def hog():

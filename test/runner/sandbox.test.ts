@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { processesWith, Workshop } from './workshop';
 import { isAlive } from '../../src/process/owner';
+import type { ScoreSpec } from '../../src/runner/task';
+import { processesWith, Workshop, type Ended } from './workshop';
 
 jest.setTimeout(90_000);
 
@@ -161,24 +162,17 @@ describe('a runner that is stopped for a while', () => {
   });
 });
 
-describe('scoring', () => {
-  const score = async (script: string, change: object = {}) => {
-    const { handinSeconds, stallSeconds, startupSeconds, budget, seed, weightsBytes, ...common } =
-      workshop.trainSpec([]);
-    void [handinSeconds, stallSeconds, startupSeconds, budget, seed, weightsBytes];
-    await mkdir(common.handin);
-    await chmod(common.handin, 0o755);
-    for (const file of ['graph.json', 'weights.safetensors'])
-      await writeFile(join(common.handin, file), file);
-    const command = [
-      'python',
-      '-c',
-      `import json, os, sys\na = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n${script}`,
-    ];
-    return workshop.run({ ...common, kind: 'score', scoreSeconds: 20, command, ...change });
-  };
-  const write = (value: string) => `open(a["--out"], "w").write(${value})\n`;
+async function score(script: string, change: Partial<ScoreSpec> = {}): Promise<Ended> {
+  const code = `import json, os, sys\na = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n${script}`;
+  const spec = workshop.scoreSpec(['python', '-c', code], change);
+  await mkdir(spec.handin);
+  for (const file of ['graph.json', 'weights.safetensors']) await writeFile(join(spec.handin, file), file);
+  return workshop.run(spec);
+}
 
+const write = (value: string): string => `open(a["--out"], "w").write(${value})\n`;
+
+describe('scoring', () => {
   it('takes the score from the file, sees data and hand-in, and cannot change them', async () => {
     const good = 'json.dumps({"value": 1.5, "tokens": 10, "bytes": 40, "seconds": 0.1, "parameters": 7})';
     const { status } = await score(

@@ -9,7 +9,13 @@ import { readJson, writeJsonAtomic } from '../../src/process/json-file';
 import { terminate, type Owner } from '../../src/process/owner';
 import { asset, packageRoot } from '../../src/process/package-root';
 import { queuedStatus } from '../../src/runner/status-file';
-import { taskStatusSchema, type TaskStatus, type TrainSpec } from '../../src/runner/task';
+import {
+  taskStatusSchema,
+  type ScoreSpec,
+  type TaskSpec,
+  type TaskStatus,
+  type TrainSpec,
+} from '../../src/runner/task';
 
 export const ROWS = 1000;
 export const ROW = 9;
@@ -75,21 +81,31 @@ export class Workshop {
     writeFileSync(join(this.data, 'manifest.json'), JSON.stringify(manifest));
   }
 
-  trainSpec(candidate: string[], change: Partial<TrainSpec> = {}): TrainSpec {
+  private common(command: string[]) {
     const task = join(this.folder, `task-${this.tasks++}`);
     mkdirSync(task);
     return {
-      kind: 'train',
-      format: 1,
+      format: 1 as const,
       name: 'test/0001 run 1',
       tree: this.tree,
       data: this.data,
       python: PYTHON,
       device: 'cpu',
-      command: ['python', 'candidate.py', ...candidate],
+      command,
       handin: join(task, 'handin'),
       logBytes: 100_000,
       scratchBytes: 32 << 20,
+    };
+  }
+
+  scoreSpec(command: string[], change: Partial<ScoreSpec> = {}): ScoreSpec {
+    return { kind: 'score', ...this.common(command), scoreSeconds: 20, ...change };
+  }
+
+  trainSpec(candidate: string[], change: Partial<TrainSpec> = {}): TrainSpec {
+    return {
+      kind: 'train',
+      ...this.common(['python', 'candidate.py', ...candidate]),
       seed: 42,
       budget: { seconds: 0.5 },
       startupSeconds: 20,
@@ -101,10 +117,7 @@ export class Workshop {
   }
 
   /** Starts the runner on a task. Its folder is where the hand-in goes. */
-  async start(
-    spec: object & { handin: string },
-    env: Record<string, string> = {},
-  ): Promise<{ folder: string; owner: Owner }> {
+  async start(spec: TaskSpec, env: Record<string, string> = {}): Promise<{ folder: string; owner: Owner }> {
     const folder = join(spec.handin, '..');
     await writeJsonAtomic(join(folder, 'spec.json'), spec);
     const owner = await launch({
@@ -123,7 +136,7 @@ export class Workshop {
   }
 
   /** Runs a task to its end. */
-  async run(spec: object & { handin: string }, env: Record<string, string> = {}): Promise<Ended> {
+  async run(spec: TaskSpec, env: Record<string, string> = {}): Promise<Ended> {
     const { folder } = await this.start(spec, env);
     const status = await this.until(folder, ({ phase }) => phase === 'done' || phase === 'stopped');
     return { folder, status, log: readFileSync(join(folder, 'log'), 'utf8') };

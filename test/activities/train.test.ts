@@ -1,0 +1,268 @@
+import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/common';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createEvaluate } from '../../src/activities/evaluate';
+import type { DeviceActivities, Progress, TrainInput } from '../../src/activities/interface';
+import { createTrain } from '../../src/activities/train';
+import { runFolder } from '../../src/activities/watch';
+import type { RunResult } from '../../src/domain/experiment';
+import { parseLabConfig, type LabConfig } from '../../src/lab/config';
+import { holderOf } from '../../src/process/detach';
+import { readJson } from '../../src/process/json-file';
+import { isAlive, type Owner } from '../../src/process/owner';
+import { deviceLock } from '../../src/process/paths';
+import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
+import { processesWith, Workshop } from '../runner/workshop';
+
+jest.setTimeout(90_000);
+
+let workshop: Workshop;
+beforeAll(() => {
+  workshop = new Workshop();
+});
+afterAll(() => workshop.close());
+
+let number = 0;
+
+function input(change: Partial<TrainInput> = {}): TrainInput {
+  const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
+  return {
+    study,
+    number: number++,
+    run: 1,
+    commit: 'c0ffee',
+    seed: 7,
+    budget: { steps: 20 },
+    device: 'cpu',
+    ...change,
+  };
+}
+
+const SCORE = `import json, sys; a = dict(zip(sys.argv[1::2], sys.argv[2::2])); json.dump({"value": len(open(a["--weights"]).read()), "tokens": 1, "bytes": 2, "seconds": 0.5, "parameters": 3}, open(a["--out"], "w"))`;
+
+function dependencies(candidate: string[], score: string[] = ['python', '-c', SCORE]) {
+  const lab: LabConfig = parseLabConfig(
+    JSON.stringify({
+      version: 1,
+      name: 'test',
+      metric: { name: 'val_bpb', direction: 'minimize' },
+      editable: ['train.py'],
+      locked: ['lab.yaml'],
+      data: { prepare: ['python', 'prepare.py'] },
+      train: { command: ['python', 'candidate.py', ...candidate] },
+      score: { command: score },
+      caps: { scratch_bytes: 32 << 20 },
+    }),
+  );
+  return {
+    exportTree: async (_study: unknown, _commit: string, folder: string) => {
+      if (!existsSync(folder)) cpSync(workshop.tree, folder, { recursive: true });
+    },
+    resolveRun: async () => ({ python: '/usr/bin/python3', data: workshop.data, lab }),
+    runner: workshop.runner,
+  };
+}
+
+/** An activity in the hands of one worker. */
+function activity() {
+  const environment = new MockActivityEnvironment();
+  const beats: Progress[] = [];
+  environment.on('heartbeat', (progress: Progress) => beats.push(progress));
+  const cancel = (why: 'cancelRequested' | 'workerShutdown' | 'timedOut') =>
+    environment.cancel('CANCELLED', new ActivityCancellationDetails({ [why]: true }));
+  return { environment, beats, cancel };
+}
+
+type Train = DeviceActivities['train'];
+
+const train = (of: TrainInput, candidate: string[], { environment } = activity()): Promise<RunResult> =>
+  environment.run<[TrainInput], RunResult, Train>(createTrain(dependencies(candidate)), of);
+
+async function statusOf(of: TrainInput, attempt = 1): Promise<TaskStatus | null> {
+  return readJson(join(runFolder(of), `train-${attempt}`, 'status.json'), taskStatusSchema);
+}
+
+async function whenTraining(of: TrainInput, attempt = 1): Promise<Owner> {
+  for (;;) {
+    const status = await statusOf(of, attempt);
+    if (status !== null && status.step > 0) return status.owner;
+    await sleep(20);
+  }
+}
+
+const seedsSeen = (of: TrainInput, attempt: number): string[] =>
+  readFileSync(join(runFolder(of), `train-${attempt}`, 'log'), 'utf8').match(/"seed": \d+/g) ?? [];
+
+describe('train and evaluate', () => {
+  it('train, then score what was handed in', async () => {
+    const of = input();
+    const worker = activity();
+    const result = await train(of, ['slow'], worker);
+    expect(result).toMatchObject({
+      seed: 7,
+      attempts: 1,
+      failure: null,
+      steps: 20,
+      tokens: 640,
+      sandbox: 'bubblewrap',
+      device: 'cpu',
+    });
+    expect(worker.beats.length).toBeGreaterThanOrEqual(3);
+    expect(worker.beats.at(-1)).toMatchObject({ phase: 'training', secondsLeft: null });
+    const score = await activity().environment.run(createEvaluate(dependencies([])), of);
+    expect(score).toMatchObject({
+      failure: null,
+      score: 7000,
+      tokens: 1,
+      bytes: 2,
+      scoreSeconds: 0.5,
+      parameters: 3,
+    });
+  });
+
+  it('answer from the disk when asked again', async () => {
+    const of = input();
+    const first = await train(of, ['happy']);
+    expect(await train(of, ['crash'])).toEqual(first);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+  });
+
+  it('give a crash as a result', async () => {
+    const { failure, attempts } = await train(input(), ['crash']);
+    expect(failure).toMatchObject({
+      reason: 'error',
+      message: 'shape',
+      tail: expect.stringContaining('ValueError: a wrong\nshape'),
+    });
+    expect(attempts).toBe(1);
+  });
+
+  it('do not score without a hand-in', async () => {
+    const scoring = activity().environment.run(createEvaluate(dependencies([])), input());
+    await expect(scoring).rejects.toMatchObject({ type: 'HandinMissing', nonRetryable: true });
+  });
+});
+
+describe('a run is found again', () => {
+  it('by a second activity at the same time: one runner, one result', async () => {
+    const of = input();
+    const [one, two] = await Promise.all([train(of, ['slow']), train(of, ['slow'])]);
+    expect(one).toEqual(two);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(seedsSeen(of, 1)).toHaveLength(1);
+  });
+
+  it('after the worker has shut down: the runner goes on meanwhile', async () => {
+    const of = input();
+    const first = activity();
+    const abandoned = train(of, ['slow'], first);
+    const owner = await whenTraining(of);
+    first.cancel('workerShutdown');
+    await expect(abandoned).rejects.toThrow(CancelledFailure);
+    expect(isAlive(owner)).toBe(true);
+    const result = await train(of, ['crash']);
+    expect(result).toMatchObject({ failure: null, attempts: 1, steps: 20 });
+    expect((await statusOf(of))?.owner).toEqual(owner);
+  });
+
+  it('after the server has given this activity to another worker', async () => {
+    const of = input();
+    const first = activity();
+    const abandoned = train(of, ['slow'], first);
+    const owner = await whenTraining(of);
+    first.cancel('timedOut');
+    await expect(abandoned).rejects.toThrow(CancelledFailure);
+    expect(isAlive(owner)).toBe(true);
+    expect((await train(of, ['crash'])).attempts).toBe(1);
+  });
+
+  it('when its status was destroyed, by its lock', async () => {
+    const of = input();
+    const first = activity();
+    const abandoned = train(of, ['slow'], first);
+    await whenTraining(of);
+    first.cancel('workerShutdown');
+    await expect(abandoned).rejects.toThrow(CancelledFailure);
+    writeFileSync(join(runFolder(of), 'train-1', 'status.json'), '{"format": 1, "own');
+    expect(await train(of, ['crash'])).toMatchObject({ failure: null, attempts: 1 });
+  });
+});
+
+describe('a run that is lost', () => {
+  it('is repeated with its seed, and counted', async () => {
+    const of = input();
+    const running = train(of, ['slow']);
+    process.kill((await whenTraining(of)).pid, 'SIGKILL');
+    expect(await running).toMatchObject({ failure: null, attempts: 2, seed: 7, steps: 20 });
+    expect(seedsSeen(of, 1)).toEqual(seedsSeen(of, 2));
+  });
+
+  it('is given up after three attempts, with the cause', async () => {
+    const { failure, attempts } = await train(input(), ['killed']);
+    expect(attempts).toBe(3);
+    expect(failure).toMatchObject({
+      reason: 'lost',
+      message: 'given up after 3 attempts: killed by SIGKILL from outside the run',
+    });
+  });
+
+  it('by `down` is repeated without being counted', async () => {
+    const of = input();
+    const first = activity();
+    const abandoned = train(of, ['slow'], first);
+    const owner = await whenTraining(of);
+    first.cancel('workerShutdown');
+    await expect(abandoned).rejects.toThrow(CancelledFailure);
+    process.kill(owner.pid, 'SIGTERM');
+    expect(await train(of, ['slow'])).toMatchObject({ failure: null, attempts: 1, steps: 20 });
+    expect(await statusOf(of, 1)).toMatchObject({ phase: 'stopped' });
+  });
+});
+
+describe('when the study cancels', () => {
+  it('the run ends within 5 s, with all its children', async () => {
+    const of = input({ budget: { seconds: 600 } });
+    const marker = `marker-${process.pid}-cancel`;
+    const first = activity();
+    const running = train(of, ['deaf', marker], first);
+    const owner = await whenTraining(of);
+    expect(processesWith(marker).length).toBeGreaterThanOrEqual(4);
+    const sent = performance.now();
+    first.cancel('cancelRequested');
+    await expect(running).rejects.toThrow(CancelledFailure);
+    expect(performance.now() - sent).toBeLessThan(5_000);
+    expect(isAlive(owner)).toBe(false);
+    expect(processesWith(marker)).toEqual([]);
+    expect(await holderOf(deviceLock('cpu'))).toBeNull();
+  });
+
+  it('a run ends that still waits for its device', async () => {
+    const [one, two] = [input(), input()];
+    const running = train(one, ['slow']);
+    await whenTraining(one);
+    const second = activity();
+    const waiting = train(two, ['happy'], second);
+    while ((await statusOf(two))?.phase !== 'queued') await sleep(20);
+    expect((await holderOf(deviceLock('cpu')))?.name).toBe(
+      `nov21/${String(one.number).padStart(4, '0')} run 1`,
+    );
+    const { owner } = (await statusOf(two))!;
+    second.cancel('cancelRequested');
+    await expect(waiting).rejects.toThrow(CancelledFailure);
+    expect(isAlive(owner)).toBe(false);
+    expect((await running).failure).toBeNull();
+    // Nothing has begun, so that the same folder serves.
+    expect(await train(two, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
+    expect(readdirSync(runFolder(two)).toSorted()).toEqual(['handin', 'train-1']);
+  });
+});
+
+it('a runner that cannot begin is our trouble, with its last words', async () => {
+  const running = activity().environment.run(
+    createTrain({ ...dependencies(['happy']), runner: '/no/such/runner.js' }),
+    input(),
+  );
+  await expect(running).rejects.toThrow(/ended before it began: Error: Cannot find module/);
+});
