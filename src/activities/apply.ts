@@ -5,6 +5,7 @@ import { keepCandidate } from '../lab/commits';
 import { readProposal, type Proposal } from '../lab/edits';
 import { Git } from '../lab/git';
 import { readLabConfigAt } from '../lab/lab';
+import { readRecord } from '../lab/ledger';
 import { withFailures } from './failures';
 import type { Applied, ApplyInput, ControlActivities } from './interface';
 
@@ -16,6 +17,13 @@ export function createApply(): ControlActivities['apply'] {
 
 async function apply({ study, number, incumbent, proposal, at }: ApplyInput): Promise<Applied> {
   const git = new Git(study.lab);
+  const recorded = await readRecord(git, study.tag, number);
+  // A verdict was reached on that commit: done again, the experiment is still the same one.
+  if (recorded !== null)
+    return {
+      commit: recorded.commit,
+      failure: recorded.failure?.reason === 'rejected' ? recorded.failure : null,
+    };
   const own = await git.text(['rev-parse', `${incumbent}^{tree}`]);
   const { title, hypothesis, edits } = proposal === null ? BASELINE : await readProposal(git, proposal);
   let tree = own;

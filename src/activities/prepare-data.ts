@@ -108,12 +108,14 @@ function sourceOf(lab: string, source: string): string {
 /** Equal preparers with equal sources share a folder: what the key is made of is all that the result depends on. */
 async function keyOf(
   { lab, base }: StudyConfig,
-  { data, locked }: LabConfig,
+  { data, locked, score }: LabConfig,
   source: string,
 ): Promise<string> {
   const git = new Git(lab);
   const hash = createHash('sha256').update(JSON.stringify([data.prepare, source, await identity(source)]));
-  for (const path of locked.filter((name) => data.prepare.includes(name) || name === 'requirements.lock')) {
+  // A preparer may import any locked file; only those that are surely of no concern to it are left out.
+  const others = ['lab.yaml', ...score.command];
+  for (const path of locked.filter((name) => !others.includes(name))) {
     hash.update(JSON.stringify([path, await readText(git, base, path)]));
   }
   return hash.digest('hex').slice(0, 16);

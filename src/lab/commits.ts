@@ -1,7 +1,7 @@
 /** Candidate commits: one for each experiment, kept for ever, and the same hash however often they are made. */
 import { experimentName } from '../domain/experiment';
 import type { Git } from './git';
-import { writeCommit } from './objects';
+import { messageText, writeCommit } from './objects';
 import { experimentRef } from './refs';
 
 export interface Candidate {
@@ -45,18 +45,8 @@ async function describe(git: Git, commit: string): Promise<string> {
 function candidateMessage({ tag, number, title, hypothesis, rejected }: Candidate): string {
   const trailers = [`Study: ${tag}`, `Experiment: ${experimentName(number)}`];
   if (rejected !== null) trailers.push(`Rejected: ${rejected}`);
-  const paragraphs = [title, plain(hypothesis), trailers.join('\n')];
+  const paragraphs = [title, messageText(hypothesis), trailers.join('\n')];
   return `${paragraphs.filter(Boolean).join('\n\n')}\n`;
-}
-
-/** Text as a commit message carries it: no control characters, no blank space at the ends of lines. */
-function plain(text: string): string {
-  return Buffer.from(text)
-    .toString()
-    .replaceAll(/[^\P{Cc}\n\t]/gu, '')
-    .replaceAll(/[^\S\n]+$/gmu, '')
-    .replaceAll(/\n{3,}/g, '\n\n')
-    .trim();
 }
 
 /** What a commit changed, as a patch; empty for the baseline and for rejected edits. */

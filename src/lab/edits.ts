@@ -6,6 +6,7 @@ import { proposalRef } from './refs';
 
 export const MAX_EDITS = 200;
 
+const line = z.string().regex(/^\P{Cc}+$/u, 'expected one line');
 /** Paths are checked when edits are applied, so that a wrong one is the candidate's failure and has a reason. */
 const path = z.string().min(1).max(1000);
 
@@ -16,15 +17,12 @@ const editSchema = z.union([
   z.strictObject({ path, content: z.string() }),
   z.strictObject({ path, delete: z.literal(true) }),
   /** Something was left there that no edit can say, such as a symbolic link; the reason in words. */
-  z.strictObject({ path, unsupported: z.string().min(1).max(200) }),
+  z.strictObject({ path, unsupported: line.max(200) }),
 ]);
 
 export const proposalSchema = z.strictObject({
   format: z.literal(1),
-  title: z
-    .string()
-    .max(120)
-    .regex(/^\P{Cc}+$/u, 'expected one line'),
+  title: line.max(120),
   hypothesis: z.string().max(4000),
   edits: z.array(editSchema).max(MAX_EDITS),
   /** What it cost to propose, in US dollars. */

@@ -38,8 +38,13 @@ export class GitError extends Error {
     directory: string,
   ) {
     const said = stderr.trim() === '' ? `exit code ${String(exitCode)}` : stderr.trim();
-    super(`git ${args.slice(0, 6).join(' ')} failed in ${directory}: ${said.slice(0, 2000)}`);
+    super(redact(`git ${args.slice(0, 6).join(' ')} failed in ${directory}: ${said.slice(0, 2000)}`));
   }
+}
+
+/** Addresses of remotes may carry a password. */
+export function redact(text: string): string {
+  return text.replaceAll(/(\w+:\/\/)[^/@\s]+@/g, '$1');
 }
 
 /** A ref was not where the caller believed: somebody moved it first. */
@@ -58,7 +63,7 @@ export interface GitOptions {
   input?: string | Buffer;
   env?: Record<string, string>;
   /** Exit codes that are answers, not failures; 0 always is. */
-  accept?: readonly number[];
+  accept?: readonly number[] | 'all';
   /** Where git runs, when not at the repository's top. */
   cwd?: string;
 }
@@ -86,13 +91,10 @@ export class Git {
   }
 
   /** Runs git as the user would, with their configuration, credentials and hooks: for pushing and fetching. */
-  async asUser(
-    args: readonly string[],
-    accept: readonly number[] = [],
-  ): Promise<{ exitCode: number; stdout: string; stderr: string }> {
+  async asUser(args: readonly string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
     const inherited = Object.entries(process.env).filter(([name]) => !REPOSITORY_VARIABLES.has(name));
     const env = { ...Object.fromEntries(inherited), LC_ALL: 'C' };
-    const { exitCode, stdout, stderr } = await this.#spawn(args, args, env, { accept });
+    const { exitCode, stdout, stderr } = await this.#spawn(args, args, env, { accept: 'all' });
     return { exitCode, stdout: stdout.toString('utf8'), stderr };
   }
 
@@ -162,7 +164,7 @@ export class Git {
       });
       child.once('close', (exitCode) => {
         const stderr = Buffer.concat(err).toString('utf8');
-        if (exitCode === 0 || (exitCode !== null && accept.includes(exitCode))) {
+        if (exitCode !== null && (exitCode === 0 || accept === 'all' || accept.includes(exitCode))) {
           done({ exitCode, stdout: Buffer.concat(out), stderr });
         } else {
           fail(new GitError(shown, exitCode, stderr, cwd));

@@ -6,7 +6,16 @@ import type { z } from 'zod';
 import { experimentName, type ExperimentRecord } from '../domain/experiment';
 import type { StudyConfig } from '../domain/study';
 import { RefConflict, type Git } from './git';
-import { editTree, listTree, readBlobs, readText, writeBlob, writeCommit, type TreeChange } from './objects';
+import {
+  editTree,
+  messageText,
+  listTree,
+  readBlobs,
+  readText,
+  writeBlob,
+  writeCommit,
+  type TreeChange,
+} from './objects';
 import { recordSchema, studySchema } from './records';
 import { ledgerRef } from './refs';
 import { extendTable, resultsTable } from './results-tsv';
@@ -111,7 +120,7 @@ async function writeRecord(
   };
   const tree = await editTree(git, head, await asChanges(git, files));
   const trailers = `Study: ${tag}\nExperiment: ${experimentName(record.number)}\nCandidate: ${record.commit}\n`;
-  const message = `${experimentName(record.number)} ${record.verdict}: ${record.title}\n\n${record.detail}\n\n${trailers}`;
+  const message = `${experimentName(record.number)} ${record.verdict}: ${record.title}\n\n${messageText(record.detail)}\n\n${trailers}`;
   return writeCommit(git, { tree, parent: head, message, at: record.finishedAt });
 }
 
@@ -124,8 +133,8 @@ async function tableWith(
   head: string,
 ): Promise<string> {
   const table = await readText(git, head, RESULTS);
-  const recorded = await recordEntries(git, head);
-  const extended = table === null ? null : extendTable(table, metric, record, recorded.length);
+  const recorded = await countRecords(git, head);
+  const extended = table === null ? null : extendTable(table, metric, record, recorded);
   return extended ?? resultsTable(metric, [...(await readRecordsAt(git, tag, head)), record]);
 }
 
@@ -135,6 +144,11 @@ async function asChanges(git: Git, files: Record<string, string>): Promise<TreeC
     changes.push({ path, mode: '100644', id: await writeBlob(git, content) });
   }
   return changes;
+}
+
+async function countRecords(git: Git, head: string): Promise<number> {
+  const names = await git.text(['ls-tree', '-z', '--name-only', '--full-tree', head, 'experiments/']);
+  return names.split('\0').filter((name) => RECORD_PATH.test(name)).length;
 }
 
 async function recordEntries(

@@ -1,5 +1,5 @@
 /** Carries a whole study, branch, ledger, candidates and proposals, to a remote and back: plain `git push` takes none. */
-import type { Git } from './git';
+import { redact, type Git } from './git';
 import { LabError } from './lab';
 import { branchName, branchRef, ledgerRef, namespace } from './refs';
 
@@ -48,8 +48,11 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
   ]);
 }
 
+/** Where git says why, the most telling first. */
+const WORDS_OF_FAILURE = [/\[remote rejected\]/, /^(fatal|error|ERROR)/];
+
 async function carry(git: Git, remote: string, tag: string, args: readonly string[]): Promise<void> {
-  const { exitCode, stdout, stderr } = await git.asUser(args, [1, 128]);
+  const { exitCode, stdout, stderr } = await git.asUser(args);
   if (exitCode === 0) return;
   const said = `${stdout}\n${stderr}`;
   const verb = args[0] ?? '';
@@ -66,17 +69,14 @@ async function carry(git: Git, remote: string, tag: string, args: readonly strin
         `A study runs in one place; fetch the other one into a fresh clone, or go on under another tag`,
     );
   }
-  const line = stderr.split('\n').find((text) => /^(fatal|error|ERROR)/.test(text)) ?? stderr.trim();
+  const lines = said.split('\n');
+  const line =
+    WORDS_OF_FAILURE.map((words) => lines.find((text) => words.test(text))).find(Boolean) ?? said.trim();
   throw new LabError(
-    `cannot ${verb} study ${tag} ${verb === 'push' ? 'to' : 'from'} ${name}: ${redact(line)}. Check the remote's address and your access to it`,
+    `cannot ${verb} study ${tag} ${verb === 'push' ? 'to' : 'from'} ${name}: ${redact(line.trim())}. Check the remote's address and your access to it`,
   );
 }
 
 function unknownStudy(place: string, tag: string): LabError {
   return new LabError(`${place} has no study ${tag}: check the tag`);
-}
-
-/** Addresses may carry a password. */
-function redact(text: string): string {
-  return text.replaceAll(/(\w+:\/\/)[^/@\s]+@/g, '$1');
 }

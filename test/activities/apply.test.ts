@@ -1,8 +1,9 @@
 import { createApply } from '../../src/activities/apply';
 import type { ApplyInput } from '../../src/activities/interface';
 import { storeProposal, type Edit } from '../../src/lab/edits';
+import { appendRecord, openLedger } from '../../src/lab/ledger';
 import { readText } from '../../src/lab/objects';
-import { git, LAB_YAML, makeLab, makeStudy, write } from '../lab/make-lab';
+import { git, LAB_YAML, makeLab, makeRecord, makeStudy, write } from '../lab/make-lab';
 
 const apply = createApply();
 
@@ -68,6 +69,24 @@ test('edits that break a rule are a failure with an empty commit, not an error',
   expect(git(lab.root, 'diff', lab.base, commit)).toBe('');
   expect(git(lab.root, 'rev-parse', 'refs/autoresearch/nov21/exp/0001')).toBe(commit);
   expect(await apply(input)).toEqual({ commit, failure });
+});
+
+test('an experiment that has its record keeps its commit, whatever is proposed', async () => {
+  const { lab, input } = await propose(DEEPER);
+  const first = await apply(input);
+  await openLedger(lab.git, makeStudy(lab.root, lab.base));
+  await appendRecord(
+    lab.git,
+    makeStudy(lab.root, lab.base),
+    makeRecord(makeStudy(lab.root, lab.base), 1, { commit: first.commit }),
+  );
+  const other = await storeProposal(lab.git, 'other', 1, {
+    format: 1,
+    title: 'Other',
+    hypothesis: '',
+    edits: DEEPER,
+  });
+  expect(await apply({ ...input, proposal: other })).toEqual(first);
 });
 
 test('the rules are the base’s, whatever the lab’s later commits say', async () => {

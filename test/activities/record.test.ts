@@ -173,9 +173,11 @@ test('a study without a ledger is a failure that no retry mends', async () => {
   await expect(record(input)).rejects.toMatchObject({ type: 'LedgerError', nonRetryable: true });
 });
 
-test('the hundredth record packs the lab’s objects, and loses none', async () => {
+test('the hundredth record packs the lab’s objects, and loses none, not even what no ref holds', async () => {
   const place = await open();
+  const lost = git(place.root, 'commit-tree', '-m', 'of no ref', `${place.base}^{tree}`);
   await record(await finished(place, 99, DISCARD));
+  expect(git(place.root, 'cat-file', '-t', lost)).toBe('commit');
   expect(git(place.root, 'count-objects')).toMatch(/^0 objects/);
   expect(git(place.root, 'fsck', '--strict', '--no-dangling')).toBe('');
   const study: StudyConfig | null = await readStudy(place.git, 'nov21');

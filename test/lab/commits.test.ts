@@ -1,6 +1,8 @@
 import { applyEdits } from '../../src/lab/apply-edits';
 import { diff, keepCandidate, type Candidate } from '../../src/lab/commits';
-import { git, LAB_YAML, makeLab } from './make-lab';
+import { Git } from '../../src/lab/git';
+import { appendRecord, openLedger, readLedger } from '../../src/lab/ledger';
+import { FILES, git, LAB_YAML, makeLab, makeRecord, makeStudy, temporary, write } from './make-lab';
 import { parseLabConfig } from '../../src/lab/config';
 
 async function candidateOf(
@@ -94,4 +96,22 @@ test('hostile titles and hypotheses stay text', async () => {
     '--amend\nab[31mred[0m \ufffd end',
   );
   expect(await keepCandidate(lab.git, candidate)).toBe(commit);
+});
+
+test('a repository with SHA-256 hashes works as well', async () => {
+  const root = temporary('sha256');
+  git(root, 'init', '--quiet', '--object-format=sha256', '--initial-branch=main');
+  write(root, FILES);
+  git(root, 'add', '--all');
+  git(root, 'commit', '--quiet', '--message', 'Begin');
+  const base = git(root, 'rev-parse', 'HEAD');
+  const lab = { root, base, git: new Git(root) };
+  const edits = [{ path: 'src/model.py', delete: true as const }];
+  const tree = await applyEdits(lab.git, base, edits, parseLabConfig(LAB_YAML));
+  const commit = await keepCandidate(lab.git, await candidateOf(lab, { tree }));
+  expect(commit).toMatch(/^[0-9a-f]{64}$/);
+  const study = makeStudy(root, base);
+  await openLedger(lab.git, study);
+  await appendRecord(lab.git, study, makeRecord(study, 7, { commit }));
+  expect(await readLedger(lab.git, study.tag)).toMatchObject([{ number: 7, commit }]);
 });

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { RefConflict } from '../../src/lab/git';
 import {
   appendRecord,
@@ -13,6 +14,7 @@ import { editTree, writeBlob, writeCommit } from '../../src/lab/objects';
 import { ledgerRef } from '../../src/lab/refs';
 import { parseResults, resultsTable } from '../../src/lab/results-tsv';
 import { git, makeLab, makeRecord, makeStudy } from './make-lab';
+import type { append } from './steps';
 
 function open() {
   const lab = makeLab();
@@ -97,20 +99,23 @@ test('a results.tsv that was tampered with is made anew', async () => {
   ).toEqual([0, 1]);
 });
 
-test('two processes that append at once lose nothing', async () => {
+test('three processes that append at once lose nothing', async () => {
   const { git: repository, study, root } = open();
   await openLedger(repository, study);
-  const writer = `${__dirname}/append.js`;
   const numbers = [
     [0, 2, 4, 6, 8],
     [1, 3, 5, 7, 9],
     [0, 1, 2, 3, 4],
   ];
-  const children = numbers.map((own) =>
-    fork(writer, [root, JSON.stringify(study), JSON.stringify(own)], {
-      env: { ...process.env, RECORD: JSON.stringify(makeRecord(study, 0)) },
-    }),
-  );
+  const children = numbers.map((own) => {
+    const records = own.map((number) => makeRecord(study, number));
+    const parameters: Parameters<typeof append> = [study, records];
+    return fork(join(__dirname, 'child.js'), [
+      join(__dirname, 'steps.ts'),
+      'append',
+      JSON.stringify(parameters),
+    ]);
+  });
   const codes = await Promise.all(
     children.map(async (child: ChildProcess) => (await once(child, 'exit'))[0] as unknown),
   );
@@ -145,6 +150,19 @@ test.each([
   await repository.moveRef(ledgerRef(study.tag), commit, head);
   await expect(readLedger(repository, study.tag)).rejects.toThrow(LedgerError);
   await expect(readLedger(repository, study.tag)).rejects.toThrow(message);
+});
+
+test('what a candidate printed does not stop its record', async () => {
+  const { git: repository, study, root } = open();
+  await openLedger(repository, study);
+  const record = makeRecord(study, 0, {
+    detail: 'ValueError: \0 \u001b[31m \ud800 \r\n',
+    verdict: 'crash',
+    score: null,
+  });
+  await appendRecord(repository, study, record);
+  expect((await readLedger(repository, study.tag))[0]?.detail).toBe(record.detail);
+  expect(git(root, 'show', '-s', '--format=%b', ledgerRef(study.tag))).toMatch(/^ValueError: +\[31m \ufffd/);
 });
 
 test('a record with a score that JSON cannot hold is refused before it is written', async () => {

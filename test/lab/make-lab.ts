@@ -44,10 +44,16 @@ export const FILES: Record<string, string> = {
   '.gitignore': '*.pyc\n',
 };
 
-/** git as a user would run it, with an identity of its own. */
+/** git as a user would run it, with an identity of its own, and one date: equal labs have equal hashes. */
 export function git(directory: string, ...args: string[]): string {
   const identity = ['-c', 'user.name=user', '-c', 'user.email=user@localhost', '-c', 'commit.gpgSign=false'];
-  const env = { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null' };
+  const date = '2026-11-20T12:00:00Z';
+  const env = {
+    ...process.env,
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_AUTHOR_DATE: date,
+    GIT_COMMITTER_DATE: date,
+  };
   return execFileSync('git', [...identity, ...args], {
     cwd: directory,
     env,

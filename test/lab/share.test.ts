@@ -123,6 +123,16 @@ test.each<[string, (place: Awaited<ReturnType<typeof share>>) => Promise<void>, 
     /cannot fetch/,
   ],
   [
+    'a remote with the branch checked out',
+    async ({ lab, remote }) => {
+      git(remote, 'config', 'core.bare', 'false');
+      git(remote, 'update-ref', branchRef('nov21'), 'main');
+      git(remote, 'symbolic-ref', 'HEAD', branchRef('nov21'));
+      await push(lab.git, 'origin', 'nov21');
+    },
+    /remote rejected.*branch is currently checked out/,
+  ],
+  [
     'a password',
     ({ lab }) => push(lab.git, 'https://user:secret@127.0.0.1:1/x', 'nov21'),
     /cannot push study nov21 to https:\/\/127.0.0.1:1\/x: (?!.*secret)/,

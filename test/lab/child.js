@@ -1,4 +1,4 @@
-/** A second writer of a ledger, in a process of its own: node append.js LAB STUDY NUMBERS. */
+/** Runs one function of a module in a process of its own, to be killed or raced: node child.js MODULE FUNCTION ARGUMENTS. */
 const { readFileSync } = require('node:fs');
 const { transformSync } = require('@swc/core');
 
@@ -12,19 +12,10 @@ require.extensions['.ts'] = (module, filename) => {
   module._compile(code, filename);
 };
 
-const { Git } = require('../../src/lab/git');
-const { appendRecord } = require('../../src/lab/ledger');
-
-const [root, study, numbers] = process.argv.slice(2);
-
-async function main() {
-  for (const number of JSON.parse(numbers)) {
-    const record = JSON.parse(process.env.RECORD);
-    await appendRecord(new Git(root), JSON.parse(study), { ...record, number });
-  }
-}
-
-main().catch((error) => {
+const [path, name, values] = process.argv.slice(2);
+const work = require(path)[name];
+process.send?.('begins');
+work(...JSON.parse(values)).catch((error) => {
   console.error(error);
   process.exit(1);
 });
