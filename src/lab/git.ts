@@ -184,7 +184,7 @@ interface Finished {
 }
 
 /** Enough for a lock to become old enough to be called stale; git itself waits 2 s each time. */
-const LOCK_ATTEMPTS = 8;
+const LOCK_ATTEMPTS = 6;
 
 /** Set inside git hooks and aliases: they would send our git to another repository. */
 const REPOSITORY_VARIABLES = new Set([

@@ -5,7 +5,7 @@
 import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 
 /** Where processes can be looked at; a ref update takes milliseconds. */
-const AGE_MS = 10_000;
+const AGE_MS = 5_000;
 /** Where they cannot (macOS, no /proc). */
 const BLIND_AGE_MS = 600_000;
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { experiment } from './steps';
 import { git, makeLab, makeRun, makeStudy } from './make-lab';
 
-const KILLS = 8;
+const KILLS = 6;
 
 function argumentsFor({ root, base }: ReturnType<typeof makeLab>): Parameters<typeof experiment> {
   const study = { ...makeStudy(root, base), lab: root, labId: 'lab' };
