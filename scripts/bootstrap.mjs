@@ -130,22 +130,21 @@ async function prepare() {
   writeFileSync(BUILD_STAMP, hash);
 }
 
-/** Makes `dist/` current. Takes well under a second when nothing has changed. */
-export async function bootstrap() {
+/** Takes well under a second when nothing has changed. */
+async function bootstrap() {
   checkPrerequisites();
   if (packagesAreCurrent() && buildIsCurrent()) return;
   await exclusively(prepare);
 }
 
-/** Runs `work` and turns its errors into words and an exit code. */
+/** Makes `dist/` current, runs `work`, and turns errors into words and an exit code as the CLI does. */
 export async function main(work) {
+  await bootstrap();
   try {
-    await bootstrap();
     process.exitCode = (await work()) ?? 0;
   } catch (error) {
-    const debug = (process.env.AUTORESEARCH_DEBUG ?? '') !== '';
-    console.error(`error: ${debug ? error.stack : error.message}${error.todo ? `\n  → ${error.todo}` : ''}`);
-    process.exitCode = error.name === 'MissingPrerequisite' ? 7 : 1;
+    const { tellError } = await compiled('cli/tell-error.js');
+    process.exitCode = tellError(error, false);
   }
 }
 

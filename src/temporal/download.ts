@@ -11,6 +11,8 @@ async function main(downloadDir: string): Promise<void> {
 }
 
 main(process.argv[2]!).catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  // The whole chain of causes, each with the long address: the last one is the reason.
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${message.split('): ').at(-1)}\n`);
   process.exit(1);
 });
