@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { hostname } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAlive } from '../../src/process/owner';
 import type { ScoreSpec } from '../../src/runner/task';
@@ -26,7 +26,9 @@ describe('in bubblewrap', () => {
     await mkdir(home);
     await writeFile(join(home, 'key'), 'sk-1234');
     const look = ['look', '127.0.0.1', String(port), workshop.data, home, String(process.pid)];
-    const { log, status } = await workshop.run(workshop.trainSpec(look), { ANTHROPIC_API_KEY: 'sk-1234' });
+    const { log, status } = await workshop.run(workshop.trainSpec(look), {
+      env: { ANTHROPIC_API_KEY: 'sk-1234' },
+    });
     server.close();
     expect(status).toMatchObject({ failure: null, sandbox: 'bubblewrap' });
     const seen = JSON.parse(/^seen (.*)$/m.exec(log)![1]!);
@@ -106,8 +108,31 @@ describe('in bubblewrap', () => {
   });
 });
 
+// Anybody but root runs all the other tests as a plain user.
+const asRoot = process.getuid?.() === 0 ? describe : describe.skip;
+
+asRoot('as the user nobody', () => {
+  const nobody = 65_534;
+
+  it('a training is contained and ended all the same', async () => {
+    const marker = `marker-${process.pid}-nobody`;
+    const spec = workshop.trainSpec(['leftovers', marker]);
+    const runtime = await mkdtemp(join(tmpdir(), 'rt-'));
+    await chown(runtime, nobody, nobody);
+    await chmod(workshop.folder, 0o755);
+    await chown(join(spec.handin, '..'), nobody, nobody);
+    const { status } = await workshop.run(spec, {
+      env: { XDG_RUNTIME_DIR: runtime, HOME: '/nonexistent' },
+      prefix: ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'],
+    });
+    await rm(runtime, { recursive: true });
+    expect(status).toMatchObject({ failure: null, sandbox: 'bubblewrap' });
+    expect(processesWith(marker)).toEqual([]);
+  });
+});
+
 describe('without a sandbox', () => {
-  const none = { AUTORESEARCH_SANDBOX: 'none' };
+  const none = { env: { AUTORESEARCH_SANDBOX: 'none' } };
 
   it('trains alike, says so, and still leaves nobody behind', async () => {
     const marker = `marker-${process.pid}-none`;

@@ -1,6 +1,14 @@
 /** What the tests of runner and activities share: the compiled runner, made data, a folder of candidates. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,6 +46,8 @@ export class Workshop {
     const cache = join(packageRoot(), 'node_modules', '.cache');
     mkdirSync(cache, { recursive: true });
     this.compiled = mkdtempSync(join(cache, 'runner-'));
+    // One test runs it as another user.
+    chmodSync(this.compiled, 0o755);
     this.runner = join(this.compiled, 'runner', 'main.js');
     execFileSync(asset('node_modules', '.bin', 'tsc'), [
       '-p',
@@ -116,12 +126,15 @@ export class Workshop {
     };
   }
 
-  /** Starts the runner on a task. Its folder is where the hand-in goes. */
-  async start(spec: TaskSpec, env: Record<string, string> = {}): Promise<{ folder: string; owner: Owner }> {
+  /** Starts the runner on a task, `prefix` before its command line. Its folder is where the hand-in goes. */
+  async start(
+    spec: TaskSpec,
+    { env = {}, prefix = [] }: How = {},
+  ): Promise<{ folder: string; owner: Owner }> {
     const folder = join(spec.handin, '..');
     await writeJsonAtomic(join(folder, 'spec.json'), spec);
     const owner = await launch({
-      command: [process.execPath, this.runner, folder],
+      command: [...prefix, process.execPath, this.runner, folder],
       cwd: folder,
       env: { ...process.env, ...env },
       log: join(folder, 'runner.log'),
@@ -136,8 +149,8 @@ export class Workshop {
   }
 
   /** Runs a task to its end. */
-  async run(spec: TaskSpec, env: Record<string, string> = {}): Promise<Ended> {
-    const { folder } = await this.start(spec, env);
+  async run(spec: TaskSpec, how: How = {}): Promise<Ended> {
+    const { folder } = await this.start(spec, how);
     const status = await this.until(folder, ({ phase }) => phase === 'done' || phase === 'stopped');
     return { folder, status, log: readFileSync(join(folder, 'log'), 'utf8') };
   }
@@ -155,6 +168,11 @@ export class Workshop {
       await sleep(20);
     }
   }
+}
+
+interface How {
+  env?: Record<string, string>;
+  prefix?: string[];
 }
 
 export interface Ended {
