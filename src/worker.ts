@@ -106,7 +106,7 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
       machine: async () => ({ device: first.name, torch: await torchVersion(python) }),
       prepareData: (study, lab) => prepareData(study, lab, python),
     }),
-    propose: createPropose({ python: () => python, researcher }),
+    propose: createPropose({ python, researcher }),
     apply: createApply(),
     record: createRecord({ cleanUp: cleanUpRuns }),
   };

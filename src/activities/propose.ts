@@ -19,7 +19,8 @@ const ATTEMPTS = 3;
 export interface ProposeDependencies {
   /** @throws if there is no researcher of that name */
   researcher(input: ProposeInput): Researcher;
-  python(): string;
+  /** The interpreter of the trainer's environment. */
+  python: string;
 }
 
 export function createPropose(dependencies: ProposeDependencies): ControlActivities['propose'] {
@@ -72,7 +73,7 @@ async function contextOf(
     history: await readLedger(git, study.tag),
     readAt: (path, commits) => readAt(git, path, commits),
     hints,
-    python: python(),
+    python,
     folder: join(studyState(study.labId, study.tag), 'proposals', experimentName(number)),
   };
 }

@@ -48,9 +48,9 @@ export async function capture(command: readonly string[], options: CaptureOption
   child.stdin.on('error', () => undefined); // it may not care to read
   child.stdin.end(stdin);
 
-  let ended: string | null = null;
+  const ended: string[] = [];
   const end = (why: string) => {
-    ended ??= why;
+    ended.push(why);
     void endGroup(child.pid);
   };
   const timer = setTimeout(() => end(`took more than ${timeoutMs / 1000} s`), timeoutMs);
@@ -64,7 +64,7 @@ export async function capture(command: readonly string[], options: CaptureOption
         resolve(bySignal === null ? `exit code ${code}` : `signal ${bySignal}`),
       );
     });
-    if (ended !== null) throw new CaptureError(`${program} ${ended}`, { stdout, stderr });
+    if (ended[0] !== undefined) throw new CaptureError(`${program} ${ended[0]}`, { stdout, stderr });
     if (how !== 'exit code 0') {
       throw new CaptureError(`${program} ended with ${how}: ${lastLine(stderr)}`, { stdout, stderr });
     }

@@ -14,7 +14,7 @@ export interface ResearchContext {
   /** All finished experiments, oldest first. */
   history: readonly ExperimentRecord[];
   /** Contents of `path` at each of these commits; null where there is none. Cheap: one git process. */
-  readAt(path: string, commits: readonly string[]): Promise<(string | null)[]>;
+  readAt: (path: string, commits: readonly string[]) => Promise<(string | null)[]>;
   hints: readonly string[];
   /** The interpreter of the trainer's environment. */
   python: string;

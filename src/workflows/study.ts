@@ -83,31 +83,38 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   setHandler(messages.historyQuery, () => state.recent);
 
   show();
-  const opened = await interruptible(() => openStudy(config));
-  if (opened !== null) {
-    isOpen = true;
-    state = adopt(state, opened.state);
-    await research(opened);
-  }
-  await condition(allHandlersFinished);
-  return status();
-
-  /** Experiment after experiment, until stopped. */
-  async function research(how: OpenedStudy): Promise<void> {
-    for (;;) {
-      state = holdToLimits(state, config.budget);
-      show();
-      const action = nextAction(state);
-      if (action === 'stop') return;
-      if (action === 'wait') {
-        await condition(() => nextAction(state) !== 'wait');
-        continue;
-      }
-      await runExperiment(how);
+  let opened = await open();
+  for (;;) {
+    if (opened !== null) state = holdToLimits(state, config.budget);
+    show();
+    const action = nextAction(state);
+    if (action === 'stop') break;
+    if (action === 'wait') {
+      await condition(() => nextAction(state) !== 'wait');
+    } else if (opened === null) {
+      opened = await open();
+    } else {
+      await runExperiment(opened);
       if (workflowInfo().continueAsNewSuggested && state.stopping === null) {
         await condition(allHandlersFinished);
         await continueAsNew<typeof study>(config, state);
       }
+    }
+  }
+  await condition(allHandlersFinished);
+  return status();
+
+  /** Finds the study in git, where it may have gone on before. Null when that was stopped, or is in trouble. */
+  async function open(): Promise<OpenedStudy | null> {
+    try {
+      const found = await interruptible(() => openStudy(config));
+      if (found === null) return null;
+      isOpen = true;
+      state = adopt(state, found.state);
+      return found;
+    } catch (error) {
+      trouble('the study could not be opened', error);
+      return null;
     }
   }
 
@@ -147,12 +154,17 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
       );
       if (done !== null) state = spendHints(finish(state, done), hints.length);
     } catch (error) {
-      const reason = `experiment ${number} could not be done: ${rootMessage(error)}; \`autoresearch resume\` tries it again`;
-      log.error(reason);
-      state = pause(state, { by: 'trouble', reason });
+      trouble(`experiment ${number} could not be done`, error);
     } finally {
       current = null;
     }
+  }
+
+  /** Our own trouble, which no retry mends: a person has to look. */
+  function trouble(what: string, error: unknown): void {
+    const reason = `${what}: ${rootMessage(error)}; \`autoresearch resume\` tries it again`;
+    log.error(reason);
+    state = pause(state, { by: 'trouble', reason });
   }
 
   /** Signals cannot answer: what is wrong with one is told by `status`. */

@@ -159,6 +159,21 @@ test('our own trouble pauses the study with its reason; resume tries the same ex
   await study.handle.signal('stop');
 });
 
+test('a lab that cannot be opened pauses the study; once it is mended, resume goes on', async () => {
+  world.openTrouble = 'the lab is gone';
+  const study = await stage.start(world, { limits: { experiments: 1 } });
+  expect((await paused(study)).reason).toContain('the study could not be opened: the lab is gone');
+  world.openTrouble = null;
+  await study.handle.signal('resume');
+  expect(
+    await until(
+      () => status(study),
+      (now) => now.spent.experiments === 1,
+    ),
+  ).toMatchObject({ kept: 1 });
+  await study.handle.signal('stop');
+});
+
 test('hints go to the next proposal, once', async () => {
   const study = await stage.start(world, { limits: { experiments: 1 } });
   await paused(study);

@@ -33,6 +33,7 @@ export class World {
   /** Trainings wait for this; a test that wants to catch one in the middle makes it wait. */
   trainingOf: (number: number) => Promise<void> = () => Promise.resolve();
   proposeTrouble: string | null = null;
+  openTrouble: string | null = null;
 
   ledger(): ExperimentSummary[] {
     return this.records.map((record) => ({
@@ -49,13 +50,15 @@ export class World {
   }
 
   readonly activities: ControlActivities & DeviceActivities = {
-    openStudy: (config) =>
-      Promise.resolve({
+    openStudy: (config) => {
+      if (this.openTrouble !== null) throw ApplicationFailure.nonRetryable(this.openTrouble, 'LabError');
+      return Promise.resolve({
         state: rebuild(config.limits, this.ledger()),
         lane: LANE,
         fingerprint: FINGERPRINT,
         caps: { startup: 10, handin: 10, score: 10 },
-      }),
+      });
+    },
     propose: (input) => {
       if (this.proposeTrouble !== null) {
         throw ApplicationFailure.nonRetryable(this.proposeTrouble, 'NoProposal');
