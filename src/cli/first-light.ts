@@ -1,6 +1,6 @@
 /** What `npm start` does once everything is compiled: a first, bounded study, from set-up to its table of results. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { summarize } from '../domain/experiment';
 import { initLab } from '../lab/init';
 import { openLab } from '../lab/lab';
@@ -17,7 +17,7 @@ import { beginStudy, checkStudy } from './start';
 import type { Snapshot } from './snapshot';
 import type { FoundStudy } from './study-ref';
 
-/** Git-ignored, and named in every line that a new user copies. */
+/** In this checkout, git-ignored. */
 const LAB = 'labs/first';
 /** The baseline and six changes. */
 const EXPERIMENTS = 7;
@@ -87,10 +87,13 @@ async function summary(
       ),
     );
   }
-  parts.push(outcome(experiments, config));
+  parts.push(`${outcome(experiments, config)}\nEach was trained once, so a small gain may be luck.`);
   const next: [string, string][] = [
-    ['A study that never stops', `npx autoresearch start --lab ${LAB}`],
-    ['One experiment in full', `npx autoresearch show ${Math.max(0, experiments.length - 1)} ${config.tag}`],
+    ['A study that never stops', `npx autoresearch start --lab ${relative('', config.lab)}`],
+    [
+      'One experiment in full',
+      `npx autoresearch show ${last?.study.incumbent?.experiment ?? 0} ${config.tag}`,
+    ],
   ];
   if (server.ui !== null) next.push(['Temporal UI', server.ui]);
   next.push(['Still running', 'Temporal server and worker; `npx autoresearch down` stops both']);

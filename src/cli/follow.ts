@@ -62,7 +62,7 @@ async function watch(
       return null;
     });
     if (now !== null && now.study.phase !== 'unknown') {
-      screen.show(eventsBetween(before, now), nowText(now));
+      screen.show(eventsBetween(before, now), progressText(now));
       before = now;
       answeredAt = performance.now();
       isSilent = false;
@@ -81,6 +81,10 @@ async function watch(
 export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] {
   const last = before?.study.recent.at(-1)?.number ?? -1;
   const lines = now.study.recent.filter(({ number }) => number > last).map((done) => verdictLine(done, now));
+  const phase = phaseText(now);
+  if (before === null || phase !== phaseText(before)) lines.push(`${now.study.tag} is ${phase}`);
+  if (now.trouble !== null && now.trouble !== before?.trouble)
+    lines.push(colour.yellow(cleanLine(now.trouble, 400)));
   const { current } = now;
   const was = before?.current ?? null;
   if (current !== null && current.number !== was?.number) lines.push(`${label(current.number)} begins`);
@@ -101,24 +105,41 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
     if (activity && activity.attempt > (then?.name === activity.name ? then.attempt : 1))
       lines.push(...retryText(activity).map(colour.yellow));
   }
-  const phase = phaseText(now);
-  if (before === null || phase !== phaseText(before)) lines.push(`${now.study.tag} is ${phase}`);
-  if (now.trouble !== null && now.trouble !== before?.trouble)
-    lines.push(colour.yellow(cleanLine(now.trouble, 400)));
   return lines;
 }
 
+interface ProgressText {
+  /** For a line that stays: the experiment's title has been told. */
+  line: string;
+  /** For a line that is drawn anew. */
+  block: string;
+}
+
+/** How far the running step is, and what there is to beat; null when nothing runs. */
+function progressText(now: Snapshot): ProgressText | null {
+  const { current, study } = now;
+  if (current === null) {
+    const text = nowText(now);
+    return text === null ? null : { line: text, block: text };
+  }
+  const line = [`${label(current.number)} ${stepText(current)}`, ...bestSoFar(study)].join(' · ');
+  return { line, block: current.title === null ? line : `${line} · ${cleanLine(current.title, 100)}` };
+}
+
+const bestSoFar = ({ incumbent }: Snapshot['study']): string[] =>
+  incumbent === null || incumbent.score === null
+    ? []
+    : [`best ${scoreText(incumbent.score)} at #${incumbent.experiment}`];
+
 function verdictLine(done: ExperimentSummary, { study }: Snapshot): string {
-  const { incumbent, metric, baselineScore } = study;
+  const { metric, baselineScore } = study;
   const paint = VERDICT_COLOURS[done.verdict];
   const parts = [verdictText(done).padEnd(8)];
   if (done.score !== null) {
     const change = changeText(done.score, baselineScore);
     parts.push(`${metric} ${scoreText(done.score)}${change === '' ? '' : ` (${change})`}`);
   }
-  if (incumbent !== null && incumbent.score !== null) {
-    parts.push(`best ${scoreText(incumbent.score)} at #${incumbent.experiment}`);
-  }
+  parts.push(...bestSoFar(study));
   return `${label(done.number)} ${paint(parts.join('  '))}`;
 }
 
@@ -135,7 +156,7 @@ function stepName({ number, activity }: NonNullable<Snapshot['current']>): strin
 
 interface Screen {
   /** Prints lines for good, and below them, or in a pipe only now and then, what happens just now. */
-  show(lines: string[], now: string | null): void;
+  show(lines: string[], now: ProgressText | null): void;
   end(): void;
 }
 
@@ -152,7 +173,7 @@ function terminalScreen(stream: NodeJS.WriteStream): Screen {
     show: (lines, now) => {
       // One write, drawn at once: nothing half done is ever seen.
       const kept = lines.map((line) => `${line}\n`).join('');
-      const block = now === null ? '' : `${WRAP.off}${colour.cyan('›')} ${now}${WRAP.on}`;
+      const block = now === null ? '' : `${WRAP.off}${colour.cyan('›')} ${now.block}${WRAP.on}`;
       stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${kept}${block}${SYNCHRONISED.end}`);
     },
     end: () => void stream.write(ERASE_LINE),
@@ -164,7 +185,7 @@ function plainScreen(stream: NodeJS.WriteStream): Screen {
   return {
     show: (lines, now) => {
       const isDue = performance.now() - toldAt >= TELL_MS;
-      const told = lines.length === 0 && isDue && now !== null ? [now] : lines;
+      const told = lines.length === 0 && isDue && now !== null ? [now.line] : lines;
       if (told.length === 0) return;
       toldAt = performance.now();
       stream.write(told.map((line) => `${line}\n`).join(''));

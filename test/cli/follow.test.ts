@@ -74,10 +74,10 @@ describe('what is told between two snapshots', () => {
     const lines = eventsBetween(null, snapshot({ experiments: [summary(0)], current: training(10) }));
     expect(lines).toEqual([
       '#0   keep      val_bpb 2.0000  best 2.0000 at #0',
+      'nov21 is running',
       '#1   begins',
       '#1   wider',
       '#1   training · step 10 · loss 3.250 · 12 s left',
-      'nov21 is running',
     ]);
   });
 });

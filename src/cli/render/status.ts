@@ -63,6 +63,7 @@ const STEPS: Record<string, string> = {
   evaluate: 'scoring',
   record: 'recording the verdict',
   queued: 'waiting for the device',
+  'handing-in': 'handing in the weights',
 };
 
 /** `training · step 120 · loss 3.412 · 8 s left` */
