@@ -61,7 +61,7 @@ class Lab:
         self.bos: int = welcome["bos"]
         self.context: int = welcome["row"] - 1
         self.budget: dict[str, float] = welcome["budget"]
-        self.device = torch.device(welcome["device"])
+        self.device = torch.device("cuda:0" if welcome["device"] == "cuda" else welcome["device"])
         self.data_wait_seconds = 0.0  # that steps have waited for data
         self.steps = 0  # batches taken so far
         self._connection = connection

@@ -262,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
-    device = torch.device(options.device)
+    device = torch.device("cuda:0" if options.device == "cuda" else options.device)
     keep_freed_memory()
     data = Data.load(options.data)
     if device.type == "cpu":
