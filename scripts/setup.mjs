@@ -2,10 +2,9 @@
 import { compiled, main } from './bootstrap.mjs';
 
 await main(async () => {
-  const { ensureTrainerPython } = await compiled('setup/trainer-python.js');
-  const { ensureTemporal } = await compiled('temporal/binary.js');
-  console.log(`trainer: ${await ensureTrainerPython(console.log)}`);
-  const { path, version } = await ensureTemporal(console.log);
-  console.log(`Temporal server: ${path}, ${version}`);
-  console.log('`npx autoresearch doctor` tells of everything else.');
+  const { ensureTools } = await compiled('setup/tools.js');
+  await ensureTools(console.log);
+  console.log(
+    'Everything is set up. `npx autoresearch doctor` tells what was found; `npm start` runs a first study.',
+  );
 });

@@ -23,11 +23,10 @@ await main(async () => {
     );
     return 2;
   }
-  const { ensureDevelopmentPython, ensureTrainerPython } = await compiled('setup/trainer-python.js');
-  const { ensureTemporal } = await compiled('temporal/binary.js');
-  const trainer = await ensureTrainerPython(console.log);
+  const { ensureTools } = await compiled('setup/tools.js');
+  const { ensureDevelopmentPython } = await compiled('setup/trainer-python.js');
+  const trainer = await ensureTools(console.log);
   const development = await ensureDevelopmentPython(console.log);
-  await ensureTemporal(console.log);
   // Tests have folders of their own for state; the environment that was just made reaches them by name.
   const env = { ...process.env, AUTORESEARCH_PYTHON: trainer };
   const results = [];

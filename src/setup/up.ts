@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import { stateRoot } from '../process/paths';
 import { findSandbox, type SandboxFound } from '../runner/sandbox';
 import type { Ports } from '../temporal/ports';
+import { namedServer } from '../temporal/connection';
 import { ensureServer } from '../temporal/server';
+import { runningServer } from '../temporal/server-info';
 import { ensureWorker } from '../temporal/worker-process';
 import { exclusively } from './exclusive';
 import type { Say } from './progress';
+import { ensureTools } from './tools';
 import { ensureTrainerPython } from './trainer-python';
 
 interface Ready {
@@ -27,7 +30,8 @@ export async function bringUp(ports: Ports, say: Say): Promise<Ready> {
     upLock(),
     () => say('another `up` or `down` is at work: waiting for it'),
     async () => {
-      const python = await ensureTrainerPython(say);
+      const needsBinary = namedServer() === null && (await runningServer()) === null;
+      const python = await (needsBinary ? ensureTools(say) : ensureTrainerPython(say));
       const server = await ensureServer(ports, say);
       const worker = await ensureWorker(server, python);
       return { server, worker, python, sandbox: await findSandbox() };
