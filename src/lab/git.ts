@@ -1,7 +1,7 @@
 /**
- * The one place that starts git. Plumbing runs isolated: no hooks, no user or system configuration, a fixed
- * identity, so that the same input gives the same hash on every host. simple-git is not used here: it gives
- * no standard input and decodes what git prints as text, and blobs, trees and messages need both.
+ * git as a database. Plumbing runs isolated: no hooks, no user or system configuration, a fixed identity, so that
+ * the same input gives the same hash on every host. What is done in the user's name (push, fetch) goes through
+ * simple-git in share.ts; it is not used here, for it decodes what git prints as text, and blobs are bytes.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -63,7 +63,7 @@ export interface GitOptions {
   input?: string | Buffer;
   env?: Record<string, string>;
   /** Exit codes that are answers, not failures; 0 always is. */
-  accept?: readonly number[] | 'all';
+  accept?: readonly number[];
   /** Where git runs, when not at the repository's top. */
   cwd?: string;
 }
@@ -88,14 +88,6 @@ export class Git {
   async answer(args: readonly string[], options: GitOptions = {}): Promise<string | null> {
     const { exitCode, stdout } = await this.#isolated(args, { ...options, accept: [1] });
     return exitCode === 0 ? stdout.toString('utf8').replace(/\n$/, '') : null;
-  }
-
-  /** Runs git as the user would, with their configuration, credentials and hooks: for pushing and fetching. */
-  async asUser(args: readonly string[]): Promise<{ exitCode: number; stdout: string; stderr: string }> {
-    const inherited = Object.entries(process.env).filter(([name]) => !REPOSITORY_VARIABLES.has(name));
-    const env = { ...Object.fromEntries(inherited), LC_ALL: 'C' };
-    const { exitCode, stdout, stderr } = await this.#spawn(args, args, env, { accept: 'all' });
-    return { exitCode, stdout: stdout.toString('utf8'), stderr };
   }
 
   /** The object that a revision names, or null. */
@@ -164,7 +156,7 @@ export class Git {
       });
       child.once('close', (exitCode) => {
         const stderr = Buffer.concat(err).toString('utf8');
-        if (exitCode !== null && (exitCode === 0 || accept === 'all' || accept.includes(exitCode))) {
+        if (exitCode !== null && (exitCode === 0 || accept.includes(exitCode))) {
           done({ exitCode, stdout: Buffer.concat(out), stderr });
         } else {
           fail(new GitError(shown, exitCode, stderr, cwd));
@@ -185,15 +177,3 @@ interface Finished {
 
 /** Enough for a lock to become old enough to be called stale; git itself waits 2 s each time. */
 const LOCK_ATTEMPTS = 6;
-
-/** Set inside git hooks and aliases: they would send our git to another repository. */
-const REPOSITORY_VARIABLES = new Set([
-  'GIT_DIR',
-  'GIT_WORK_TREE',
-  'GIT_INDEX_FILE',
-  'GIT_COMMON_DIR',
-  'GIT_NAMESPACE',
-  'GIT_PREFIX',
-  'GIT_OBJECT_DIRECTORY',
-  'GIT_ALTERNATE_OBJECT_DIRECTORIES',
-]);

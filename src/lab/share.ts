@@ -1,4 +1,5 @@
 /** Carries a whole study, branch, ledger, candidates and proposals, to a remote and back: plain `git push` takes none. */
+import { simpleGit } from 'simple-git';
 import { redact, type Git } from './git';
 import { LabError } from './lab';
 import { branchName, branchRef, ledgerRef, namespace } from './refs';
@@ -52,9 +53,8 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
 const WORDS_OF_FAILURE = [/\[remote rejected\]/, /^(fatal|error|ERROR)/];
 
 async function carry(git: Git, remote: string, tag: string, args: readonly string[]): Promise<void> {
-  const { exitCode, stdout, stderr } = await git.asUser(args);
-  if (exitCode === 0) return;
-  const said = `${stdout}\n${stderr}`;
+  const said = await asUser(git.directory, args);
+  if (said === null) return;
   const verb = args[0] ?? '';
   const name = redact(remote);
   if (said.includes("couldn't find remote ref")) throw unknownStudy(name, tag);
@@ -75,6 +75,40 @@ async function carry(git: Git, remote: string, tag: string, args: readonly strin
   throw new LabError(
     `cannot ${verb} study ${tag} ${verb === 'push' ? 'to' : 'from'} ${name}: ${redact(line.trim())}. Check the remote's address and your access to it`,
   );
+}
+
+/** How the user's credentials reach git; other `GIT_…` variables could send it to another repository. */
+const CREDENTIALS = [
+  'GIT_SSH',
+  'GIT_SSH_COMMAND',
+  'GIT_ASKPASS',
+  'SSH_ASKPASS',
+  'GIT_CONFIG_GLOBAL',
+  'GIT_SSL_CAINFO',
+];
+/** Variables that make git start programs which pushing and fetching have no use for: simple-git refuses them. */
+const PROGRAMS = /^(GIT_.*|EDITOR|VISUAL|PAGER)$/;
+
+/**
+ * Runs git as the user would, with their configuration, credentials and hooks. simple-git refuses remotes and options
+ * that would run programs (`ext::…`, `--upload-pack`).
+ * @returns what git said when it failed, null when it did not
+ */
+async function asUser(directory: string, args: readonly string[]): Promise<string | null> {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => CREDENTIALS.includes(name) || !PROGRAMS.test(name),
+  );
+  const env = { ...Object.fromEntries(inherited), LC_ALL: 'C' };
+  const git = simpleGit(directory, {
+    allowEnvironment: CREDENTIALS,
+    unsafe: { allowUnsafeSshCommand: true, allowUnsafeAskPass: true, allowUnsafeConfigPaths: true },
+  });
+  try {
+    await git.env(env).raw([...args]);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function unknownStudy(place: string, tag: string): LabError {
