@@ -8,6 +8,7 @@ It keeps the clock as the real one does, but contains nothing, and trusts the ca
 
 import argparse
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -40,6 +41,8 @@ class Run:
     train_seconds: float = 0.0
     handin_seconds: float = 0.0
     wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of the whole process
+    tokens: int = 0  # of the steps that were taken
     error: str = ""
 
 
@@ -120,6 +123,8 @@ class StandIn:
 
     def submit(self, message: dict, payload: bytearray) -> None:
         self.run.submitted = message
+        rows = self.taken // max(1, self.run.steps)
+        self.run.tokens = message["steps"] * rows * (self.manifest["row"] - 1)
         (self.handin / "weights.safetensors").write_bytes(payload)
         self.run.handin_seconds = time.monotonic() - self.ended_at if self.ended else 0.0
         self.connection.send({"type": "accepted"})
@@ -163,7 +168,10 @@ def train(
 
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         output, _ = process.communicate()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        server.run.cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         server.run.wall_seconds = time.monotonic() - server.launched
         if server.run.started:
             thread.join(10)
