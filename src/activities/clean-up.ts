@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { experimentName, type ExperimentRecord } from '../domain/experiment';
 import { studyState } from '../process/paths';
 
+/** `tree.partial-…` is an export that was cut off. */
+const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out)$/;
+
 /** May be called again; a run whose folder is gone is no error. */
 export async function cleanUpRuns(
   { study, number, verdict }: ExperimentRecord,
@@ -15,7 +18,8 @@ export async function cleanUpRuns(
     if (verdict !== 'keep') await remove(join(folder, 'handin'));
     for (const attempt of await subfolders(folder)) {
       if (!/^(train|score)-/.test(attempt)) continue;
-      await Promise.all(['tree', 'scratch', 'out'].map((name) => remove(join(folder, attempt, name))));
+      const left = (await subfolders(join(folder, attempt))).filter((name) => UNNEEDED.test(name));
+      await Promise.all(left.map((name) => remove(join(folder, attempt, name))));
     }
   }
 }

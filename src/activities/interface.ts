@@ -3,7 +3,15 @@
  * it ends in the same state. A candidate's failure is a return value; only our own trouble is thrown.
  * Only hashes, numbers and short texts pass here; prompts, diffs and logs stay in git and on disk.
  */
-import type { Failure, Fingerprint, RunResult, ScoredRun, ScoreResult, TrainBudget } from '../domain/experiment';
+import type {
+  ExperimentSummary,
+  Failure,
+  Fingerprint,
+  RunResult,
+  ScoredRun,
+  ScoreResult,
+  TrainBudget,
+} from '../domain/experiment';
 import type { Limits } from '../domain/limits';
 import type { Decision, Incumbent } from '../domain/policy';
 import type { StudyConfig, StudyState } from '../domain/study';
@@ -101,6 +109,8 @@ export interface RecordInput {
 }
 
 export interface Recorded {
+  /** The record that counts: one of the same number that was there before wins. */
+  summary: ExperimentSummary;
   /** Commit of the ledger branch that holds this record. */
   ledger: string;
   /** Where the study's branch stands now. */

@@ -1,5 +1,5 @@
 /** The end of an experiment: verdict and row into the ledger, then the branch (keep) or not (reset), then clean up. */
-import type { ExperimentRecord } from '../domain/experiment';
+import { summarize, type ExperimentRecord } from '../domain/experiment';
 import { advanceBranch } from '../lab/branch';
 import { compact } from '../lab/compact';
 import { readProposal } from '../lab/edits';
@@ -30,7 +30,7 @@ async function record(dependencies: RecordDependencies, input: RecordInput): Pro
   const branch = await followVerdict(git, kept);
   await dependencies.cleanUp(kept, study.labId);
   await compact(git, kept.number);
-  return { ledger, branch };
+  return { summary: summarize(kept), ledger, branch };
 }
 
 async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord> {

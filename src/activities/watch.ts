@@ -3,7 +3,7 @@
  * outlives this worker, and whoever calls with the same task later sees the same run.
  */
 import { Context, log } from '@temporalio/activity';
-import { readdir, readFile, mkdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { experimentName, type Failure } from '../domain/experiment';
 import type { LabConfig } from '../lab/config';
@@ -101,6 +101,9 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
     const number = last === undefined ? 1 : last.number + Number(isUsed(status));
     if (last !== undefined && isUsed(status))
       log.warn('attempt was lost, starting another', { task: taskName(task.input), number });
+    // Its log and status tell what happened; its files only take room.
+    if (last !== undefined && number > last.number)
+      await rm(join(last.folder, 'tree'), { recursive: true, force: true });
     await start(task, number, show);
   }
 }

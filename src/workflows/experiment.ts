@@ -4,7 +4,6 @@ import type { ApplyInput, Caps, Lane, RecordInput, TrainInput } from '../activit
 import {
   experimentName,
   type Fingerprint,
-  gpuSeconds,
   type ExperimentSummary,
   type ScoredRun,
 } from '../domain/experiment';
@@ -77,25 +76,14 @@ export async function experiment(input: ExperimentInput): Promise<ExperimentSumm
     limits: input.limits,
   };
   // A verdict that was reached is recorded, also when "stop now" comes just then.
-  await CancellationScope.nonCancellable(() =>
+  const { summary } = await CancellationScope.nonCancellable(() =>
     record.executeWithOptions({ summary: `${decision.verdict}: ${decision.detail}` }, [result]),
   );
-  const score = runs.at(-1)?.score ?? null;
   upsertSearchAttributes([
-    { key: VERDICT, value: decision.verdict },
-    ...(score === null ? [] : [{ key: SCORE, value: score }]),
+    { key: VERDICT, value: summary.verdict },
+    ...(summary.score === null ? [] : [{ key: SCORE, value: summary.score }]),
   ]);
-  return {
-    number,
-    commit,
-    verdict: decision.verdict,
-    reason: decision.reason,
-    score,
-    title,
-    gpuSeconds: gpuSeconds(runs),
-    seconds: (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000,
-    dollars,
-  };
+  return summary;
 }
 
 /** Trains and scores on lab-chosen seeds for as long as the policy asks for another run; `runs` fills as it goes. */

@@ -36,7 +36,11 @@ export class World {
   openTrouble: string | null = null;
 
   ledger(): ExperimentSummary[] {
-    return this.records.map((record) => ({
+    return this.records.map((record) => this.summary(record));
+  }
+
+  private summary(record: RecordInput): ExperimentSummary {
+    return {
       number: record.number,
       commit: record.commit,
       verdict: record.decision.verdict,
@@ -46,7 +50,7 @@ export class World {
       gpuSeconds: gpuSeconds(record.runs),
       seconds: 1,
       dollars: record.dollars,
-    }));
+    };
   }
 
   readonly activities: ControlActivities & DeviceActivities = {
@@ -107,8 +111,9 @@ export class World {
         parameters: 1000,
       }),
     record: (input) => {
-      if (!this.records.some((record) => record.number === input.number)) this.records.push(input);
-      return Promise.resolve({ ledger: 'l', branch: 'b' });
+      const earlier = this.records.find((record) => record.number === input.number);
+      if (earlier === undefined) this.records.push(input);
+      return Promise.resolve({ summary: this.summary(earlier ?? input), ledger: 'l', branch: 'b' });
     },
   };
 }
