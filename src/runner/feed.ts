@@ -5,12 +5,15 @@ import type { Manifest } from '../lab/data';
 import { rowAt } from './order';
 
 const TOKEN_BYTES = 2;
-/** Rows are read and sent in pieces of about this size, so that no batch is ever whole in memory. */
+/** Rows are read and sent in pieces of at most this size (a row, if that is larger): no batch is ever whole in memory. */
 const PIECE_BYTES = 1 << 20;
 
 export class Feed {
   private readonly file: number;
   private readonly rowBytes: number;
+  private readonly rowsInPiece: number;
+  /** One for all: allocating afresh costs as much as reading. */
+  private readonly buffer: Buffer;
   private position = 0;
 
   /** @throws Error if the packed file is missing or has another size than the manifest says */
@@ -21,6 +24,8 @@ export class Feed {
   ) {
     const path = join(data, manifest.train.file);
     this.rowBytes = manifest.row * TOKEN_BYTES;
+    this.rowsInPiece = Math.max(1, Math.floor(PIECE_BYTES / this.rowBytes));
+    this.buffer = Buffer.allocUnsafeSlow(this.bytes(this.rowsInPiece));
     this.file = openSync(path, 'r');
     const { size } = fstatSync(this.file);
     const expected = manifest.train.rows * this.rowBytes;
@@ -37,11 +42,10 @@ export class Feed {
     return rows * this.rowBytes;
   }
 
-  /** The next `rows` rows, row-major, in pieces. */
+  /** The next `rows` rows, row-major, in pieces. A piece is overwritten by the next one. */
   *next(rows: number): Generator<Buffer> {
-    const rowsInPiece = Math.max(1, Math.floor(PIECE_BYTES / this.rowBytes));
-    for (let done = 0; done < rows; done += rowsInPiece) {
-      yield this.piece(Math.min(rowsInPiece, rows - done));
+    for (let done = 0; done < rows; done += this.rowsInPiece) {
+      yield this.piece(Math.min(this.rowsInPiece, rows - done));
     }
   }
 
@@ -50,7 +54,7 @@ export class Feed {
   }
 
   private piece(rows: number): Buffer {
-    const piece = Buffer.allocUnsafeSlow(this.bytes(rows));
+    const piece = this.buffer.subarray(0, this.bytes(rows));
     for (let i = 0; i < rows; i++) {
       const row = rowAt(this.seed, this.manifest.train.rows, this.position++);
       const read = readSync(this.file, piece, i * this.rowBytes, this.rowBytes, row * this.rowBytes);

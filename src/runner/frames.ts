@@ -1,5 +1,4 @@
 /** Frames on the socket, as protocol.ts describes them: reading with limits, writing with back-pressure. */
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { candidateMessage, MAX_HEADER_BYTES, type CandidateMessage, type RunnerMessage } from './protocol';
 
@@ -101,7 +100,10 @@ export class FrameWriter {
 
   constructor(private readonly socket: Socket) {}
 
-  /** Resolves when the frame is on its way; a peer that has gone is not an error here: its process tells why. */
+  /**
+   * Resolves when the kernel has taken the frame; each piece of the payload may be reused once the next one is asked for.
+   * A peer that has gone is not an error here: its process tells why.
+   */
   send(message: RunnerMessage, payloadBytes = 0, payload: Iterable<Buffer> = []): Promise<void> {
     const done = this.last.then(() => this.write(message, payloadBytes, payload));
     this.last = done.catch(() => undefined);
@@ -121,13 +123,9 @@ export class FrameWriter {
     for (const piece of payload) await this.push(piece);
   }
 
+  /** Resolves when the kernel has taken the bytes, or the peer is gone. */
   private async push(bytes: Buffer): Promise<void> {
-    if (this.socket.destroyed || !this.socket.writable) return;
-    if (this.socket.write(bytes)) return;
-    const gone = new AbortController();
-    const closed = (): void => gone.abort();
-    this.socket.once('close', closed);
-    await once(this.socket, 'drain', { signal: gone.signal }).catch(() => undefined);
-    this.socket.off('close', closed);
+    if (!this.socket.writable) return;
+    await new Promise<void>((resolve) => this.socket.write(bytes, () => resolve()));
   }
 }

@@ -1,11 +1,10 @@
 /**
  * The runner: one detached process for one task (a training or a scoring), started as `main.js FOLDER` under the
  * task's and the device's locks. It outlives the worker, and says all there is to know in FOLDER/status.json.
- * It exits without `done` only when the trouble is ours; whoever watches then starts another attempt.
+ * It ends without `done` only when the trouble is ours; whoever watches then starts another attempt.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
 import { ownerOf } from '../process/owner';
 import { failure } from './failure';
@@ -15,9 +14,6 @@ import { score } from './scoring';
 import { StatusFile } from './status-file';
 import { taskSpecSchema } from './task';
 import { train } from './training';
-
-/** The host has no disk, no memory or no descriptors left. */
-const HOST_TROUBLE = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
 
 async function main(folder: string): Promise<void> {
   const stop = new AbortController();
@@ -39,8 +35,8 @@ async function main(folder: string): Promise<void> {
     const failed = ending.kind === 'failed' ? failure(ending.reason, ending.message, log.tail()) : null;
     await status.enter(ending.kind === 'stopped' ? 'stopped' : 'done', { failure: failed });
   } catch (error) {
-    // Not the candidate's fault, and another attempt now would fail alike: whoever watches waits, then repeats it.
-    if (!HOST_TROUBLE.has(errorCode(error) ?? '')) throw error;
+    // Not the candidate's fault (a full disk, a GPU that is gone): whoever watches waits a while, then repeats it.
+    console.error(error);
     await status.enter('stopped', { failure: failure('lost', String(error), '') });
   } finally {
     log.close();

@@ -259,6 +259,14 @@ describe('when the study cancels', () => {
   });
 });
 
+it('trouble of the host is thrown, for Temporal to try again later, and the candidate is not blamed', async () => {
+  const of = input({ device: 'cuda:99' });
+  await expect(train(of, ['happy'])).rejects.toThrow(/no cuda:99 here: \d+ GPUs were found/);
+  await expect(train(of, ['happy'])).rejects.toThrow(/no cuda:99 here/);
+  expect(await statusOf(of, 2)).toMatchObject({ phase: 'stopped', failure: { reason: 'lost' } });
+  expect(await train({ ...of, device: 'cpu' }, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
+});
+
 it('a runner that cannot begin is our trouble, with its last words', async () => {
   const running = activity().environment.run(
     createTrain({ ...dependencies(['happy']), runner: '/no/such/runner.js' }),
