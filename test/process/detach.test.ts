@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { holderOf, launch } from '../../src/process/detach';
-import { JsonFileError, readJson, writeJsonAtomic } from '../../src/process/json-file';
-import { isAlive, ownerOf, terminate, type Owner } from '../../src/process/owner';
+import { readJson, writeJsonAtomic } from '../../src/process/json-file';
+import { isAlive, terminate, type Owner } from '../../src/process/owner';
+import { packageRoot } from '../../src/process/package-root';
 
 let folder: string;
 const started: Owner[] = [];
@@ -97,55 +98,38 @@ describe('launch', () => {
     );
     await expect(start(['sleep', '60'], { lock: '.' })).rejects.toThrow(/Is a directory/);
   });
-});
 
-describe('owner', () => {
-  it('does not take another process with the pid, another boot or a zombie for the owner', async () => {
-    const self = ownerOf(process.pid)!;
-    expect(isAlive(self)).toBe(true);
-    expect(isAlive({ ...self, startTime: '1' })).toBe(false);
-    expect(isAlive({ ...self, bootId: 'another' })).toBe(false);
-    // python never waits for its child, so that it stays a zombie
-    const code =
-      'import os,sys,time\npid=os.fork()\nif pid==0: os._exit(0)\nprint(pid,flush=True)\ntime.sleep(60)';
-    const parent = spawn('python3', ['-c', code], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const [line] = await once(parent.stdout, 'data');
-    const zombie = Number(String(line));
-    await until(() => ownerOf(zombie) === null);
-    expect(process.kill(zombie, 0)).toBe(true);
-    parent.kill('SIGKILL');
-    await once(parent, 'exit');
+  it('does not start again what has begun, and starts again what has not', async () => {
+    const queued = join(folder, 'queued.json');
+    const first = (await start(['sleep', '60']))!;
+    await terminate(first, { graceMs: 0 });
+    const second = (await start(['sleep', '60']))!;
+    await terminate(second, { graceMs: 0 });
+    await writeJsonAtomic(queued, { phase: 'done' });
+    expect(await start(['sleep', '60'])).toBeNull();
+    expect(await readJson(queued, z.unknown())).toEqual({ phase: 'done' });
   });
 
-  it('reads the start time behind a name with spaces and parentheses', async () => {
-    const name = join(folder, 'a) b (c');
-    await writeFile(name, '#!/bin/sh\nsleep 60\n', { mode: 0o755 });
-    const owner = (await start([name]))!;
-    expect(ownerOf(owner.pid)).toEqual(owner);
-  });
-
-  it('ends what ignores SIGTERM, and what is stopped', async () => {
-    const deaf = (await start(['sh', '-c', "trap '' TERM; echo deaf; while :; do sleep 0.1; done"]))!;
-    await until(async () => (await readFile(join(folder, 'log'), 'utf8')) === 'deaf\n');
-    process.kill(deaf.pid, 'SIGSTOP');
-    await terminate(deaf, { graceMs: 200 });
-    expect(isAlive(deaf)).toBe(false);
-    await terminate(deaf, { graceMs: 200 });
+  it('keeps no pipe of its parent open', async () => {
+    const parent = spawn(process.execPath, ['-e', LAUNCH, folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      cwd: packageRoot(),
+    });
+    // Ends when the last process that holds the pipe does.
+    expect((await text(parent.stdout)).trim()).toBe('launched');
+    const holder = (await holderOf(join(folder, 'lock')))!;
+    started.push({ pid: holder.pid, startTime: holder.startTime, bootId: holder.bootId });
   });
 });
 
-describe('json files', () => {
-  const schema = z.strictObject({ a: z.number() });
-
-  it('round-trips, replaces, and knows absent from broken', async () => {
-    const path = join(folder, 'x.json');
-    expect(await readJson(path, schema)).toBeNull();
-    await writeJsonAtomic(path, { a: 1 });
-    await writeJsonAtomic(path, { a: 2 });
-    expect(await readJson(path, schema)).toEqual({ a: 2 });
-    await writeFile(path, '{"a":');
-    await expect(readJson(path, schema)).rejects.toThrow(JsonFileError);
-    await writeFile(path, '{"a":"1"}');
-    await expect(readJson(path, schema)).rejects.toThrow(`${path}: a: `);
-  });
-});
+/** Another process that launches: what it has inherited is not for the one it starts. */
+const LAUNCH = `
+  const { spawn } = require('node:child_process');
+  const [folder] = process.argv.slice(1);
+  const lock = folder + '/lock';
+  const task = { lock, name: 'x', wait: [], queued: null, adopt: false, command: ['sleep', '60'] };
+  const args = ['-I', '-S', 'src/process/hold.py', JSON.stringify(task)];
+  const stdio = ['ignore', 'ignore', 'inherit', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', 'ignore', 1];
+  const child = spawn('python3', args, { detached: true, stdio });
+  child.stdio[3].resume().on('close', () => { console.log('launched'); process.exit(); });
+`;
