@@ -91,13 +91,6 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
   if (current !== null && current.title !== null && current.number > 0 && current.title !== was?.title) {
     lines.push(`${label(current.number)} ${cleanLine(current.title, 100)}`);
   }
-  if (
-    current !== null &&
-    isToldStep(current) &&
-    stepName(current) !== (was === null ? null : stepName(was))
-  ) {
-    lines.push(`${label(current.number)} ${stepText(current)}`);
-  }
   for (const [then, activity] of [
     [was?.activity, current?.activity],
     [before?.opening, now.opening],
@@ -109,6 +102,8 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
 }
 
 interface ProgressText {
+  /** Which step it is, without the numbers that move within it; null for those that only pass by. */
+  step: string | null;
   /** For a line that stays: the experiment's title has been told. */
   line: string;
   /** For a line that is drawn anew. */
@@ -120,10 +115,16 @@ function progressText(now: Snapshot): ProgressText | null {
   const { current, study } = now;
   if (current === null) {
     const text = nowText(now);
-    return text === null ? null : { line: text, block: text };
+    return text === null ? null : { step: text, line: text, block: text };
   }
-  const line = [`${label(current.number)} ${stepText(current)}`, ...bestSoFar(study)].join(' · ');
-  return { line, block: current.title === null ? line : `${line} · ${cleanLine(current.title, 100)}` };
+  const { number, title, activity } = current;
+  const line = [`${label(number)} ${stepText(current)}`, ...bestSoFar(study)].join(' · ');
+  const passesBy = activity === null || activity.progress?.phase === 'queued';
+  return {
+    step: passesBy ? null : `${number} ${activity.name} ${activity.progress?.phase ?? ''}`,
+    line,
+    block: title === null ? line : `${line} · ${cleanLine(title, 100)}`,
+  };
 }
 
 const bestSoFar = ({ incumbent }: Snapshot['study']): string[] =>
@@ -145,17 +146,8 @@ function verdictLine(done: ExperimentSummary, { study }: Snapshot): string {
 
 const label = (number: number): string => colour.bold(`#${number}`.padEnd(4));
 
-/** Waiting for the device and the moments between two steps pass by; when they last, they are seen below the lines. */
-const isToldStep = ({ activity }: NonNullable<Snapshot['current']>): boolean =>
-  activity !== null && activity.progress?.phase !== 'queued';
-
-/** Which step it is, without the numbers that move within it. */
-function stepName({ number, activity }: NonNullable<Snapshot['current']>): string | null {
-  return activity === null ? null : `${number} ${activity.name} ${activity.progress?.phase ?? ''}`;
-}
-
 interface Screen {
-  /** Prints lines for good, and below them, or in a pipe only now and then, what happens just now. */
+  /** Prints lines for good, and below them what happens just now: in a pipe only when it is news, or now and then. */
   show(lines: string[], now: ProgressText | null): void;
   end(): void;
 }
@@ -182,12 +174,15 @@ function terminalScreen(stream: NodeJS.WriteStream): Screen {
 
 function plainScreen(stream: NodeJS.WriteStream): Screen {
   let toldAt = performance.now();
+  let toldStep: string | null = null;
   return {
     show: (lines, now) => {
-      const isDue = performance.now() - toldAt >= TELL_MS;
-      const told = lines.length === 0 && isDue && now !== null ? [now.line] : lines;
+      const isNew = now !== null && now.step !== null && now.step !== toldStep;
+      const isDue = now !== null && lines.length === 0 && performance.now() - toldAt >= TELL_MS;
+      const told = isNew || isDue ? [...lines, now.line] : lines;
       if (told.length === 0) return;
       toldAt = performance.now();
+      toldStep = now?.step ?? toldStep;
       stream.write(told.map((line) => `${line}\n`).join(''));
     },
     end: () => undefined,

@@ -146,8 +146,8 @@ export async function request(
 const noWorker = (cause: unknown): CliError =>
   new CliError(
     'server',
-    `the study did not answer within ${REQUEST_MS / 1000} s: its worker is not there, or hangs`,
-    'run `npx autoresearch up`, then ask again',
+    `the study did not answer within ${REQUEST_MS / 1000} s: its worker is not there, or busy. Once it is back it may still do what you asked`,
+    'run `npx autoresearch up`, then see `npx autoresearch status`',
     { cause },
   );
 

@@ -61,6 +61,9 @@ async function reread(
   return tasks.find((task) => task.kind === kind && task.run === run && task.attempt === attempt);
 }
 
+const isUnderWay = ({ status }: TaskLog): boolean =>
+  status !== null && status.phase !== 'done' && status.phase !== 'stopped' && isAlive(status.owner);
+
 /** Prints what is added until the task has ended, or its runner is gone. */
 async function followLog({ log }: TaskLog, latest: () => Promise<TaskLog | undefined>): Promise<void> {
   const file = await open(log, 'r');
@@ -70,11 +73,7 @@ async function followLog({ log }: TaskLog, latest: () => Promise<TaskLog | undef
   try {
     for (;;) {
       const task = await latest();
-      const ended =
-        task === undefined ||
-        task.status === null ||
-        task.status.phase === 'done' ||
-        !isAlive(task.status.owner);
+      const ended = task === undefined || !isUnderWay(task);
       for (;;) {
         const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(CHUNK_BYTES) });
         if (bytesRead === 0) break;

@@ -6,6 +6,7 @@ import { rebuild } from '../domain/study';
 import { findProposal, readProposal } from '../lab/edits';
 import { readLedger, readRecord } from '../lab/ledger';
 import type { Connected } from '../temporal/connection';
+import { runningWorker } from '../temporal/worker-process';
 import { withServer, type Live } from './server';
 import type { Snapshot } from './snapshot';
 import type { FoundStudy } from './study-ref';
@@ -29,17 +30,20 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
   if (workflow === null || workflow.status.name !== 'RUNNING') {
     return fromLedger(study, 'stopped', link, endOf(workflow, tag));
   }
+  if (server.ours && (await runningWorker()) === null) {
+    return fromLedger(
+      study,
+      'unknown',
+      link,
+      'it waits, for no worker runs: `npx autoresearch up` starts one',
+    );
+  }
   const [status, opening] = await Promise.all([
     live.queryStatus(server.client, workflowId),
     live.pendingActivity(server.client, workflow),
   ]);
   if (status === null) {
-    return fromLedger(
-      study,
-      'unknown',
-      link,
-      'the study does not answer: its worker is busy, or not there (then run `npx autoresearch up`)',
-    );
+    return fromLedger(study, 'unknown', link, 'the study does not answer: its worker is busy, or not there');
   }
   const current =
     status.current === null ? null : await live.currentExperiment(server.client, workflowId, status.current);

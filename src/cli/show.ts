@@ -70,6 +70,6 @@ async function tailOf(path: string): Promise<string> {
   const lines = text.trimEnd().split('\n');
   const begin = lines.findLastIndex((line) => line.trimEnd() === '---') + 1;
   if (begin === 0) return lines.slice(-TAIL_LINES).join('\n');
-  const end = lines.findIndex((line, index) => index >= begin && !/^\w+: /.test(line));
+  const end = lines.findIndex((line, index) => index >= begin && !/^\w+:\s+-?[\d.]+$/.test(line.trimEnd()));
   return lines.slice(begin, end < 0 ? undefined : end).join('\n');
 }

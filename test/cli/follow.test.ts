@@ -24,13 +24,6 @@ describe('what is told between two snapshots', () => {
     expect(eventsBetween(before, snapshot({ current: training(20) }))).toEqual([]);
   });
 
-  it('is each step that begins, with what is known of it', () => {
-    const before = snapshot({ current: { number: 1, title: 'wider', activity: activity('apply') } });
-    expect(eventsBetween(before, snapshot({ current: training(10) }))).toEqual([
-      '#1   training · step 10 · loss 3.250 · 12 s left',
-    ]);
-  });
-
   it('is a verdict with the running best, then the experiment that follows', () => {
     const before = snapshot({ experiments: [summary(0)], current: training(90) });
     const now = snapshot({
@@ -40,7 +33,6 @@ describe('what is told between two snapshots', () => {
     expect(eventsBetween(before, now)).toEqual([
       '#1   keep      val_bpb 1.9000 (−5.0 %)  best 1.9000 at #1',
       '#2   begins',
-      '#2   proposing a change',
     ]);
   });
 
@@ -77,7 +69,6 @@ describe('what is told between two snapshots', () => {
       'nov21 is running',
       '#1   begins',
       '#1   wider',
-      '#1   training · step 10 · loss 3.250 · 12 s left',
     ]);
   });
 });

@@ -30,7 +30,8 @@ export function showText(shown: Shown, width?: number): string {
   const sections = [`${colour.bold(`${tag} #${number} · ${cleanLine(title)}`)}\n${verdictLine(shown)}`];
   const hypothesis = clean(record?.hypothesis ?? proposed?.hypothesis ?? '').trim();
   if (hypothesis !== '') sections.push(hypothesis);
-  sections.push(facts(shown));
+  const known = facts(shown);
+  if (known !== '') sections.push(known);
   if (record !== null && record.runs.length > 0) sections.push(runTable(record, width));
   if (record !== null && record.failure !== null && record.failure.tail.trim() !== '') {
     sections.push(section('failure', quote(record.failure.tail)));
