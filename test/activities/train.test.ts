@@ -133,7 +133,7 @@ describe('train and evaluate', () => {
     const { failure, attempts } = await train(input(), ['crash']);
     expect(failure).toMatchObject({
       reason: 'error',
-      message: 'shape',
+      message: 'ValueError: a wrong',
       tail: expect.stringContaining('ValueError: a wrong\nshape'),
     });
     expect(attempts).toBe(1);

@@ -60,7 +60,7 @@ describe('a training', () => {
 
 describe('a candidate that fails', () => {
   it.each([
-    ['crash', {}, 'error', /^shape$/],
+    ['crash', {}, 'error', /^ValueError: a wrong$/],
     ['memory', {}, 'oom', /MemoryError/],
     ['cuda_memory', {}, 'oom', /CUDA out of memory/],
     ['illegal', {}, 'error', /SIGILL/],
