@@ -57,7 +57,18 @@ export async function inspectNamespace(connected: Connected): Promise<NamespaceS
 export async function prepareNamespace(connected: Connected): Promise<string[]> {
   const { connection, namespace } = connected;
   if (connected.ours) await createNamespace(connected);
-  const { retentionDays, missing, mistyped } = await inspectNamespace(connected);
+  const found = await inspectNamespace(connected).catch((error: unknown) => {
+    // Not everyone may look: Temporal Cloud, for one, tells its search attributes elsewhere.
+    if (connected.ours || !isGrpcServiceError(error)) throw error;
+    return error.message;
+  });
+  if (typeof found === 'string') {
+    const names = SEARCH_ATTRIBUTES.map(({ name, type }) => `${name} (${type.toLowerCase()})`).join(', ');
+    return [
+      `namespace ${namespace} may not be looked at (${found}): it needs the search attributes ${names}`,
+    ];
+  }
+  const { retentionDays, missing, mistyped } = found;
   const warnings = mistyped.map(
     (name) => `search attribute ${name} of namespace ${namespace} has another type: studies will not start`,
   );

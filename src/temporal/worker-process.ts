@@ -68,6 +68,10 @@ function reasonToReplace(
     return `it served ${worker.namespace} at ${worker.address}`;
   }
   if (worker.python !== python) return `it trained with ${worker.python}`;
+  const devices = (process.env['AUTORESEARCH_DEVICES'] ?? '').replaceAll(' ', '');
+  if (devices !== '' && devices !== worker.devices.join(',')) {
+    return `it trained on ${worker.devices.join(', ')}`;
+  }
   if (environmentHas(process.env).anthropicKey && !worker.has.anthropicKey)
     return 'it had no ANTHROPIC_API_KEY';
   return null;

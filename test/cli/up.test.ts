@@ -89,6 +89,16 @@ test('a worker of another build is replaced', async () => {
   expect(isAlive(second.worker.owner)).toBe(true);
 });
 
+test('a worker that cannot start is told with its reason, and nothing is left of it', async () => {
+  process.env['AUTORESEARCH_DEVICES'] = 'cuda:9';
+  const { exitCode, stdout } = await autoresearch('up', ...(await portArguments()));
+  expect(exitCode).toBe(4);
+  expect(JSON.parse(stdout)).toMatchObject({
+    error: { code: 'server', message: expect.stringContaining('AUTORESEARCH_DEVICES names cuda:9') },
+  });
+  expect(await down()).toEqual({ runs: [], worker: false, server: true });
+});
+
 test('down ends live runs of ours, and nothing that is not ours', async () => {
   await up(...(await portArguments()));
   const runner = sleeper();
@@ -135,27 +145,11 @@ function noteRun(number: string, { owner, phase }: { owner: Owner; phase: TaskSt
     'train-1',
   );
   mkdirSync(folder, { recursive: true });
+  // prettier-ignore
   const status: TaskStatus = {
-    ...{
-      format: 1,
-      owner,
-      phase,
-      updatedAt: 0,
-      startedAt: null,
-      deadline: null,
-      step: 0,
-      tokens: 0,
-      lastLoss: null,
-    },
-    ...{ startupSeconds: 0, trainSeconds: 0, wallSeconds: 0, dataWaitSeconds: 0, peakMemoryMb: 0 },
-    ...{
-      initialWeights: null,
-      weights: null,
-      parameters: 0,
-      sandbox: 'bubblewrap',
-      score: null,
-      failure: null,
-    },
+    format: 1, owner, phase, updatedAt: 0, startedAt: null, deadline: null, step: 0, tokens: 0, lastLoss: null,
+    startupSeconds: 0, trainSeconds: 0, wallSeconds: 0, dataWaitSeconds: 0, peakMemoryMb: 0,
+    initialWeights: null, weights: null, parameters: 0, sandbox: 'bubblewrap', score: null, failure: null,
   };
   writeFileSync(join(folder, 'status.json'), JSON.stringify(status));
 }

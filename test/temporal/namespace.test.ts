@@ -1,0 +1,48 @@
+/** A server not ours, where less is allowed: the answers are as a real one gives them, without needing one. */
+import { ServiceError } from '@temporalio/client';
+import type { Connected } from '../../src/temporal/connection';
+import { prepareNamespace } from '../../src/temporal/namespace';
+
+const broken = (): Promise<never> => Promise.reject(new ServiceError('gone'));
+const denied = (): Promise<never> => Promise.reject(grpcError(7, 'PERMISSION_DENIED: Request unauthorized.'));
+
+function grpcError(code: number, message: string): Error {
+  return Object.assign(new Error(message), { code, details: message, metadata: {} });
+}
+
+const described =
+  (seconds: number): (() => Promise<unknown>) =>
+  () =>
+    Promise.resolve({ config: { workflowExecutionRetentionTtl: { seconds } } });
+
+function foreign(workflowService: object, operatorService: object): Connected {
+  const server = { address: 'prod:7233', namespace: 'research', options: {}, ui: null, ours: false };
+  return Object.assign(Object.create(null), server, { connection: { workflowService, operatorService } });
+}
+
+test('what we may not raise or register becomes warnings', async () => {
+  const connected = foreign(
+    { describeNamespace: described(7 * 86_400), updateNamespace: denied },
+    {
+      listSearchAttributes: () => Promise.resolve({ customAttributes: { Score: 4, Study: 1 } }),
+      addSearchAttributes: denied,
+    },
+  );
+  const warnings = await prepareNamespace(connected);
+  expect(warnings).toEqual([
+    expect.stringContaining('Study of namespace research has another type'),
+    expect.stringContaining('retention stays at 7 days'),
+    expect.stringContaining('Verdict, Researcher are not registered'),
+  ]);
+});
+
+test('a namespace that we may not even look at is a warning that names what it needs', async () => {
+  const connected = foreign({ describeNamespace: denied }, { listSearchAttributes: denied });
+  expect(await prepareNamespace(connected)).toEqual([
+    expect.stringMatching(/may not be looked at .*Study \(keyword\), Verdict \(keyword\), Score \(double\)/u),
+  ]);
+});
+
+test('a server that breaks down meanwhile is no warning', async () => {
+  await expect(prepareNamespace(foreign({ describeNamespace: broken }, {}))).rejects.toThrow('gone');
+});
