@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Owner } from '../../src/process/owner';
 import { packageRoot } from '../../src/process/package-root';
 import { cacheRoot } from '../../src/process/paths';
 import { findTemporal } from '../../src/temporal/binary';
@@ -86,7 +87,7 @@ export class Service {
     return JSON.parse(stdout) as T;
   }
 
-  up = (): Promise<{ worker: { owner: { pid: number } }; server: { address: string } }> =>
+  up = (): Promise<{ worker: { owner: Owner }; server: { address: string } }> =>
     this.ask('up', ...this.ports);
 
   status = (tag: string): Promise<StatusAnswer> => this.ask<StatusAnswer>('status', tag);
