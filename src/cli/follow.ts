@@ -119,7 +119,7 @@ function progressText(now: Snapshot): ProgressText | null {
   }
   const { number, title, activity } = current;
   const line = [`${label(number)} ${stepText(current)}`, ...bestSoFar(study)].join(' · ');
-  const passesBy = activity === null || activity.progress?.phase === 'queued';
+  const passesBy = activity === null || activity.isWaiting || activity.progress?.phase === 'queued';
   return {
     step: passesBy ? null : `${number} ${activity.name} ${activity.progress?.phase ?? ''}`,
     line,

@@ -25,6 +25,8 @@ export type StudyPlace = Pick<StudyConfig, 'tag' | 'workflowId'>;
 const NO_ANSWER = new Set<number>([1, 4, 9]);
 /** DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE. */
 const SERVER_AWAY = new Set<number>([4, 8, 10, 14]);
+/** PENDING_ACTIVITY_STATE_SCHEDULED. */
+const SCHEDULED = 1;
 /** With a worker there, a query takes milliseconds; without one it would wait for ever. */
 const ANSWER_MS = 4_000;
 const REQUEST_MS = 10_000;
@@ -97,6 +99,7 @@ export async function pendingActivity(
   const progress = progressSchema.safeParse(beats[0]);
   return {
     name: pending.activityType?.name ?? 'activity',
+    isWaiting: Number(pending.state) === SCHEDULED,
     attempt: pending.attempt ?? 1,
     lastFailure: pending.lastFailure?.message ?? null,
     progress: progress.success ? progress.data : null,

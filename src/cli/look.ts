@@ -72,12 +72,19 @@ async function fromLedger(
   };
 }
 
+const ENDS: Record<string, string> = {
+  TERMINATED: 'was terminated',
+  CANCELLED: 'was cancelled',
+  FAILED: 'has failed',
+  TIMED_OUT: 'has timed out',
+};
+
 /** A workflow that ended in another way than by `stop`, in words. */
 function endOf(workflow: WorkflowExecutionDescription | null, tag: string): string | null {
-  const name = workflow?.status.name ?? 'COMPLETED';
-  if (name === 'COMPLETED') return null;
-  const ended = name.toLowerCase().replace('_', ' ');
-  return `its workflow has ${ended}: \`npx autoresearch resume ${tag}\` goes on from the ledger`;
+  const end = ENDS[workflow?.status.name ?? ''];
+  return end === undefined
+    ? null
+    : `its workflow ${end}: \`npx autoresearch resume ${tag}\` goes on from the ledger`;
 }
 
 /** The researcher's words for an experiment under way; null before it has proposed. */

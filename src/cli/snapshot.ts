@@ -7,6 +7,8 @@ import type { Phase, StudyStatus } from '../domain/status';
 export interface PendingActivity {
   /** `openStudy`, `propose`, `apply`, `train`, `evaluate` or `record`. */
   name: string;
+  /** No worker, or no slot of one, has taken it yet. */
+  isWaiting: boolean;
   /** 1 at the first try. */
   attempt: number;
   /** Why the last try failed; null when none did. */

@@ -55,6 +55,7 @@ export function nowText({ current, opening, study }: Snapshot): string | null {
   return `#${current.number} ${stepText(current)}${title}`;
 }
 
+const QUEUED = 'waiting for the device';
 /** Activities, and phases of a run whose names do not speak for themselves. */
 const STEPS: Record<string, string> = {
   propose: 'proposing a change',
@@ -62,13 +63,16 @@ const STEPS: Record<string, string> = {
   train: 'training',
   evaluate: 'scoring',
   record: 'recording the verdict',
-  queued: 'waiting for the device',
+  queued: QUEUED,
   'handing-in': 'handing in the weights',
 };
+
+const ON_DEVICE = new Set(['train', 'evaluate']);
 
 /** `training · step 120 · loss 3.412 · 8 s left` */
 export function stepText({ activity }: CurrentExperiment): string {
   if (activity === null) return 'between two steps';
+  if (activity.isWaiting && ON_DEVICE.has(activity.name)) return QUEUED;
   const { progress } = activity;
   const step = STEPS[progress?.phase ?? ''] ?? progress?.phase ?? STEPS[activity.name] ?? activity.name;
   const parts = [cleanLine(step, 40)];
@@ -127,9 +131,11 @@ export function budgetText(budget: TrainBudget): string {
 /** `at most 12 experiments`, or that nothing ends it. */
 export function limitText({ experiments, gpuHours, hours }: Limits): string {
   const parts = [
-    ...(experiments === null ? [] : [`${experiments} experiments`]),
-    ...(gpuHours === null ? [] : [`${gpuHours} GPU-hours`]),
-    ...(hours === null ? [] : [`${hours} hours`]),
+    ...(experiments === null ? [] : [amount(experiments, 'experiment')]),
+    ...(gpuHours === null ? [] : [amount(gpuHours, 'GPU-hour')]),
+    ...(hours === null ? [] : [amount(hours, 'hour')]),
   ];
   return parts.length === 0 ? 'it never stops until you say so' : `it waits after ${parts.join(' or ')}`;
 }
+
+const amount = (number: number, unit: string): string => `${number} ${unit}${number === 1 ? '' : 's'}`;
