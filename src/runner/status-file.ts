@@ -6,6 +6,8 @@ import type { Owner } from '../process/owner';
 import type { TaskStatus } from './task';
 
 const INTERVAL_MS = 500;
+/** Written at least this often, so that the GPU seconds of a runner that is killed are known. */
+const REFRESH_MS = 5_000;
 
 /** What a task says before it has begun; the launcher fills in who owns it. */
 export function queuedStatus(): Omit<TaskStatus, 'owner'> {
@@ -42,6 +44,7 @@ export class StatusFile {
   constructor(folder: string, owner: Owner, sandbox: Sandbox) {
     this.path = join(folder, 'status.json');
     this.value = { ...queuedStatus(), owner, sandbox };
+    setInterval(() => this.update({}), REFRESH_MS).unref();
   }
 
   /** Takes in what has changed; it is on the disk within half a second. */
