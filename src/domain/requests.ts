@@ -35,10 +35,10 @@ const budgetChangeSchema = limitsSchema
 const stopSchema = z.strictObject({ now: z.boolean().default(false) });
 
 const hintSchema = z
-  .string({ error: 'hint: expected a text' })
+  .string({ error: 'expected a text' })
   .trim()
-  .min(1, 'hint: expected a text')
-  .max(2000, 'hint: at most 2,000 characters');
+  .min(1, 'expected a text')
+  .max(2000, 'expected at most 2,000 characters');
 
 export type BudgetChange = z.input<typeof budgetChangeSchema>;
 export type StopRequest = z.input<typeof stopSchema>;

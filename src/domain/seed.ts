@@ -4,7 +4,7 @@
  */
 
 /**
- * The seed of run `run` (1 is the screening run) of experiment `experiment`.
+ * The seed of run `run` (1 is the screening run) of experiment `experiment`; run 0 is its proposal.
  * @returns an integer in [1, 2^31 - 1], which every random generator in use accepts.
  */
 export function runSeed(study: string, experiment: number, run: number): number {

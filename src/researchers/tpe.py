@@ -6,8 +6,8 @@ Reads one JSON object on stdin and writes one on stdout:
     out  {"values": {"MATRIX_LR": 0.031, ...}}
 
 The study is rebuilt each time, so the optimiser has no state of its own: a restart, another host or a replay
-asks the same question and gets the same answer. The sampler's seed is the experiment's number, for one fixed
-seed proposed one identical point again and again. A crash is a failed trial: TPE avoids its neighbourhood no
+asks the same question and gets the same answer. The sampler's seed is of this study and this experiment, for one
+fixed seed proposed one identical point again and again. A crash is a failed trial: TPE avoids its neighbourhood no
 more than it should, and a score that was never measured is never made up.
 """
 

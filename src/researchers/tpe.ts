@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { admits, describeChanges, readKnob, turnKnob, type KnobValue } from '../domain/knobs';
+import { runSeed } from '../domain/seed';
 import type { Knob } from '../lab/config';
 import type { Edit, Proposal } from '../lab/edits';
 import { packageRoot } from '../process/package-root';
@@ -36,7 +37,8 @@ export function createTpe(): Researcher {
         );
       }
       const question = {
-        seed: context.number,
+        // The study's name is in it, or all studies of a lab would begin with the same ideas.
+        seed: runSeed(context.tag, context.number, 0),
         direction: metric.direction,
         knobs,
         trials: await pastTrials(context),

@@ -57,6 +57,8 @@ describe('runSeed', () => {
     expect(Math.min(...seeds)).toBeGreaterThanOrEqual(1);
     expect(Math.max(...seeds)).toBeLessThanOrEqual(2 ** 31 - 1);
     // Published studies stand on these: a change here would give every old study new seeds.
-    expect([runSeed('nov21', 0, 1), runSeed('nov21', 1, 1), runSeed('nov21', 0, 2)]).toEqual([1343319089, 1800324483, 490219969]);
+    expect([runSeed('nov21', 0, 1), runSeed('nov21', 1, 1), runSeed('nov21', 0, 2)]).toEqual([
+      1343319089, 1800324483, 490219969,
+    ]);
   });
 });

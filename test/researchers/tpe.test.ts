@@ -43,6 +43,8 @@ test('has no state of its own: the same history gives the same proposal, and non
     [1, 2].map(async () => createTpe().propose(await contextOf(past, python), never)),
   );
   expect(first).toEqual(second);
+  const elsewhere = await createTpe().propose({ ...(await contextOf(past, python)), tag: 'other' }, never);
+  expect(elsewhere.edits).not.toEqual(first!.edits);
 });
 
 test('crashes, foreign values and missing constants in the history are no obstacle', async () => {

@@ -1,0 +1,136 @@
+/**
+ * Temporal's own cost of an experiment: a real server and worker, our workflows, activities that answer at once.
+ * `npm run build && node bench/orchestration.mjs [EXPERIMENTS]` prints one JSON line a figure.
+ */
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+const { DefaultLogger, Runtime, Worker } = require('@temporalio/worker');
+const { TestWorkflowEnvironment } = require('@temporalio/testing');
+const { rebuild } = require('../dist/domain/study.js');
+const { UNLIMITED } = require('../dist/domain/limits.js');
+const { asset } = require('../dist/process/package-root.js');
+const { findTemporal } = require('../dist/temporal/binary.js');
+const { CONTROL_QUEUE } = require('../dist/temporal/queues.js');
+const { SEARCH_ATTRIBUTES } = require('../dist/temporal/search-attributes.js');
+
+const EXPERIMENTS = Number(process.argv[2] ?? 100);
+const LANE = { queue: 'cpu-bench', device: 'cpu' };
+const RUN = {
+  seed: 1,
+  attempts: 1,
+  failure: null,
+  steps: 1,
+  tokens: 1,
+  trainSeconds: 0,
+  wallSeconds: 0,
+  startupSeconds: 0,
+  dataWaitSeconds: 0,
+  peakMemoryMb: 0,
+  lastLoss: 1,
+  initialWeights: null,
+  weights: null,
+  sandbox: 'none',
+  device: 'cpu',
+};
+
+/** Seconds from an experiment's start to its next, once the first few have warmed everything up. */
+const recorded = [];
+
+const activities = {
+  openStudy: async ({ limits }) => ({
+    state: rebuild(limits, []),
+    lane: LANE,
+    fingerprint: { device: 'bench', torch: '0', lab: '0', data: '0' },
+    caps: { startup: 10, handin: 10, score: 10 },
+  }),
+  propose: async ({ number }) => ({ proposal: `p${number}`, title: `change ${number}`, dollars: 0 }),
+  apply: async ({ number }) => ({ commit: String(number).padStart(40, '0'), failure: null }),
+  train: async () => RUN,
+  evaluate: async ({ number }) => ({
+    failure: null,
+    score: 2 - number / 1e6,
+    tokens: 1,
+    bytes: 1,
+    scoreSeconds: 0,
+    wallSeconds: 0,
+    parameters: 1,
+  }),
+  record: async ({ number, commit, decision }) => {
+    recorded.push(performance.now() / 1000);
+    const summary = {
+      number,
+      commit,
+      verdict: decision.verdict,
+      reason: decision.reason,
+      score: 2 - number / 1e6,
+      title: `change ${number}`,
+      gpuSeconds: 0,
+      seconds: 0,
+      dollars: 0,
+    };
+    return { summary, ledger: 'l', branch: 'b' };
+  },
+};
+
+Runtime.install({ logger: new DefaultLogger('ERROR') });
+const temporal = await findTemporal();
+const environment = await TestWorkflowEnvironment.createLocal({
+  server: {
+    executable: { type: 'existing-path', path: temporal.path },
+    searchAttributes: [...SEARCH_ATTRIBUTES],
+  },
+});
+const common = { connection: environment.nativeConnection, activities };
+const workers = await Promise.all([
+  Worker.create({
+    ...common,
+    taskQueue: CONTROL_QUEUE,
+    workflowBundle: { codePath: asset('dist', 'workflows.bundle.js') },
+  }),
+  Worker.create({ ...common, taskQueue: LANE.queue }),
+]);
+const running = Promise.all(workers.map((worker) => worker.run()));
+const config = {
+  format: 1,
+  tag: 'bench',
+  workflowId: 'study-bench',
+  lab: '/nowhere',
+  labId: '0',
+  researcher: 'tpe',
+  researcherCommand: null,
+  budget: { seconds: 1 },
+  limits: { ...UNLIMITED, experiments: EXPERIMENTS },
+  metric: 'val_bpb',
+  direction: 'minimize',
+  base: 'b'.repeat(40),
+  createdAt: new Date().toISOString(),
+};
+const handle = await environment.client.workflow.start('study', {
+  taskQueue: CONTROL_QUEUE,
+  workflowId: config.workflowId,
+  args: [config],
+});
+while ((await handle.query('status')).phase !== 'paused') await new Promise((wake) => setTimeout(wake, 200));
+const parent = (await handle.describe()).historyLength;
+const child = (await environment.client.workflow.getHandle(`${config.workflowId}/exp-0001`).describe())
+  .historyLength;
+await handle.signal('stop');
+await handle.result();
+
+const gaps = recorded.slice(1).map((at, index) => at - recorded[index]);
+const sorted = gaps.slice(5).toSorted((a, b) => a - b);
+const say = (figure, value, unit) =>
+  console.log(JSON.stringify({ bench: 'orchestration', figure, value, unit }));
+say(
+  'seconds an experiment beyond its activities, median',
+  Number(sorted[Math.floor(sorted.length / 2)].toFixed(3)),
+  's',
+);
+say('the same, slowest tenth', Number(sorted[Math.floor(sorted.length * 0.9)].toFixed(3)), 's');
+say('events of an experiment', child, 'events');
+say('events of the study for each experiment', Number((parent / EXPERIMENTS).toFixed(1)), 'events');
+
+for (const worker of workers) worker.shutdown();
+await running;
+await environment.teardown();

@@ -1,0 +1,50 @@
+/**
+ * Where the wall time of a study's experiments went, from its ledger: the training budget, and what came on top.
+ * `npm run build && node bench/phases.mjs LAB TAG` prints one JSON line a figure (medians over scored experiments).
+ */
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+const { Git } = require('../dist/lab/git.js');
+const { readLedger } = require('../dist/lab/ledger.js');
+
+const [lab, tag] = process.argv.slice(2);
+if (lab === undefined || tag === undefined) {
+  console.error('usage: node bench/phases.mjs LAB TAG');
+  process.exit(2);
+}
+const scored = (await readLedger(new Git(lab), tag)).filter(({ score }) => score !== null);
+if (scored.length === 0) {
+  console.error(`study ${tag} of ${lab} has no scored experiment yet`);
+  process.exit(1);
+}
+
+const wall = ({ startedAt, finishedAt }) => (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
+const sum = (runs, key) => runs.reduce((total, run) => total + run[key], 0);
+const device = scored[0].fingerprint.device;
+const say = (figure, of, unit = 's') => {
+  const values = scored.map(of).toSorted((a, b) => a - b);
+  const value = Number(values[Math.floor(values.length / 2)].toPrecision(4));
+  console.log(JSON.stringify({ bench: 'phases', figure, value, unit, device, experiments: scored.length }));
+};
+
+say('wall time of an experiment', wall);
+say('training, by the runner’s clock', ({ runs }) => sum(runs, 'trainSeconds'));
+say('beyond training', (record) => wall(record) - sum(record.runs, 'trainSeconds'));
+say('  start-up: sandbox, imports, compiling', ({ runs }) => sum(runs, 'startupSeconds'));
+say(
+  '  hand-in and exit',
+  ({ runs }) => sum(runs, 'wallSeconds') - sum(runs, 'startupSeconds') - sum(runs, 'trainSeconds'),
+);
+say('  scoring, the whole process', ({ runs }) => sum(runs, 'scoreWallSeconds'));
+say('    of it scoring proper', ({ runs }) => sum(runs, 'scoreSeconds'));
+say(
+  '  propose, git, Temporal',
+  (record) => wall(record) - sum(record.runs, 'wallSeconds') - sum(record.runs, 'scoreWallSeconds'),
+);
+say(
+  'share of training spent waiting for data',
+  ({ runs }) => sum(runs, 'dataWaitSeconds') / sum(runs, 'trainSeconds'),
+  '',
+);
+say('tokens trained a second', ({ runs }) => sum(runs, 'tokens') / sum(runs, 'trainSeconds'), 'tokens/s');
