@@ -2,11 +2,13 @@
 'use strict';
 
 const { existsSync } = require('node:fs');
-const { join } = require('node:path');
+const path = require('node:path');
 
-const main = join(__dirname, '..', 'dist', 'cli', 'main.js');
+const main = path.join(__dirname, '..', 'dist', 'cli', 'main.js');
 if (!existsSync(main)) {
-  console.error('error: autoresearch is not built yet\n  → run `npm run setup` in ' + join(__dirname, '..'));
+  console.error(
+    'error: autoresearch is not built yet\n  → run `npm run setup` in ' + path.join(__dirname, '..'),
+  );
   process.exit(7);
 }
 require(main);
