@@ -1,13 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asset } from '../../src/process/package-root';
 import { exclusively } from '../../src/setup/exclusive';
 
-const freshLock = (): string => join(mkdtempSync(join(tmpdir(), 'autoresearch-lock-')), 'sub', 'work.lock');
+const folder = mkdtempSync(join(tmpdir(), 'autoresearch-lock-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+let locks = 0;
+const freshLock = (): string => join(folder, String(locks++), 'work.lock');
 
 test('one after the other, and the second is told that it waits', async () => {
   const lock = freshLock();

@@ -1,12 +1,12 @@
 /** Folders to put on PATH: programs that answer as the test says, and the real ones that are wanted. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A folder with shell scripts by these names. */
 export function fakePrograms(scripts: Record<string, string>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'autoresearch-bin-'));
+  const folder = programFolder();
   for (const [name, script] of Object.entries(scripts)) {
     const path = join(folder, name);
     writeFileSync(path, `#!/bin/sh\n${script}\n`);
@@ -17,8 +17,17 @@ export function fakePrograms(scripts: Record<string, string>): string {
 
 /** A folder with links to real programs of this host and nothing else. */
 export function realPrograms(names: string[]): string {
-  const folder = mkdtempSync(join(tmpdir(), 'autoresearch-bin-'));
+  const folder = programFolder();
   for (const name of names) symlinkSync(realPath(name), join(folder, name));
+  return folder;
+}
+
+const folders: string[] = [];
+afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));
+
+function programFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'autoresearch-bin-'));
+  folders.push(folder);
   return folder;
 }
 
