@@ -29,7 +29,7 @@ export async function run(argv: string[]): Promise<number> {
   const program = createProgram(argv);
   try {
     await program.parseAsync(argv, { from: 'user' });
-    return process.exitCode ?? EXIT_CODES.ok;
+    return Number(process.exitCode ?? EXIT_CODES.ok);
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.ok;
     const end = argv.indexOf('--');

@@ -90,7 +90,7 @@ async function writeBatch(git: Git, entries: readonly TreeEntry[], directory: st
 async function writeSynced(path: string, content: Buffer, mode: number): Promise<void> {
   const file = await open(path, 'wx', mode);
   try {
-    await file.writeFile(new Uint8Array(content.buffer, content.byteOffset, content.byteLength));
+    await file.writeFile(content);
     await file.datasync();
   } finally {
     await file.close();

@@ -112,8 +112,9 @@ async function sitePackages(python: string): Promise<string> {
   return stdout.trim();
 }
 
+/** Compiled here once: the sandbox cannot write bytecode, and every run would compile torch's Python afresh. */
 const install = (say: Say, folder: string, lock: string): Promise<void> =>
-  uv(say, ['pip', 'sync', '--require-hashes', '--python', interpreter(folder), lock]);
+  uv(say, ['pip', 'sync', '--require-hashes', '--compile-bytecode', '--python', interpreter(folder), lock]);
 
 async function uv(say: Say, args: string[]): Promise<void> {
   const { path } = await ensureUv(say);
