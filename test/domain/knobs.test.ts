@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { admits, describeChanges, KnobError, readKnob, turnKnob } from '../../src/domain/knobs';
 import type { Knob } from '../../src/lab/config';
 
