@@ -2,16 +2,21 @@
 
 Reads one JSON object on stdin and writes one on stdout:
 
-    in   {"seed": 7, "direction": "minimize", "knobs": [...], "trials": [{"values": {...}, "score": 1.23 | null}]}
+    in   {"seed": 7, "direction": "minimize", "knobs": [...], "current": {"MATRIX_LR": 0.02, ...},
+          "trials": [{"values": {...}, "score": 1.23 | null}]}
     out  {"values": {"MATRIX_LR": 0.031, ...}}
 
 The study is rebuilt each time, so the optimiser has no state of its own: a restart, another host or a replay
 asks the same question and gets the same answer. The sampler's seed is of this study and this experiment, for one
 fixed seed proposed one identical point again and again. A crash is a failed trial: TPE avoids its neighbourhood no
 more than it should, and a score that was never measured is never made up.
+
+Each proposal turns a few knobs of the incumbent and leaves the others: `current` holds their values. From a good start
+that found better points than turning all of them (docs/log.md, 2026-11-21), and its diffs can be read.
 """
 
 import json
+import random
 import sys
 
 import optuna
@@ -19,6 +24,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 
 STARTUP_TRIALS = 3  # random points before TPE begins; Optuna's 10 would make a short study a random search
+KNOBS_AT_ONCE = 3  # turned by one proposal
 TRIES = 20  # points that were tried already are asked for again, with another seed
 
 
@@ -38,7 +44,11 @@ def rounded(knob, value):
 
 
 def rebuild(request, distributions, seed):
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True)
+    names = sorted(distributions)
+    turned = random.Random(seed).sample(names, min(KNOBS_AT_ONCE, len(names)))
+    kept = {name: value for name, value in request["current"].items() if name not in turned}
+    tpe = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True)
+    sampler = optuna.samplers.PartialFixedSampler(kept, tpe)
     study = optuna.create_study(direction=request["direction"], sampler=sampler)
     for trial in request["trials"]:
         score = trial["score"]

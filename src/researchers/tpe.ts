@@ -41,6 +41,7 @@ export function createTpe(): Researcher {
         seed: runSeed(context.tag, context.number, 0),
         direction: metric.direction,
         knobs,
+        current: knobValues(context.lab.knobs, context.incumbent.files),
         trials: await pastTrials(context),
       };
       const { stdout } = await capture([context.python, join(packageRoot(), SCRIPT)], {
@@ -54,22 +55,22 @@ export function createTpe(): Researcher {
   };
 }
 
+/** The values that these files give the knobs; one that has none within its range is left out. */
+function knobValues(knobs: readonly Knob[], files: Record<string, string>): Record<string, KnobValue> {
+  const values = knobs.map((knob) => [knob.name, valueOf(knob, files[knob.file] ?? '')] as const);
+  return Object.fromEntries(values.filter((entry): entry is [string, KnobValue] => entry[1] !== null));
+}
+
 /** What was tried, as knob values read from each experiment's own commit, whoever proposed it. */
 async function pastTrials({ lab, history, readAt }: ResearchContext): Promise<Trial[]> {
   const past = history.slice(-MAX_TRIALS);
   const commits = past.map((record) => record.commit);
-  const trials = past.map((record): Trial => ({ values: {}, score: record.score }));
-  for (const file of new Set(lab.knobs.map((knob) => knob.file))) {
-    const texts = await readAt(file, commits);
-    texts.forEach((text, index) => {
-      const trial = trials[index];
-      if (text === null || trial === undefined) return;
-      for (const knob of lab.knobs.filter((candidate) => candidate.file === file)) {
-        const value = valueOf(knob, text);
-        if (value !== null) trial.values[knob.name] = value;
-      }
-    });
-  }
+  const paths = [...new Set(lab.knobs.map((knob) => knob.file))];
+  const columns = await Promise.all(paths.map((path) => readAt(path, commits)));
+  const trials = past.map((record, index): Trial => {
+    const files = paths.map((path, column) => [path, columns[column]?.[index] ?? ''] as const);
+    return { values: knobValues(lab.knobs, Object.fromEntries(files)), score: record.score };
+  });
   // An experiment that took a constant away, or moved it out of range, says nothing about this space.
   return trials.filter((trial) => lab.knobs.every((knob) => knob.name in trial.values));
 }
