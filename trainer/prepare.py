@@ -239,7 +239,7 @@ def shard_texts(path: Path) -> Iterator[bytes]:
     for group in pyarrow.parquet.ParquetFile(path).iter_batches(columns=["text"]):
         for text in group.column("text").to_pylist():
             if text:
-                yield text.encode("utf-8", "surrogatepass")
+                yield text.encode("utf-8")
 
 
 @dataclass
@@ -463,6 +463,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not (row >= 2 and 257 < vocabulary <= 65_536):
             raise DataError("expected --row of at least 2 and --vocabulary from 258 to 65536")
         work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        work.chmod(0o755)
         prepare(corpus, options.source, work, row, vocabulary)
         if out.is_dir():  # half of an earlier attempt, or empty
             shutil.rmtree(out)
