@@ -135,9 +135,7 @@ function walls(scratchBytes: number): string[] {
     ...SYSTEM_FILES.flatMap((file) => ['--ro-bind-try', file, file]),
     '--proc',
     '/proc',
-    // Root in there is root to /proc/sys, capabilities or not: core_pattern would be a way out.
-    '--remount-ro',
-    '/proc',
+    ...kernelSettings().flatMap((path) => ['--ro-bind-try', path, path]),
     '--dev',
     '/dev',
     '--size',
@@ -149,6 +147,19 @@ function walls(scratchBytes: number): string[] {
     '--tmpfs',
     SCRATCH,
   ];
+}
+
+/**
+ * What in /proc is the kernel's and could be written. Root in the sandbox is root to these, capabilities or not, and
+ * /proc/sys/kernel/core_pattern would be a way out. /proc as a whole cannot be read-only: CUDA does not start where a
+ * thread cannot write its own name (error 304).
+ */
+function kernelSettings(): string[] {
+  return readdirSync('/proc', { withFileTypes: true })
+    .filter((entry) => !/^\d+$/.test(entry.name) && !entry.isSymbolicLink() && entry.name !== 'sysvipc')
+    .map((entry) => ({ path: join('/proc', entry.name), isFolder: entry.isDirectory() }))
+    .filter(({ path, isFolder }) => isFolder || (lstatSync(path).mode & 0o222) !== 0)
+    .map(({ path }) => path);
 }
 
 /** Most systems have made /bin, /lib, … links into /usr. */

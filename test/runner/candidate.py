@@ -311,6 +311,18 @@ def look():
             file.write("x")
         return "written"
 
+    def opened(path):
+        os.close(os.open(path, os.O_WRONLY))
+        return "opened"
+
+    def kernel_files():
+        for folder, folders, files in os.walk("/proc"):
+            if folder == "/proc":
+                folders[:] = [name for name in folders if not name.isdigit() and not os.path.islink("/proc/" + name)]
+            paths = (os.path.join(folder, name) for name in files)
+            # Others have no writing, whoever opens them for it.
+            yield from (path for path in paths if not os.path.islink(path) and os.lstat(path).st_mode & 0o222)
+
     def connect(address):
         socket.create_connection(address, timeout=2).close()
         return "connected"
@@ -321,13 +333,14 @@ def look():
         "home": attempt(lambda: os.listdir(home)),
         "passwd": attempt(lambda: open("/etc/passwd").read()),
         "network": attempt(lambda: connect((host, int(port)))),
-        "internet": attempt(lambda: connect(("1.1.1.1", 53))),
+        "interfaces": [name for _, name in socket.if_nameindex()],
         "signal": attempt(lambda: os.kill(int(pid), 0)),
         "processes": sorted(int(name) for name in os.listdir("/proc") if name.isdigit()),
         "tree": attempt(lambda: write("/lab/x")),
         "root": attempt(lambda: write("/x")),
         "device": attempt(lambda: write("/dev/x")),
-        "kernel": attempt(lambda: os.close(os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))),
+        "kernel": [path for path in kernel_files() if attempt(lambda path=path: opened(path)) == "opened"],
+        "thread name": attempt(lambda: write("/proc/self/comm")),
         "usr": attempt(lambda: write("/usr/x")),
         "socket folder": attempt(lambda: write(os.environ["AUTORESEARCH_SOCKET"] + "x")),
         "scratch": attempt(lambda: write("/tmp/x")),
