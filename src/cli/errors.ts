@@ -13,7 +13,7 @@ export const EXIT_CODES = {
   server: 4,
   /** No such study, experiment or remote. */
   'not-found': 5,
-  /** Refused as things stand: a tag taken, a branch checked out, a request that the study refuses. */
+  /** Refused as things stand: a tag taken, a branch checked out. Or `verify` or `replay` found a difference. */
   conflict: 6,
   /** Something that must be installed is not. */
   prerequisite: 7,
@@ -29,7 +29,7 @@ export const EXIT_CODE_HELP = `Exit codes:
   3  the lab, or another file given, is not valid
   4  no Temporal server, or no worker
   5  no such study, experiment or remote
-  6  refused as things stand: tag taken, branch checked out, …
+  6  refused as things stand (tag taken, branch checked out, …), or verify or replay found a difference
   7  something that must be installed is missing`;
 
 /** A failure that a person can do something about. */

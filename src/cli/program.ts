@@ -22,6 +22,7 @@ const COMMANDS = [
   'hint',
   'push',
   'fetch',
+  'verify',
 ];
 
 /** @param argv what follows the program's name. @returns the exit code */

@@ -18,9 +18,8 @@ export class BranchMoved extends Error {
  * @throws BranchCheckedOut, BranchMoved, RefConflict
  */
 export async function advanceBranch(git: Git, tag: string, target: string): Promise<void> {
-  const ref = branchRef(tag);
   const branch = branchName(tag);
-  const current = await git.resolve(ref);
+  const current = await git.resolve(branchRef(tag));
   if (current === target) return;
   if (current !== null && (await git.answer(['merge-base', '--is-ancestor', current, target])) === null) {
     throw new BranchMoved(
@@ -28,6 +27,21 @@ export async function advanceBranch(git: Git, tag: string, target: string): Prom
         `Keep that under another name (\`git branch mine ${branch}\`) and run \`git branch -f ${branch} ${target.slice(0, 12)}\`; the study then goes on by itself`,
     );
   }
+  await placeBranch(git, tag, target, current);
+}
+
+/**
+ * Moves the branch from `current` (null: from nothing) to `target`, wherever that is.
+ * @throws BranchCheckedOut, RefConflict
+ */
+export async function placeBranch(
+  git: Git,
+  tag: string,
+  target: string,
+  current: string | null,
+): Promise<void> {
+  const ref = branchRef(tag);
+  const branch = branchName(tag);
   const user = (await listWorktrees(git)).find((worktree) => worktree.branch === ref);
   if (user !== undefined) {
     throw new BranchCheckedOut(

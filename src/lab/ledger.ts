@@ -21,8 +21,8 @@ import { ledgerRef } from './refs';
 import { extendTable, resultsTable } from './results-tsv';
 
 const STUDY = 'study.json';
-const RESULTS = 'results.tsv';
-const recordPath = (number: number): string => `experiments/${experimentName(number)}.json`;
+export const RESULTS = 'results.tsv';
+export const recordPath = (number: number): string => `experiments/${experimentName(number)}.json`;
 const RECORD_PATH = /^experiments\/(\d{4,})\.json$/;
 /** Each lost race means that another writer went ahead, so that this many in a row is no race. */
 const ATTEMPTS = 50;
@@ -30,6 +30,13 @@ const ATTEMPTS = 50;
 /** The ledger holds something else than it should; the message names the file and what to do. */
 export class LedgerError extends Error {
   override name = 'LedgerError';
+  /** @param why for a damaged file: what is wrong with it, alone */
+  constructor(
+    message: string,
+    readonly why = message,
+  ) {
+    super(message);
+  }
 }
 
 export interface Appended {
@@ -184,7 +191,14 @@ async function readRecordAt(
   return text === null ? null : parseRecord(git, tag, path, number, text);
 }
 
-function parseRecord(git: Git, tag: string, path: string, number: number, text: string): ExperimentRecord {
+/** A record as `path` holds it. @throws LedgerError */
+export function parseRecord(
+  git: Git,
+  tag: string,
+  path: string,
+  number: number,
+  text: string,
+): ExperimentRecord {
   const record = parse(recordSchema, text, git, tag, path);
   if (record.number === number && record.study === tag) return record;
   throw broken(git, tag, path, `it says experiment ${record.number} of study ${record.study}`);
@@ -207,6 +221,7 @@ function broken(git: Git, tag: string, path: string, why: string): LedgerError {
   const branch = ledgerRef(tag).slice('refs/heads/'.length);
   return new LedgerError(
     `${path} on ${branch} of ${git.directory} is damaged: ${why}. See \`git log -p ${branch} -- ${path}\`, and put the last good version back`,
+    why,
   );
 }
 

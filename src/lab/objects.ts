@@ -59,11 +59,22 @@ export async function readText(git: Git, commit: string, path: string): Promise<
   return text;
 }
 
-/** One git process for all of them. */
 async function findBlobs(git: Git, names: readonly string[]): Promise<(Buffer | null)[]> {
+  const objects = await findObjects(git, names);
+  return objects.map((object) => (object?.type === 'blob' ? object.content : null));
+}
+
+export interface FoundObject {
+  /** `blob`, `commit`, `tree` or `tag`. */
+  type: string;
+  content: Buffer;
+}
+
+/** Objects as git holds them, in the order asked for, null where there is none; one git process for all of them. */
+export async function findObjects(git: Git, names: readonly string[]): Promise<(FoundObject | null)[]> {
   if (names.length === 0) return [];
   const stream = await git.bytes(['cat-file', '--batch'], { input: `${names.join('\n')}\n` });
-  const blobs: (Buffer | null)[] = [];
+  const objects: (FoundObject | null)[] = [];
   let offset = 0;
   for (const name of names) {
     const newline = stream.indexOf(0x0a, offset);
@@ -72,10 +83,10 @@ async function findBlobs(git: Git, names: readonly string[]): Promise<(Buffer | 
     if (length === undefined && header !== `${name} missing`)
       throw new Error(`git cat-file of ${name} in ${git.directory}: ${header}`);
     const end = newline + 1 + (length === undefined ? -1 : Number(length));
-    blobs.push(type === 'blob' ? stream.subarray(newline + 1, end) : null);
+    objects.push(type === undefined ? null : { type, content: stream.subarray(newline + 1, end) });
     offset = end + 1;
   }
-  return blobs;
+  return objects;
 }
 
 /** Stores bytes exactly as they are: no filters, no line ends changed. */
