@@ -331,7 +331,7 @@ def look():
     seen = {
         "data": attempt(lambda: os.listdir(data)),
         "home": attempt(lambda: os.listdir(home)),
-        "passwd": attempt(lambda: open("/etc/passwd").read()),
+        "passwd": attempt(lambda: os.stat("/etc/passwd")),
         "network": attempt(lambda: connect((host, int(port)))),
         "interfaces": [name for _, name in socket.if_nameindex()],
         "signal": attempt(lambda: os.kill(int(pid), 0)),
@@ -345,7 +345,9 @@ def look():
         "socket folder": attempt(lambda: write(os.environ["AUTORESEARCH_SOCKET"] + "x")),
         "scratch": attempt(lambda: write("/tmp/x")),
         "scratch entries": os.listdir(os.environ["HOME"]),
-        "descriptors": {fd: attempt(lambda: os.readlink("/proc/self/fd/" + fd)) for fd in os.listdir("/proc/self/fd")},
+        "descriptors": {
+            fd: attempt(lambda fd=fd: os.readlink("/proc/self/fd/" + fd)) for fd in os.listdir("/proc/self/fd")
+        },
         "environment": sorted(os.environ),
         "devices": sorted(os.listdir("/dev")),
     }
