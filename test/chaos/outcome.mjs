@@ -1,0 +1,116 @@
+/** What a study has come to, read with plain git and plain files, and what differs from the undisturbed one. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { TAG } from './installation.mjs';
+
+const LEDGER = `autoresearch-ledger/${TAG}`;
+
+/** Records in the ledger, 0 before there is one. */
+export function recorded(study) {
+  try {
+    return Number(study.git('rev-list', '--count', LEDGER)) - 1;
+  } catch {
+    return 0;
+  }
+}
+
+/** Everything that a disturbance must not change: no times, no commit hashes (they hold dates). */
+export function outcomeOf(study) {
+  const files = study.git('ls-tree', '--name-only', `${LEDGER}:experiments`).split('\n');
+  const records = files.map((file) => JSON.parse(study.git('show', `${LEDGER}:experiments/${file}`)));
+  const numberOf = new Map(records.map(({ commit, number }) => [commit, number]));
+  return records.map((record) => ({
+    number: record.number,
+    title: record.title,
+    tree: study.git('rev-parse', `${record.commit}^{tree}`),
+    parent: numberOf.get(study.git('rev-parse', `${record.commit}^`)) ?? 'base',
+    incumbent: numberOf.get(record.incumbent) ?? 'base',
+    verdict: record.verdict,
+    reason: record.reason,
+    detail: record.detail,
+    score: record.score,
+    incumbentScore: record.incumbentScore,
+    runs: record.runs.map(({ seed, steps, tokens, lastLoss, initialWeights, weights, score, failure }) => {
+      return {
+        seed,
+        steps,
+        tokens,
+        lastLoss,
+        initialWeights,
+        weights,
+        score,
+        failure: failure?.reason ?? null,
+      };
+    }),
+  }));
+}
+
+/** @returns {{ lost: string[], double: string[] }} one line a difference */
+export function compare(study, reference) {
+  const lost = [];
+  const double = [];
+  const found = outcomeOf(study);
+  for (const wanted of reference) {
+    const own = found[wanted.number];
+    if (own === undefined) lost.push(`experiment ${wanted.number} has no record`);
+    else
+      for (const key of Object.keys(wanted)) {
+        const [is, be] = [JSON.stringify(own[key]), JSON.stringify(wanted[key])];
+        if (is !== be) lost.push(`experiment ${wanted.number}: ${key} is ${is}, undisturbed ${be}`);
+      }
+  }
+  if (found.length > reference.length)
+    double.push(`${found.length} records of ${reference.length} experiments`);
+  const rows = study.git('show', `${LEDGER}:results.tsv`).split('\n').slice(1);
+  const commits = Number(study.git('rev-list', '--count', LEDGER)) - 1;
+  if (rows.length !== reference.length)
+    double.push(`results.tsv has ${rows.length} rows of ${reference.length} experiments`);
+  if (commits !== reference.length)
+    double.push(`the ledger has ${commits} commits of ${reference.length} experiments`);
+  const kept = reference.filter(({ verdict }) => verdict === 'keep').length;
+  const onBranch = Number(study.git('rev-list', '--count', `main..autoresearch/${TAG}`));
+  if (onBranch !== kept) double.push(`the branch has ${onBranch} commits, ${kept} were kept`);
+  if (study.git('status', '--porcelain') !== '') lost.push("the user's working tree is not clean any more");
+  return { lost, double };
+}
+
+/**
+ * Seconds that a device was held for a run that had been begun before, without its runner or trainer having been
+ * struck: what a kill of worker or server has cost.
+ * @param {Set<string>} struck attempts whose runner or trainer was killed
+ */
+export function secondsSpentTwice(study, struck) {
+  const repeated = [];
+  let seconds = 0;
+  const runs = join(study.state(), 'runs');
+  for (const number of readdirSync(runs)) {
+    for (const run of readdirSync(join(runs, number))) {
+      for (const kind of ['train', 'score']) {
+        const attempts = readdirSync(join(runs, number, run)).filter((name) => name.startsWith(`${kind}-`));
+        for (const attempt of attempts) {
+          const folder = join(runs, number, run, attempt);
+          const begun = (read(join(folder, 'runner.log')).match(/Z (starting|scoring)$/gmu) ?? []).length;
+          const isLast = attempt === `${kind}-${attempts.length}`;
+          const wasted = struck.has(folder)
+            ? Math.max(0, begun - 2)
+            : isLast
+              ? Math.max(0, begun - 1)
+              : begun;
+          if (wasted === 0) continue;
+          const status = JSON.parse(read(join(folder, 'status.json')) || '{}');
+          seconds += status.wallSeconds ?? 0;
+          repeated.push(`${number}/${run}/${attempt} was begun ${begun} times, ${attempts.length} attempts`);
+        }
+      }
+    }
+  }
+  return { seconds, repeated };
+}
+
+function read(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}

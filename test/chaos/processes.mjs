@@ -1,0 +1,67 @@
+/** Looks at the processes of an installation as the kernel knows them; asks nothing of what is being tested. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/**
+ * Every live process of the installation in `root`: those that name it on their command line or in their
+ * environment, and all their descendants (a sandbox's environment is cleared).
+ * @returns {{ pid: number, command: string, role: string, task: string | null }[]}
+ */
+export function processesOf(root) {
+  const all = everyProcess();
+  const own = new Set(
+    all.filter(({ pid, command }) => pid !== process.pid && names(pid, command, root)).map(({ pid }) => pid),
+  );
+  for (let before = -1; before !== own.size;) {
+    before = own.size;
+    for (const { pid, parent } of all) if (own.has(parent)) own.add(pid);
+  }
+  return all
+    .filter(({ pid }) => own.has(pid))
+    .map(({ pid, command }) => ({ pid, command, role: roleOf(command), task: taskOf(command) }));
+}
+
+/** Sends a signal to each; one that has gone meanwhile is no error. */
+export function signal(processes, name) {
+  for (const { pid } of processes) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
+  }
+}
+
+function everyProcess() {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/u.test(name)) return [];
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      if (state === 'Z' || state === 'X') return [];
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      return [{ pid: Number(name), parent: Number(parent), command }];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function names(pid, command, root) {
+  if (command.includes(root)) return true;
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(root);
+  } catch {
+    return false;
+  }
+}
+
+function roleOf(command) {
+  if (/ server start-dev /u.test(command)) return 'server';
+  if (/dist\/worker\.js/u.test(command)) return 'worker';
+  if (/dist\/runner\/main\.js/u.test(command)) return 'runner';
+  if (/^\S*python\S* (train|score)\.py/u.test(command)) return 'trainer';
+  return 'other';
+}
+
+/** The folder of a runner's attempt: `…/runs/0003/1/train-1`. */
+const taskOf = (command) => /\/\S+?\/runs\/\d{4}\/\d+\/(?:train|score)-\d+/u.exec(command)?.[0] ?? null;

@@ -1,0 +1,27 @@
+"""A researcher that follows a script: what it changes depends on the experiment's number alone."""
+
+import json
+import os
+import re
+import time
+
+SECONDS = 0.3  # long enough to be killed in
+
+number = int(os.environ["AUTORESEARCH_EXPERIMENT"])
+with open("train.py") as file:
+    text = file.read()
+kind = number % 8
+if kind == 5:
+    title, text = "a candidate that crashes", text.replace("def main():", "def main():\n    raise SystemExit('no')", 1)
+elif kind == 7:
+    title = "against the rules: the scorer is locked"
+    with open("score.py", "a") as file:
+        file.write(f"# {number}\n")
+else:
+    rate = 1 + number % 12
+    title = f"rate {rate}, try {number}"
+    text = re.sub(r"^RATE = .*$", f"RATE = {rate}  # try {number}", text, flags=re.MULTILINE)
+with open("train.py", "w") as file:
+    file.write(text)
+time.sleep(SECONDS)
+print(json.dumps({"title": title, "hypothesis": f"script, line {number}"}))
