@@ -8,6 +8,7 @@ import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { createApply } from './activities/apply';
 import { cleanUpRuns } from './activities/clean-up';
 import { createEvaluate } from './activities/evaluate';
+import { beating } from './activities/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
 import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
@@ -107,8 +108,8 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
       prepareData: (study, lab) => prepareData(study, lab, python),
     }),
     propose: createPropose({ python, researcher }),
-    apply: createApply(),
-    record: createRecord({ cleanUp: cleanUpRuns }),
+    apply: beating(createApply()),
+    record: beating(createRecord({ cleanUp: cleanUpRuns })),
   };
 }
 

@@ -16,3 +16,10 @@ export async function heartbeatWhile<T>(
     clearInterval(timer);
   }
 }
+
+/** The same activity, beating while it is at work: the server then knows soon when its worker has died. */
+export function beating<Input, Output>(
+  activity: (input: Input) => Promise<Output>,
+): (input: Input) => Promise<Output> {
+  return (input) => heartbeatWhile(activity(input));
+}

@@ -19,7 +19,8 @@ const retry: RetryPolicy = {
   maximumInterval: '1 minute',
 };
 
-const HEARTBEAT = '30 seconds';
+/** Every activity beats once a second. So long after a worker's death the next one gets its work. */
+const HEARTBEAT = '10 seconds';
 /** A training may run up to this often when its runner is killed from outside. */
 const RUNS = 3;
 /** Above the caps, for exporting files, killing and writing. */
@@ -45,6 +46,7 @@ export const { propose } = proxyActivities<ControlActivities>({
 export const { apply, record } = proxyActivities<ControlActivities>({
   taskQueue: CONTROL_QUEUE,
   startToCloseTimeout: '5 minutes',
+  heartbeatTimeout: HEARTBEAT,
   retry,
 });
 

@@ -58,6 +58,24 @@ test('each candidate builds on the incumbent of its time, on seeds that the lab 
   await study.handle.signal('stop');
 });
 
+test('whatever a worker dies at, the next one soon gets it: every activity has to beat', async () => {
+  const study = await stage.start(world, { limits: { experiments: 2 } });
+  await paused(study);
+  await study.handle.signal('stop');
+  await study.handle.result();
+  const { workflow } = stage.environment.client;
+  const ids = ['', '/exp-0000', '/exp-0001'].map((suffix) => study.config.workflowId + suffix);
+  const histories = await Promise.all(ids.map((id) => workflow.getHandle(id).fetchHistory()));
+  const beats = histories
+    .flatMap(({ events }) => events ?? [])
+    .flatMap(({ activityTaskScheduledEventAttributes: task }) =>
+      task ? [[task.activityType?.name, Number(task.heartbeatTimeout?.seconds)]] : [],
+    );
+  expect(new Map(beats as [string, number][])).toEqual(
+    new Map(['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record'].map((name) => [name, 10])),
+  );
+});
+
 test('bad requests: an update is refused with the reason, a signal is told by status, nothing else changes', async () => {
   const study = await stage.start(world, { limits: { experiments: 1 } });
   await paused(study);
