@@ -58,7 +58,8 @@ function send(owner: Owner, signal: NodeJS.Signals): void {
   }
 }
 
-async function goneWithin(owner: Owner, ms: number): Promise<boolean> {
+/** Waits for a process to end, however it comes to that; false when it is still there after `ms`. */
+export async function goneWithin(owner: Owner, ms: number): Promise<boolean> {
   const end = performance.now() + ms;
   while (isAlive(owner)) {
     if (performance.now() >= end) return false;

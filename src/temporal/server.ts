@@ -1,9 +1,13 @@
 /** The Temporal server that studies use: the one that the environment names, or the dev server of ours. */
+import { goneWithin } from '../process/owner';
 import { connect, namedNamespace, namedServer, type ServerAddress } from './connection';
 import { ensureDevServer } from './dev-server';
 import type { Ports } from './ports';
 import { prepareNamespace } from './namespace';
 import type { Say } from '../setup/progress';
+
+/** A server that was told to end lets go of its clients first. */
+const ENDING_MS = 10_000;
 
 interface ReadyServer extends ServerAddress {
   /** `named` by the environment, `started` just now, or `running` before. */
@@ -21,7 +25,13 @@ export async function ensureServer(ports: Ports, say: Say): Promise<ReadyServer>
   if (named !== null) return prepare(named, 'named');
   const { info, started } = await ensureDevServer(ports, say);
   const server = { address: info.address, namespace: namedNamespace(), options: {}, ui: info.ui, ours: true };
-  return prepare(server, started ? 'started' : 'running');
+  try {
+    return await prepare(server, started ? 'started' : 'running');
+  } catch (error) {
+    // Found while it was ending: it still lived, and took no calls any more.
+    if (started || !(await goneWithin(info.owner, ENDING_MS))) throw error;
+    return ensureServer(ports, say);
+  }
 }
 
 async function prepare(server: ServerAddress, state: ReadyServer['state']): Promise<ReadyServer> {

@@ -50,6 +50,17 @@ test('it is found again, not started twice', async () => {
   });
 });
 
+test('found while it is ending, it is started anew', async () => {
+  await ensureServer(await freePorts(), quiet);
+  const { owner } = (await runningServer())!;
+  // It lives, and takes no calls any more.
+  process.kill(owner.pid, 'SIGSTOP');
+  const ready = ensureServer({}, quiet);
+  setTimeout(() => process.kill(owner.pid, 'SIGKILL'), 1_000);
+  expect(await ready).toMatchObject({ state: 'started' });
+  expect((await runningServer())?.owner).not.toEqual(owner);
+});
+
 test('killed, it comes back at the same address with its data', async () => {
   const { address } = await ensureServer(await freePorts(), quiet);
   const before = await connect();
