@@ -33,6 +33,7 @@ const POINT_MS = 20_000;
 const INSTANT_MS = 4_000;
 /** Without a record for this long the study is stuck: far more than any timeout of an activity. */
 const STUCK_MS = 420_000;
+const AGREED_MS = 60_000;
 /** Of one run's attempts so many may be lost by our hand: a third one is its last. */
 const STRIKES = 2;
 
@@ -144,10 +145,12 @@ async function once({ installation, study, random, struck, isOver, where }, { na
   });
   for (const task of told.struck) struck.add(task);
   const struckAt = performance.now();
-  const up = await installation.up();
+  let up = await installation.up();
+  // One that was asked to end may still have answered.
+  if (up.code === 0 && !lives(installation, 'server')) up = await installation.up();
   if (up.code !== 0) problems.push(`up ended with ${up.code}: ${up.said}`);
   const upSeconds = (performance.now() - struckAt) / 1000;
-  const verified = await study.verify();
+  const verified = await agreed(study);
   if (verified.code !== 0) problems.push(`verify ended with ${verified.code}: ${verified.said}`);
   problems.push(...(await crowds(installation)));
   if (told.hit > 0 || name === 'up, twice at once') total.kills += 1;
@@ -165,10 +168,22 @@ async function once({ installation, study, random, struck, isOver, where }, { na
   });
 }
 
+const lives = (installation, role) => installation.processes().some((each) => each.role === role);
+
 const strikesOf = (struck, task) => {
   const run = task.replace(/\d+$/u, '');
   return [...struck].filter((each) => each.startsWith(run)).length;
 };
+
+/** Between a record and its branch a worker may have died: the next one goes on within a heartbeat's timeout. */
+async function agreed(study) {
+  const end = performance.now() + AGREED_MS;
+  for (;;) {
+    const verified = await study.verify();
+    if (verified.code === 0 || performance.now() > end) return verified;
+    await sleep(1_000);
+  }
+}
 
 /** More than one of what there may be one of; a moment's overlap is none. */
 async function crowds(installation) {
