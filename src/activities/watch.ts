@@ -3,14 +3,18 @@
  * outlives this worker, and whoever calls with the same task later sees the same run.
  */
 import { Context, log } from '@temporalio/activity';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
 import { experimentName, type Failure } from '../domain/experiment';
 import type { LabConfig } from '../lab/config';
 import { holderOf, launch } from '../process/detach';
+import { errorCode } from '../process/error-code';
 import { JsonFileError, readJson, writeJsonAtomic } from '../process/json-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { deviceLock, studyState } from '../process/paths';
+import { trainBudgetSchema } from '../runner/protocol';
 import { queuedStatus } from '../runner/status-file';
 import { taskStatusSchema, type TaskSpec, type TaskStatus } from '../runner/task';
 import { heartbeatWhile } from './heartbeat';
@@ -77,7 +81,39 @@ export async function attend(task: Task): Promise<Outcome> {
   const show = (status: TaskStatus): void => {
     progress = progressOf(status);
   };
-  return heartbeatWhile(untilDone(task, show), () => progress);
+  return heartbeatWhile(
+    ownFolder(task.input).then(async () => untilDone(task, show)),
+    () => progress,
+  );
+}
+
+/** What makes a run that run. A tag may come back, and a candidate that was never recorded may be replaced. */
+const identitySchema = z.strictObject({
+  base: z.string(),
+  commit: z.string(),
+  seed: z.int(),
+  budget: trainBudgetSchema,
+});
+
+/** Puts aside the folder of another run of the same name, with its logs; its results are not this run's. */
+async function ownFolder(input: TrainInput): Promise<void> {
+  const { study, commit, seed, budget } = input;
+  const root = runFolder(input);
+  const file = `${root}.json`;
+  const identity = { base: study.base, commit, seed, budget };
+  const found = await readJson(file, identitySchema).catch(() => null);
+  if (isDeepStrictEqual(found, identity)) return;
+  const attempts = [
+    ...(await attemptsOf({ kind: 'train', input })),
+    ...(await attemptsOf({ kind: 'score', input })),
+  ];
+  const owners = await Promise.all(attempts.map(ownerOfAttempt));
+  await Promise.all(owners.map(async (owner) => owner && terminate(owner, { graceMs: STOP_MS })));
+  await rename(root, `${root}.replaced-${Date.now()}`).catch((error: unknown) => {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  });
+  await mkdir(dirname(root), { recursive: true });
+  await writeJsonAtomic(file, identity);
 }
 
 async function untilDone(task: Task, show: (status: TaskStatus) => void): Promise<Outcome> {
@@ -114,7 +150,7 @@ interface Attempt {
   status: TaskStatus | null;
 }
 
-async function attemptsOf({ kind, input }: Task): Promise<Attempt[]> {
+async function attemptsOf({ kind, input }: Pick<Task, 'kind' | 'input'>): Promise<Attempt[]> {
   const root = runFolder(input);
   const names = await readdir(root).catch(() => []);
   const numbers = names

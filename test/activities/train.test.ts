@@ -1,7 +1,7 @@
 import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createEvaluate } from '../../src/activities/evaluate';
 import type { DeviceActivities, Progress, TrainInput } from '../../src/activities/interface';
@@ -127,6 +127,17 @@ describe('train and evaluate', () => {
     const first = await train(of, ['happy']);
     expect(await train(of, ['crash'])).toEqual(first);
     expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+  });
+
+  it('answer for no other commit, seed or budget: that run is put aside, with its logs', async () => {
+    const of = input();
+    await train(of, ['happy']);
+    const { failure } = await train({ ...of, commit: 'd'.repeat(40) }, ['crash']);
+    expect(failure).toMatchObject({ reason: 'error' });
+    const { seed } = await train({ ...of, seed: of.seed + 1 }, ['happy']);
+    expect(seed).toBe(of.seed + 1);
+    const names = readdirSync(dirname(runFolder(of)));
+    expect(names.filter((name) => name.startsWith('1.replaced-'))).toHaveLength(2);
   });
 
   it('give a crash as a result', async () => {
