@@ -23,6 +23,8 @@ const COMMANDS = [
   'push',
   'fetch',
   'verify',
+  'export',
+  'replay',
 ];
 
 /** @param argv what follows the program's name. @returns the exit code */

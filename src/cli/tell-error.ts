@@ -9,6 +9,7 @@ const CODES: Record<string, ErrorCode> = {
   LabConfigError: 'lab',
   LedgerError: 'lab',
   JsonFileError: 'lab',
+  ArchiveError: 'lab',
   ServerUnavailable: 'server',
   WorkerFailed: 'server',
   PortInUse: 'conflict',

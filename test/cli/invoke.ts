@@ -10,6 +10,7 @@ import { appendRecord, openLedger } from '../../src/lab/ledger';
 import { branchRef } from '../../src/lab/refs';
 import { makeLab, makeRecord, makeStudy } from '../lab/make-lab';
 
+const callersCache = process.env['XDG_CACHE_HOME'];
 const state = mkdtempSync(join(tmpdir(), 'autoresearch-cli-'));
 process.env['XDG_STATE_HOME'] = join(state, 'state');
 process.env['XDG_CACHE_HOME'] = join(state, 'cache');
@@ -17,6 +18,18 @@ process.env['TEMPORAL_CONFIG_FILE'] = join(state, 'temporal.toml');
 for (const name of ['TEMPORAL_ADDRESS', 'TEMPORAL_PROFILE', 'FORCE_COLOR', 'AUTORESEARCH_DEBUG'])
   delete process.env[name];
 afterAll(() => rmSync(state, { recursive: true, force: true }));
+
+/** Runs `work` with the caller's own cache, where the Temporal server lies that the set-up made. */
+export async function withCallersCache<T>(work: () => Promise<T>): Promise<T> {
+  const own = process.env['XDG_CACHE_HOME'];
+  if (callersCache === undefined) delete process.env['XDG_CACHE_HOME'];
+  else process.env['XDG_CACHE_HOME'] = callersCache;
+  try {
+    return await work();
+  } finally {
+    process.env['XDG_CACHE_HOME'] = own;
+  }
+}
 
 export interface Invocation {
   exitCode: number;

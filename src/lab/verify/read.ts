@@ -63,12 +63,17 @@ export async function readStudyInGit(git: Git, tag: string): Promise<StudyInGit>
   const ledger = refs.get(ledgerRef(tag)) ?? null;
   const experimentRefs = refsUnder(refs, `${namespace(tag)}/exp/`);
   const proposalRefs = refsUnder(refs, `${namespace(tag)}/proposal/`);
-  const { records, bad } =
-    ledger === null ? { records: [], bad: [] } : await readRecordFiles(git, tag, ledger);
+  const [study, { records, bad }, results, ledgerCommits, proposals] = await Promise.all([
+    readStudyFile(git, tag),
+    ledger === null ? { records: [], bad: [] } : readRecordFiles(git, tag, ledger),
+    ledger === null ? null : readText(git, ledger, RESULTS),
+    ledger === null ? [] : readLedgerCommits(git, ledger),
+    readProposals(git, proposalRefs),
+  ]);
   const hashes = new Set([...records.map(({ commit }) => commit), ...experimentRefs.values()]);
   return {
     tag,
-    ...(await readStudyFile(git, tag)),
+    ...study,
     branch: refs.get(branchRef(tag)) ?? null,
     base: refs.get(baseRef(tag)) ?? null,
     ledger,
@@ -76,10 +81,10 @@ export async function readStudyInGit(git: Git, tag: string): Promise<StudyInGit>
     proposalRefs,
     records,
     bad,
-    results: ledger === null ? null : await readText(git, ledger, RESULTS),
-    ledgerCommits: ledger === null ? [] : await readLedgerCommits(git, ledger),
+    results,
+    ledgerCommits,
     commits: await readCommits(git, [...hashes]),
-    proposals: await readProposals(git, proposalRefs),
+    proposals,
   };
 }
 

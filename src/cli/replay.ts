@@ -1,0 +1,87 @@
+/** `replay`: would today's workflow code do with these histories what was done? */
+import { DefaultLogger, Runtime } from '@temporalio/worker';
+import type { Command } from 'commander';
+import { existsSync, statSync } from 'node:fs';
+import { z } from 'zod';
+import { tagSchema } from '../lab/refs';
+import { asset } from '../process/package-root';
+import { openArchive } from '../temporal/archive';
+import { studyHistories, type RunHistory } from '../temporal/histories';
+import { replay, type Replayed } from '../temporal/replay';
+import { handle, newCommand } from './command';
+import { CliError, EXIT_CODES } from './errors';
+import { replayedText } from './render/replay';
+import { withServer } from './server';
+import { findStudy, studyOptions } from './study-ref';
+
+const schema = z.object({ ...studyOptions, tag: z.string().optional() });
+
+export function replayCommand(): Command {
+  const command = newCommand({
+    name: 'replay',
+    summary: "replay a study's histories through today's workflow code",
+    details:
+      'Replays the histories of a study and of its experiments, from the server or from an archive that `export` made, and ' +
+      'names the event at which the code would now do something else. A study may run meanwhile.',
+    examples: ['npx autoresearch replay nov21', 'npx autoresearch replay nov21.tar.gz'],
+  })
+    .argument('[TAG]', 'the study, or the file of an archive; may be left out while only one study runs')
+    .option('--lab <DIR>', 'the lab that the study belongs to, where several know the tag');
+  return handle(command, schema, async (out, { tag: what, ...choice }) => {
+    silenceSdk();
+    const replayed = isFile(what) ? await fromArchive(what) : await fromServer(what, choice.lab);
+    const failed = replayed.filter(({ failure }) => failure !== null);
+    out.answer({ agrees: failed.length === 0, histories: replayed }, replayedText(replayed));
+    if (failed.length > 0) process.exitCode = EXIT_CODES.conflict;
+    // A worker that is stuck keeps the process alive, whatever is asked of it.
+    if (failed.some(({ failure }) => failure?.kind === 'stuck')) {
+      process.stdout.write('', () => process.exit(EXIT_CODES.conflict));
+    }
+  });
+}
+
+const isFile = (what: string | undefined): what is string =>
+  what !== undefined && existsSync(what) && statSync(what).isFile();
+
+async function fromArchive(file: string): Promise<Replayed[]> {
+  const archive = await openArchive(file);
+  try {
+    return await collect(archive.histories());
+  } finally {
+    await archive.close();
+  }
+}
+
+async function fromServer(what: string | undefined, lab: string | undefined): Promise<Replayed[]> {
+  const tag = tagSchema.optional().safeParse(what);
+  if (!tag.success) {
+    throw new CliError(
+      'not-found',
+      `"${what ?? ''}" is neither a file nor a study's tag`,
+      'name a study, or the archive that `export` wrote',
+    );
+  }
+  const { config } = await findStudy({ tag: tag.data, lab });
+  return withServer(async ({ client }) => {
+    const replayed = await collect(studyHistories(client, config.workflowId));
+    if (replayed.length > 0) return replayed;
+    throw new CliError(
+      'not-found',
+      `the server has no history of study ${config.tag} any more: closed workflows go at the namespace's retention`,
+      'replay an archive that `export` wrote while it had',
+    );
+  });
+}
+
+async function collect(histories: AsyncIterable<RunHistory>): Promise<Replayed[]> {
+  const bundle = { codePath: asset('dist', 'workflows.bundle.js') };
+  const replayed: Replayed[] = [];
+  for await (const one of replay(bundle, histories)) replayed.push(one);
+  return replayed;
+}
+
+/** What goes wrong in a replay is our answer; the SDK would tell it as well, at length. */
+function silenceSdk(): void {
+  const logger = new DefaultLogger('ERROR', () => undefined);
+  Runtime.install({ logger, telemetryOptions: { logging: { filter: 'OFF' } } });
+}

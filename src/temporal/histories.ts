@@ -1,0 +1,108 @@
+/**
+ * The event histories of a study that the server still has: every run of the study's workflow, along its
+ * continue-as-new chains, and every run of its experiments'. Closed ones go at the namespace's retention.
+ */
+import { isGrpcServiceError, type Client } from '@temporalio/client';
+import type { History } from '@temporalio/common/lib/proto-utils';
+import { experimentPrefix, listExecutions } from './executions';
+
+/** One run of one workflow. */
+export interface RunHistory {
+  workflowId: string;
+  runId: string;
+  history: History;
+}
+
+type Run = Omit<RunHistory, 'history'>;
+
+/** Experiments fetched at once: a server far away answers slowly, but many. */
+const AT_ONCE = 8;
+/** gRPC's NOT_FOUND. */
+const NOT_FOUND = 5;
+
+/**
+ * The study's runs first, oldest first, then its experiments' by number. A study may go on meanwhile: its last
+ * histories are then open.
+ */
+export async function* studyHistories(client: Client, workflowId: string): AsyncGenerator<RunHistory> {
+  const listed = await listExecutions(client, workflowId);
+  const studies = await studyRuns(
+    client,
+    workflowId,
+    listed.filter((run) => run.workflowId === workflowId),
+  );
+  yield* studies;
+  // The server's list may lag behind; what a study's own events say does not.
+  const runs = [
+    ...listed.filter((run) => run.workflowId !== workflowId),
+    ...studies.flatMap(({ history }) => startedChildren(history)),
+  ];
+  const experiments = [...new Map(runs.map((run) => [run.runId, run])).values()];
+  const prefix = experimentPrefix(workflowId);
+  const number = (run: Run): number => Number(run.workflowId.slice(prefix.length));
+  experiments.sort((a, b) => number(a) - number(b));
+  for (let begin = 0; begin < experiments.length; begin += AT_ONCE) {
+    const batch = experiments.slice(begin, begin + AT_ONCE);
+    const fetched = await Promise.all(batch.map((run) => fetchRun(client, run)));
+    yield* fetched.filter((run) => run !== null);
+  }
+}
+
+/** Of the study itself: those that the server lists, the one that its id stands for, and their whole chains. */
+async function studyRuns(client: Client, workflowId: string, listed: readonly Run[]): Promise<RunHistory[]> {
+  const current = await fetchRun(client, { workflowId, runId: '' });
+  const found: RunHistory[] = current === null ? [] : [current];
+  const known = new Set(found.map(({ runId }) => runId));
+  const waiting = [
+    ...listed.map(({ runId }) => runId),
+    ...found.flatMap(({ history }) => neighbours(history)),
+  ];
+  for (let runId = waiting.pop(); runId !== undefined; runId = waiting.pop()) {
+    if (known.has(runId)) continue;
+    known.add(runId);
+    const run = await fetchRun(client, { workflowId, runId });
+    if (run === null) continue;
+    found.push(run);
+    waiting.push(...neighbours(run.history));
+  }
+  return found.toSorted((a, b) => begunAt(a.history) - begunAt(b.history));
+}
+
+/** Null where the server has it no more. An empty run id means the latest run. */
+async function fetchRun(client: Client, { workflowId, runId }: Run): Promise<RunHistory | null> {
+  const handle = client.workflow.getHandle(workflowId, runId === '' ? undefined : runId);
+  try {
+    const history = await handle.fetchHistory();
+    const own = history.events?.[0]?.workflowExecutionStartedEventAttributes?.originalExecutionRunId;
+    return { workflowId, runId: runId === '' ? (own ?? '') : runId, history };
+  } catch (error) {
+    const code: number | null = isGrpcServiceError(error) ? error.code : null;
+    if (code === NOT_FOUND) return null;
+    throw error;
+  }
+}
+
+/** The runs before and after one in its chain. */
+function neighbours({ events }: History): string[] {
+  const first = events?.[0]?.workflowExecutionStartedEventAttributes;
+  const last = events?.at(-1);
+  return [
+    first?.continuedExecutionRunId,
+    last?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId,
+    last?.workflowExecutionFailedEventAttributes?.newExecutionRunId,
+    last?.workflowExecutionTimedOutEventAttributes?.newExecutionRunId,
+    last?.workflowExecutionCompletedEventAttributes?.newExecutionRunId,
+  ].filter((runId): runId is string => typeof runId === 'string' && runId !== '');
+}
+
+function startedChildren({ events }: History): Run[] {
+  return (events ?? []).flatMap(({ childWorkflowExecutionStartedEventAttributes: started }) => {
+    const { workflowId, runId } = started?.workflowExecution ?? {};
+    return typeof workflowId === 'string' && typeof runId === 'string' ? [{ workflowId, runId }] : [];
+  });
+}
+
+function begunAt({ events }: History): number {
+  const { seconds, nanos } = events?.[0]?.eventTime ?? {};
+  return Number(seconds ?? 0) + (nanos ?? 0) / 1e9;
+}

@@ -1,0 +1,119 @@
+/**
+ * Replays histories through workflow code, and says where that would now do something else than it did. What is
+ * compared is what the code asked for (which activity, child, timer, in which order), not with which arguments.
+ */
+import { PassThrough } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
+import type { History } from '@temporalio/common/lib/proto-utils';
+import { Worker, type ReplayResult, type ReplayWorkerOptions } from '@temporalio/worker';
+import type { RunHistory } from './histories';
+
+export interface Replayed {
+  workflowId: string;
+  runId: string;
+  /** How many the history has. */
+  events: number;
+  /** null where the code does what it did. */
+  failure: ReplayFailure | null;
+}
+
+export interface ReplayFailure {
+  /** `stuck`: the history makes no sense to the SDK, which then waits for ever. */
+  kind: 'nondeterminism' | 'error' | 'stuck';
+  message: string;
+  /** The first event that the code would not have caused; null where there is none to name. */
+  event: { id: number; type: string } | null;
+}
+
+export type WorkflowBundle = NonNullable<ReplayWorkerOptions['workflowBundle']>;
+
+/** The longest history takes seconds. */
+const STUCK_MS = 60_000;
+
+/**
+ * Replays one history after the other, by one worker.
+ * @param stuckMs how long each may take. A worker that is stuck stays so: the process then has to be ended
+ */
+export async function* replay(
+  workflowBundle: WorkflowBundle,
+  histories: AsyncIterable<RunHistory> | Iterable<RunHistory>,
+  stuckMs = STUCK_MS,
+): AsyncGenerator<Replayed> {
+  let replayer = new Replayer(workflowBundle, stuckMs);
+  for await (const { workflowId, runId, history } of histories) {
+    const failure = await replayer.replay(history);
+    if (failure?.kind === 'nondeterminism') failure.event = await findEvent(replayer, history);
+    if (failure?.kind === 'stuck') replayer = new Replayer(workflowBundle, stuckMs);
+    yield { workflowId, runId, events: history.events?.length ?? 0, failure };
+  }
+  await replayer.end();
+}
+
+class Replayer {
+  readonly #fed = new PassThrough({ objectMode: true });
+  readonly #results: AsyncIterator<ReplayResult>;
+
+  constructor(
+    workflowBundle: WorkflowBundle,
+    private readonly stuckMs: number,
+  ) {
+    this.#results = Worker.runReplayHistories({ workflowBundle }, this.#fed);
+  }
+
+  async replay(history: History): Promise<ReplayFailure | null> {
+    const gap = findGap(history);
+    if (gap !== null) return { kind: 'error', message: gap, event: null };
+    this.#fed.write({ workflowId: 'replayed', history });
+    const timer = new AbortController();
+    const stuck = setTimeout(this.stuckMs, null, { signal: timer.signal }).catch(() => null);
+    const result = await Promise.race([this.#results.next(), stuck]);
+    timer.abort();
+    if (result === null) {
+      const message = `no end within ${this.stuckMs / 1000} s: no server writes such a history`;
+      return { kind: 'stuck', message, event: null };
+    }
+    const error = result.done === true ? undefined : result.value.error;
+    return error === undefined ? null : describe(error);
+  }
+
+  async end(): Promise<void> {
+    this.#fed.end();
+    await this.#results.next();
+  }
+}
+
+/** The SDK waits for ever for events that are missing. */
+function findGap({ events }: History): string | null {
+  if (!events?.[0]?.workflowExecutionStartedEventAttributes || events.length < 2) {
+    return 'the history does not begin with the start of a workflow and its first task';
+  }
+  const index = events.findIndex(({ eventId }, nth) => Number(eventId) !== nth + 1);
+  if (index < 0) return null;
+  return `event ${String(events[index]?.eventId)} comes where event ${index + 1} should be: the history is not whole`;
+}
+
+function describe(error: Error): ReplayFailure {
+  // The SDK gives the core's failure as Rust prints it.
+  const message = /Failure \{ message: "((?:[^"\\]|\\.)*)"/.exec(error.message)?.[1] ?? error.message;
+  const kind = error.name === 'DeterminismViolationError' ? 'nondeterminism' : 'error';
+  return { kind, message: message.replace(/^\[TMPRL\d+\] /, ''), event: null };
+}
+
+/** The event that the shortest failing beginning of the history ends with. */
+async function findEvent(replayer: Replayer, history: History): Promise<ReplayFailure['event']> {
+  const events = history.events ?? [];
+  // A start and a task fail never; the whole has failed.
+  let [good, bad] = [2, events.length];
+  while (bad - good > 1) {
+    const middle = Math.floor((good + bad) / 2);
+    const failure = await replayer.replay({ events: events.slice(0, middle) });
+    if (failure === null) good = middle;
+    else bad = middle;
+  }
+  const culprit = events[bad - 1];
+  const attributes = Object.entries(culprit ?? {}).find(
+    ([key, value]) => key.endsWith('EventAttributes') && value !== null,
+  );
+  const name = attributes?.[0].slice(0, -'EventAttributes'.length) ?? 'event';
+  return { id: bad, type: name.charAt(0).toUpperCase() + name.slice(1) };
+}

@@ -1,0 +1,222 @@
+/** verify, export and replay against a real server that ran the study, and without one. */
+import { execFile, execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { rememberLab } from '../../src/cli/known-labs';
+import { branchRef } from '../../src/lab/refs';
+import * as messages from '../../src/workflows/messages';
+import { asJson, autoresearch, withCallersCache } from './invoke';
+import { git, temporary } from '../lab/make-lab';
+import { studied, type Studied } from '../lab/verify/studied';
+import { openStage, until, World, type RunningStudy, type Stage } from '../workflows/world';
+
+const TAG = 'seen';
+const world = new World();
+let stage: Stage;
+let lab: Studied;
+let study: RunningStudy;
+
+beforeAll(async () => {
+  const fewEvents = ['--dynamic-config-value', 'limit.historyCount.suggestContinueAsNew=25'];
+  stage = await withCallersCache(() => openStage(() => world, fewEvents));
+  lab = await studied(['keep', 'keep', 'crash', 'keep', 'keep', 'keep'], TAG);
+  await rememberLab(lab.root);
+  // The same study in Temporal: as many experiments, with the same candidates, scores and crash.
+  world.scoreOf = (number) => 2 - number / 1000;
+  world.failureOf = (number) => (number === 2 ? { reason: 'oom', message: 'out of memory', tail: '' } : null);
+  world.activities.apply = ({ number }) =>
+    Promise.resolve({ commit: lab.commits[number] ?? '', failure: null });
+  study = await stage.start(world, { tag: TAG, limits: { experiments: 6 } });
+  const { client } = stage.environment;
+  await until(
+    () => client.workflow.getHandle(study.config.workflowId).query(messages.statusQuery),
+    ({ phase }) => phase === 'paused',
+  );
+}, 90_000);
+afterAll(() => stage?.stop(), 60_000);
+beforeEach(() => {
+  process.env['TEMPORAL_ADDRESS'] = stage.environment.address;
+  process.env['TEMPORAL_NAMESPACE'] = 'default';
+});
+afterEach(() => {
+  delete process.env['TEMPORAL_ADDRESS'];
+  process.exitCode = undefined;
+});
+
+/**
+ * `replay` in a process of its own, for the SDK's runtime, which it sets up, is one a process. It replays through the
+ * workflows that were last built.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- each test says what it expects of it
+function replay(...args: string[]): Promise<{ exitCode: number; document: any }> {
+  const child = join(__dirname, '..', 'lab', 'child.js');
+  const program = require.resolve('../../src/cli/program');
+  const call = [child, program, 'run', JSON.stringify([['replay', ...args, '--json']])];
+  return new Promise((done) => {
+    execFile(process.execPath, call, { timeout: 60_000, env: process.env }, (error, stdout) =>
+      done({ exitCode: typeof error?.code === 'number' ? error.code : 0, document: JSON.parse(stdout) }),
+    );
+  });
+}
+
+test('a study that ran agrees with its workflows, also while it is open', async () => {
+  const { exitCode, document } = await asJson('verify', TAG);
+  expect(document).toEqual({
+    tag: TAG,
+    agrees: true,
+    experiments: 6,
+    workflows: 6,
+    differences: [],
+    notes: [],
+    repaired: null,
+  });
+  expect(exitCode).toBe(0);
+});
+
+test('without a server the rest is verified, and that is said', async () => {
+  delete process.env['TEMPORAL_ADDRESS'];
+  const { exitCode, stdout } = await autoresearch('verify', TAG);
+  expect(exitCode).toBe(0);
+  expect(stdout).toBe('seen: 6 experiments, no server to compare workflows with: everything agrees\n');
+});
+
+test('what differs is told with what to do, and mended on request; a study that is paused holds still', async () => {
+  git(lab.root, 'update-ref', branchRef(TAG), lab.commits[1]!);
+  const before = await autoresearch('verify', TAG);
+  expect(before.exitCode).toBe(6);
+  expect(before.stdout).toMatch(
+    /^branch: autoresearch\/seen is at experiment 1 \(keep\), \w+; the last kept commit is #5, \w+ → `npx autoresearch verify seen --repair` mends it$/m,
+  );
+  process.exitCode = undefined;
+  const { exitCode, document } = await asJson('verify', TAG, '--repair');
+  expect(document).toMatchObject({
+    agrees: true,
+    repaired: { done: [expect.stringMatching(/^moved/)], left: [] },
+  });
+  expect(exitCode).toBe(0);
+  expect(git(lab.root, 'rev-parse', branchRef(TAG))).toBe(lab.commits[5]);
+});
+
+test('while the study works nothing is mended', async () => {
+  world.trainingOf = () => new Promise(() => undefined);
+  const { client } = stage.environment;
+  const handle = client.workflow.getHandle(study.config.workflowId);
+  await handle.signal('adjustBudget', { experiments: 7 });
+  await until(() => world.trained.includes(6), Boolean);
+  git(lab.root, 'update-ref', '-d', branchRef(TAG));
+  const { exitCode, document } = await asJson('verify', TAG, '--repair');
+  expect(exitCode).toBe(6);
+  expect(document.error).toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('nothing was mended'),
+  });
+  await handle.signal('stop', { now: true });
+  await until(
+    () => handle.describe(),
+    ({ status }) => status.name === 'COMPLETED',
+  );
+  expect((await asJson('verify', TAG, '--repair')).document).toMatchObject({ agrees: true });
+});
+
+test('a ledger that says otherwise than the workflows is caught', async () => {
+  const ledger = `refs/heads/autoresearch-ledger/${TAG}`;
+  const [whole, branch] = [git(lab.root, 'rev-parse', ledger), git(lab.root, 'rev-parse', branchRef(TAG))];
+  git(lab.root, 'update-ref', ledger, `${ledger}~1`);
+  git(lab.root, 'update-ref', '-d', `refs/autoresearch/${TAG}/exp/0005`);
+  git(lab.root, 'update-ref', branchRef(TAG), lab.commits[4]!);
+  const { document } = await asJson('verify', TAG);
+  expect(document.differences).toEqual([
+    expect.objectContaining({
+      about: 'workflow',
+      experiment: 5,
+      what: expect.stringMatching(/exp-0005 \(run .*\) ended with keep, and has no record/),
+    }),
+  ]);
+  git(lab.root, 'update-ref', ledger, whole);
+  git(lab.root, 'update-ref', branchRef(TAG), branch);
+  git(lab.root, 'update-ref', `refs/autoresearch/${TAG}/exp/0005`, lab.commits[5]!);
+});
+
+describe('an archive', () => {
+  const file = (): string => join(archives, 'seen.tar.gz');
+  let archives: string;
+  let ids: string[];
+
+  beforeAll(async () => {
+    archives = temporary('archives');
+    process.env['TEMPORAL_ADDRESS'] = stage.environment.address;
+    const { document } = await asJson('export', TAG, file());
+    ids = document.histories.map((one: { workflowId: string }) => one.workflowId);
+  }, 60_000);
+
+  test('has the whole chain that continue-as-new made, and every experiment, also one that was cut off', () => {
+    expect(ids.filter((id) => id === 'study-seen').length).toBeGreaterThanOrEqual(3);
+    expect(new Set(ids).size).toBe(1 + 7);
+  });
+
+  test('is read with standard tools, and nothing is written over', async () => {
+    const folder = temporary('unpacked');
+    execFileSync('tar', ['-xzf', file(), '-C', folder]);
+    expect(readdirSync(folder).toSorted()).toEqual(['export.json', 'histories', 'ledger', 'study.bundle']);
+    expect(readdirSync(join(folder, 'ledger', 'experiments'))).toHaveLength(6);
+    expect(readdirSync(join(folder, 'histories'))).toHaveLength(8);
+    const clone = join(folder, 'lab');
+    git(folder, 'clone', '--quiet', '--branch', `autoresearch/${TAG}`, 'study.bundle', clone);
+    git(clone, 'switch', '--quiet', '--detach');
+    const fetched = await autoresearch('fetch', join(folder, 'study.bundle'), TAG, '--lab', clone);
+    expect(fetched).toMatchObject({ exitCode: 0, stderr: '' });
+    expect((await asJson('verify', TAG, '--lab', clone)).document).toMatchObject({
+      agrees: true,
+      experiments: 6,
+    });
+    const again = await asJson('export', TAG, file(), '--lab', lab.root);
+    expect(again.document.error).toMatchObject({ code: 'conflict' });
+  }, 60_000);
+
+  test('is replayed without a server, as the study is with one', async () => {
+    const fromServer = await replay(TAG, '--lab', lab.root);
+    expect(fromServer).toMatchObject({ exitCode: 0, document: { agrees: true } });
+    delete process.env['TEMPORAL_ADDRESS'];
+    const { exitCode, document } = await replay(file());
+    expect(exitCode).toBe(0);
+    expect(document).toEqual(fromServer.document);
+    expect(document.histories.length).toBeGreaterThanOrEqual(10);
+  }, 90_000);
+
+  test('that was tampered with is caught, with workflow, run and event', async () => {
+    const folder = temporary('tampered');
+    execFileSync('tar', ['-xzf', file(), '-C', folder]);
+    const [run = ''] = readdirSync(join(folder, 'histories', 'exp-0003'));
+    const path = join(folder, 'histories', 'exp-0003', run);
+    writeFileSync(path, readFileSync(path, 'utf8').replaceAll('"name": "train"', '"name": "pretend"'));
+    const tampered = join(archives, 'tampered.tar.gz');
+    execFileSync('tar', ['-czf', tampered, '-C', folder, 'export.json', 'histories']);
+    const { exitCode, document } = await replay(tampered);
+    expect(document).toMatchObject({ agrees: false });
+    expect(exitCode).toBe(6);
+    const failed = document.histories.filter((one: { failure: unknown }) => one.failure !== null);
+    expect(failed).toEqual([
+      {
+        workflowId: 'study-seen/exp-0003',
+        runId: run.replace('.json', ''),
+        events: expect.any(Number),
+        failure: {
+          kind: 'nondeterminism',
+          message: expect.stringContaining(
+            "'pretend' does not match activity type of activity command 'train'",
+          ),
+          event: { id: 17, type: 'ActivityTaskScheduled' },
+        },
+      },
+    ]);
+  }, 60_000);
+
+  test('that is something else is refused', async () => {
+    const path = join(archives, 'other.tar.gz');
+    writeFileSync(path, 'not an archive');
+    expect((await replay(path)).document.error).toMatchObject({ code: 'lab' });
+    writeFileSync(path, readFileSync(file()).subarray(0, 2000));
+    expect((await replay(path)).document.error).toMatchObject({ code: 'lab' });
+    expect((await replay(join(archives, 'none.tar.gz'))).document.error).toMatchObject({ code: 'not-found' });
+  }, 60_000);
+});
