@@ -9,7 +9,7 @@ import { signal } from './processes.mjs';
 const kill = (role, name = 'SIGKILL', downMs = () => 0) =>
   async function ({ installation, random }) {
     const victims = installation.processes().filter((each) => each.role === role);
-    const struck = role === 'runner' || role === 'trainer' ? liveTasks(installation) : [];
+    const struck = victims.length > 0 && /runner|trainer/u.test(role) ? liveTasks(installation) : [];
     signal(victims, name);
     await sleep(downMs(random));
     return { hit: victims.length, struck };
@@ -71,20 +71,40 @@ async function upTwice({ installation, random }) {
 
 const between = (low, high) => (random) => low + random() * (high - low);
 
-/** `mayRepeat`: a run that is under way may be begun again because of it. */
+/** Where there is a runner, or soon will be. */
+const RUNNING = [
+  'at any instant',
+  'runner takes over',
+  'candidate starts',
+  'candidate trains',
+  'candidate hands in',
+  'scorer at work',
+];
+
+/** `mayRepeat`: a run that is under way may be begun again because of it. `points`: all, where none are named. */
 export const DISTURBANCES = {
   'worker killed': { strike: kill('worker'), mayRepeat: false },
   'worker ended': { strike: kill('worker', 'SIGTERM', between(0, 2_000)), mayRepeat: false },
   'server killed': { strike: kill('server'), mayRepeat: false },
   'server down for seconds': { strike: kill('server', 'SIGKILL', between(2_000, 8_000)), mayRepeat: false },
   'server ended': { strike: kill('server', 'SIGTERM', between(0, 2_000)), mayRepeat: false },
-  'runner killed': { strike: kill('runner'), mayRepeat: true },
-  'trainer killed': { strike: kill('trainer'), mayRepeat: true },
+  'runner killed': { strike: kill('runner'), mayRepeat: true, points: RUNNING, needs: 'runner' },
+  'trainer killed': { strike: kill('trainer'), mayRepeat: true, points: RUNNING, needs: 'trainer' },
   'everything killed': { strike: everything, mayRepeat: true },
   'worker frozen': { strike: freeze('worker', between(1_000, 15_000)), mayRepeat: false },
   'server frozen': { strike: freeze('server', between(1_000, 8_000)), mayRepeat: false },
-  'runner frozen': { strike: freeze('runner', between(1_000, 6_000)), mayRepeat: false },
-  'trainer frozen': { strike: freeze('trainer', between(1_000, 6_000)), mayRepeat: false },
+  'runner frozen': {
+    strike: freeze('runner', between(1_000, 6_000)),
+    mayRepeat: false,
+    points: RUNNING,
+    needs: 'runner',
+  },
+  'trainer frozen': {
+    strike: freeze('trainer', between(1_000, 6_000)),
+    mayRepeat: false,
+    points: RUNNING,
+    needs: 'trainer',
+  },
   'git locks left': { strike: locks, mayRepeat: false },
   'up, twice at once': { strike: upTwice, mayRepeat: false },
 };

@@ -1,7 +1,7 @@
 /**
  * `npm run test:chaos -- [--kills 25] [--seed 1] [--experiments 10] [--installations 3] [--keep]`: the same study
  * undisturbed once, then again and again while a seeded sequence of disturbances strikes; one JSON line for each, and
- * a last line {kills, lost, double, leaked, secondsSpentTwice}. Exits with 0 only when all but the first are 0.
+ * a last line {kills, lost, double, leaked, secondsSpentTwice, troubles}. Exits with 0 only when all but the first are 0.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +39,7 @@ const STRIKES = 2;
 
 const dist = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'dist');
 const compiled = async (path) => (await import(pathToFileURL(join(dist, path)).href)).default;
-const total = { kills: 0, lost: 0, double: 0, leaked: 0, secondsSpentTwice: 0 };
+const total = { kills: 0, lost: 0, double: 0, leaked: 0, secondsSpentTwice: 0, troubles: 0 };
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const began = performance.now();
 const elapsed = () => Math.round((performance.now() - began) / 100) / 10;
@@ -125,7 +125,9 @@ async function disturb({ installation, random, index }, reference) {
 /** Every disturbance at every point, in a seeded order, again and again. */
 function* endless(random) {
   const names = values.only === undefined ? Object.keys(DISTURBANCES) : values.only.split(',');
-  const pairs = names.flatMap((name) => Object.keys(POINTS).map((point) => ({ name, point })));
+  const pairs = names.flatMap((name) =>
+    (DISTURBANCES[name].points ?? Object.keys(POINTS)).map((point) => ({ name, point })),
+  );
   for (;;) yield* shuffled(pairs, random);
 }
 
@@ -135,7 +137,8 @@ async function once({ installation, study, random, struck, isOver, where }, { na
   if (POINTS[point] === null) await sleep(random() * INSTANT_MS);
   else reached = await reach(study, point, POINT_MS, isOver);
   if (isOver()) return;
-  const { strike, mayRepeat } = DISTURBANCES[name];
+  const { strike, mayRepeat, needs } = DISTURBANCES[name];
+  if (needs !== undefined && !(await comesToLife(installation, needs))) return;
   if (mayRepeat && liveTasks(installation).some((task) => strikesOf(struck, task) >= STRIKES)) return;
   const at = recorded(study);
   const problems = [];
@@ -152,9 +155,10 @@ async function once({ installation, study, random, struck, isOver, where }, { na
   const upSeconds = (performance.now() - struckAt) / 1000;
   const verified = await agreed(study);
   if (verified.code !== 0) problems.push(`verify ended with ${verified.code}: ${verified.said}`);
-  problems.push(...(await crowds(installation)));
+  const double = await crowds(installation);
   if (told.hit > 0 || name === 'up, twice at once') total.kills += 1;
-  total.double += problems.length;
+  total.double += double.length;
+  total.troubles += problems.length;
   say({
     seconds: elapsed(),
     ...where,
@@ -164,8 +168,16 @@ async function once({ installation, study, random, struck, isOver, where }, { na
     hit: told.hit,
     struck: told.struck.map((task) => task.split('/runs/')[1]),
     upSeconds: Math.round(upSeconds * 10) / 10,
+    double,
     problems,
   });
+}
+
+/** A runner is not always there: between two runs there is none. */
+async function comesToLife(installation, role) {
+  for (const end = performance.now() + INSTANT_MS; !lives(installation, role); await sleep(5))
+    if (performance.now() > end) return false;
+  return true;
 }
 
 const lives = (installation, role) => installation.processes().some((each) => each.role === role);

@@ -5,6 +5,9 @@ import { TAG } from './installation.mjs';
 
 const LEDGER = `autoresearch-ledger/${TAG}`;
 
+/** A runner that is killed has last said how long it ran up to 5 s before: no repeated run counts as free. */
+const UNKNOWN_SECONDS = 1;
+
 /** Records in the ledger, 0 before there is one. */
 export function recorded(study) {
   try {
@@ -98,7 +101,7 @@ export function secondsSpentTwice(study, struck) {
               : begun;
           if (wasted === 0) continue;
           const status = JSON.parse(read(join(folder, 'status.json')) || '{}');
-          seconds += status.wallSeconds ?? 0;
+          seconds += Math.max(status.wallSeconds ?? 0, UNKNOWN_SECONDS);
           repeated.push(`${number}/${run}/${attempt} was begun ${begun} times, ${attempts.length} attempts`);
         }
       }
