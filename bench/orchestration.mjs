@@ -11,7 +11,7 @@ const { rebuild } = require('../dist/domain/study.js');
 const { UNLIMITED } = require('../dist/domain/limits.js');
 const { asset } = require('../dist/process/package-root.js');
 const { findTemporal } = require('../dist/temporal/binary.js');
-const { CONTROL_QUEUE } = require('../dist/temporal/queues.js');
+const { controlQueue } = require('../dist/temporal/queues.js');
 const { SEARCH_ATTRIBUTES } = require('../dist/temporal/search-attributes.js');
 
 const EXPERIMENTS = Number(process.argv[2] ?? 100);
@@ -85,7 +85,7 @@ const common = { connection: environment.nativeConnection, activities };
 const workers = await Promise.all([
   Worker.create({
     ...common,
-    taskQueue: CONTROL_QUEUE,
+    taskQueue: controlQueue(),
     workflowBundle: { codePath: asset('dist', 'workflows.bundle.js') },
   }),
   Worker.create({ ...common, taskQueue: LANE.queue }),
@@ -107,7 +107,7 @@ const config = {
   createdAt: new Date().toISOString(),
 };
 const handle = await environment.client.workflow.start('study', {
-  taskQueue: CONTROL_QUEUE,
+  taskQueue: controlQueue(),
   workflowId: config.workflowId,
   args: [config],
 });

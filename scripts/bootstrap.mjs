@@ -15,6 +15,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const NODE = 20;
 const PYTHON = [3, 11];
+const GIT = [2, 38]; // `worktree list -z`, `repack --geometric`; src/setup/doctor-host.ts asks for the same
 /** `npm ci` and the build were done for these inputs. */
 const PACKAGES_STAMP = join(root, 'node_modules', '.autoresearch-stamp');
 const BUILD_STAMP = join(root, 'dist', '.stamp');
@@ -34,8 +35,13 @@ function checkPrerequisites() {
       'install it from https://nodejs.org',
     );
   }
-  const git = spawnSync('git', ['--version']);
-  if (git.status !== 0) fail('git was not found', 'install it (Debian, Ubuntu: apt-get install git)');
+  const git = spawnSync('git', ['--version'], { encoding: 'utf8' });
+  const gitTodo = `install git ${GIT.join('.')} or newer (Debian, Ubuntu: apt-get install git)`;
+  if (git.status !== 0) fail('git was not found', gitTodo);
+  const [gitMajor = 0, gitMinor = 0] = (git.stdout.match(/\d+/gu) ?? []).map(Number);
+  if (gitMajor < GIT[0] || (gitMajor === GIT[0] && gitMinor < GIT[1])) {
+    fail(`this is ${git.stdout.trim()}, and ${GIT.join('.')} or newer is needed`, gitTodo);
+  }
   const code = 'import sys; print(*sys.version_info[:2])';
   const python = spawnSync('python3', ['-I', '-S', '-c', code], { encoding: 'utf8' });
   const todo = `install Python ${PYTHON.join('.')} or newer as python3 (Debian, Ubuntu: apt-get install python3 python3-venv)`;

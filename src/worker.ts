@@ -30,7 +30,7 @@ import { torchVersion } from './runner/torch-version';
 import { trainerPython } from './setup/trainer-python';
 import { buildId } from './temporal/build-id';
 import { connectNative } from './temporal/native-connection';
-import { CONTROL_QUEUE } from './temporal/queues';
+import { controlQueue } from './temporal/queues';
 import { environmentHas, writeWorkerInfo } from './temporal/worker-info';
 
 /** Cancellation rides on heartbeats, and "stop now" is to end a training within seconds. */
@@ -45,7 +45,7 @@ async function main(): Promise<void> {
   const workers = [
     await Worker.create({
       ...options,
-      taskQueue: CONTROL_QUEUE,
+      taskQueue: controlQueue(),
       workflowBundle: { codePath: asset('dist', 'workflows.bundle.js') },
       activities: controlActivities(python, devices),
     }),
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
     build: buildId(),
     address,
     namespace,
-    queues: [CONTROL_QUEUE, ...devices.map((device) => laneOf(device).queue)],
+    queues: [controlQueue(), ...devices.map((device) => laneOf(device).queue)],
     devices: devices.map(({ id }) => id),
     python,
     has: environmentHas(process.env),
@@ -137,5 +137,6 @@ function shutDown(worker: Worker): void {
 
 main().catch((error: unknown) => {
   console.error(error);
-  process.exitCode = 1;
+  // At once: a worker of which only a part still polls would look alive, and its other queues would wait for ever.
+  process.exit(1);
 });

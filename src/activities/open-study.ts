@@ -48,6 +48,7 @@ async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Pr
     lab: await lockedHash(git, study.base, lab),
     data: data.hash,
   };
+  checkLeague(study, records, fingerprint);
   const { startup_seconds: startup, handin_seconds: handin, score_seconds: score } = lab.caps;
   return { state, lane, fingerprint, caps: { startup, handin, score } };
 }
@@ -105,6 +106,18 @@ function checkData(study: StudyConfig, records: readonly ExperimentRecord[], dat
     `the data is not what study ${study.tag} was scored on so far (${data.hash.slice(0, 12)}, not ${last.fingerprint.data.slice(0, 12)}): ` +
       'put its source back as it was, or start a new study',
   );
+}
+
+/** A verdict compares within one league: what was scored on other hardware, or another torch, says nothing here. */
+function checkLeague({ tag }: StudyConfig, records: readonly ExperimentRecord[], now: Fingerprint): void {
+  const last = records.at(-1)?.fingerprint;
+  for (const key of ['device', 'torch'] as const) {
+    if (last === undefined || last[key] === now[key]) continue;
+    throw new StudyMismatch(
+      `study ${tag} was scored with ${key} ${last[key]} so far, and this worker has ${now[key]}: ` +
+        'bring that back (AUTORESEARCH_DEVICES, AUTORESEARCH_PYTHON), or start a new study from its branch',
+    );
+  }
 }
 
 /** The locked files, as one hash: other rules are another league. */

@@ -10,8 +10,9 @@ import { findProposal, readProposal, storeProposal } from '../lab/edits';
 import { experimentName } from '../domain/experiment';
 import { studyState } from '../process/paths';
 import { NoProposal, type Researcher, type ResearchContext } from '../researchers/researcher';
+import { withFailures } from './failures';
 import { heartbeatWhile } from './heartbeat';
-import type { ControlActivities, ProposeInput } from './interface';
+import type { ControlActivities, Proposed, ProposeInput } from './interface';
 
 /** Asked this often in vain, the study pauses and says so, rather than asking all night. */
 const ATTEMPTS = 3;
@@ -24,13 +25,15 @@ export interface ProposeDependencies {
 }
 
 export function createPropose(dependencies: ProposeDependencies): ControlActivities['propose'] {
-  return async (input) => {
-    const { study, number } = input;
-    const git = new Git(study.lab);
-    const id = (await findProposal(git, study.tag, number)) ?? (await ask(dependencies, git, input));
-    const { title, dollars } = await readProposal(git, id);
-    return { proposal: id, title, dollars: dollars ?? 0 };
-  };
+  return (input) => withFailures(() => propose(dependencies, input));
+}
+
+async function propose(dependencies: ProposeDependencies, input: ProposeInput): Promise<Proposed> {
+  const { study, number } = input;
+  const git = new Git(study.lab);
+  const id = (await findProposal(git, study.tag, number)) ?? (await ask(dependencies, git, input));
+  const { title, dollars } = await readProposal(git, id);
+  return { proposal: id, title, dollars: dollars ?? 0 };
 }
 
 async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeInput): Promise<string> {

@@ -4,7 +4,7 @@ import { TypedSearchAttributes } from '@temporalio/common';
 import type { StudyConfig } from '../domain/study';
 import { bringUp } from '../setup/up';
 import { connect, type Connected } from '../temporal/connection';
-import { CONTROL_QUEUE } from '../temporal/queues';
+import { controlQueue } from '../temporal/queues';
 import { RESEARCHER, STUDY } from '../temporal/search-attributes';
 import type { study as studyWorkflow } from '../workflows/study';
 import { CliError } from './errors';
@@ -51,7 +51,7 @@ export async function launchStudy(server: Connected, config: StudyConfig): Promi
   const { tag, workflowId, researcher, lab, budget, metric } = config;
   try {
     await server.client.workflow.start<typeof studyWorkflow>('study', {
-      taskQueue: CONTROL_QUEUE,
+      taskQueue: controlQueue(),
       workflowId,
       args: [config],
       workflowIdConflictPolicy: 'FAIL',

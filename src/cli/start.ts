@@ -6,7 +6,7 @@ import { UNLIMITED } from '../domain/limits';
 import type { StudyConfig } from '../domain/study';
 import { openLab, type Lab } from '../lab/lab';
 import { openLedger } from '../lab/ledger';
-import { branchName, freeTag, isTagKnown, tagOfDay, tagSchema } from '../lab/refs';
+import { branchName, freeTag, isTagKnown, tagSchema } from '../lab/refs';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { rememberLab } from './known-labs';
@@ -88,7 +88,7 @@ export async function checkStudy(asked: StartRequest): Promise<Checked> {
   const lab = await openLab(asked.lab);
   checkResearcher(asked, lab);
   const budget = budgetOf(asked, lab);
-  const tag = asked.tag ?? tagOfDay(new Date());
+  const tag = asked.tag ?? (await freeTag(lab.git, new Date()));
   if (await isTagKnown(lab.git, tag)) throw await taken(lab, tag);
   return { lab, tag, budget, asked };
 }

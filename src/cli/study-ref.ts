@@ -45,7 +45,7 @@ export function takesStudy(command: Command): Command {
  * @throws CliError that lists the studies there are, when none or several fit
  */
 export async function findStudy({ tag, lab }: StudyChoice): Promise<FoundStudy> {
-  const studies = await studiesIn(lab === undefined ? await labsHere() : [lab]);
+  const studies = lab === undefined ? await studiesHere() : await studiesIn([lab]);
   const fitting = tag === undefined ? studies : studies.filter((study) => study.config.tag === tag);
   const [first, ...more] = fitting;
   if (first === undefined) throw nothing(studies, tag);
@@ -68,6 +68,12 @@ export async function findStudy({ tag, lab }: StudyChoice): Promise<FoundStudy> 
 async function labsHere(): Promise<string[]> {
   const here = process.cwd();
   return existsSync(join(here, 'lab.yaml')) && existsSync(join(here, '.git')) ? [here] : knownLabs();
+}
+
+/** A lab that was remembered and is no repository any more hides no other one. */
+async function studiesHere(): Promise<FoundStudy[]> {
+  const found = await Promise.all((await labsHere()).map(async (lab) => studiesIn([lab]).catch(() => [])));
+  return found.flat();
 }
 
 async function studiesIn(labs: string[]): Promise<FoundStudy[]> {

@@ -6,7 +6,7 @@ export interface Limits {
   experiments: number | null;
   /** Hours for which runs and scorings hold a GPU (or, without one, the CPU). */
   gpuHours: number | null;
-  /** Wall-clock hours in experiments; pauses do not count. */
+  /** Wall-clock hours in experiments: pauses do not count, a machine that is down in the middle of one does. */
   hours: number | null;
 }
 

@@ -9,7 +9,7 @@ import { runSeed } from '../domain/seed';
 import type { Knob } from '../lab/config';
 import type { Edit, Proposal } from '../lab/edits';
 import { packageRoot } from '../process/package-root';
-import { capture } from './capture';
+import { capture, CaptureError } from './capture';
 import { NoProposal, type Researcher, type ResearchContext } from './researcher';
 
 const SCRIPT = join('src', 'researchers', 'tpe.py');
@@ -44,15 +44,23 @@ export function createTpe(): Researcher {
         current: knobValues(context.lab.knobs, context.incumbent.files),
         trials: await pastTrials(context),
       };
-      const { stdout } = await capture([context.python, join(packageRoot(), SCRIPT)], {
-        stdin: JSON.stringify(question),
-        timeoutMs: TIMEOUT_MS,
-        signal,
-      });
+      const stdout = await ask(context.python, JSON.stringify(question), signal);
       const { values } = answerSchema.parse(JSON.parse(stdout));
       return turn(context, values);
     },
   };
+}
+
+/** @throws NoProposal if the question has no answer: the same one would fail the same way for ever */
+async function ask(python: string, question: string, signal: AbortSignal): Promise<string> {
+  try {
+    const command = [python, join(packageRoot(), SCRIPT)];
+    return (await capture(command, { stdin: question, timeoutMs: TIMEOUT_MS, signal })).stdout;
+  } catch (error) {
+    if (error instanceof CaptureError && !signal.aborted)
+      throw new NoProposal(error.message, { cause: error });
+    throw error;
+  }
 }
 
 /** The values that these files give the knobs; one that has none within its range is left out. */
@@ -92,8 +100,9 @@ function turn({ lab, incumbent, number }: ResearchContext, values: Record<string
     const text = incumbent.files[knob.file];
     const to = values[knob.name];
     if (text === undefined || to === undefined) continue;
-    const from = readKnob(knob, text);
-    if (from === to) continue;
+    const from = valueOf(knob, text);
+    // A constant that the incumbent no longer has, or has moved out of its range, is left as it is.
+    if (from === null || from === to) continue;
     edits.push({ path: knob.file, ...turnKnob(knob, text, to) });
     changes.push({ knob, from, to });
   }

@@ -1,8 +1,9 @@
 /** What this host trains on: its NVIDIA GPUs, or without one its CPU. */
 import { execFile } from 'node:child_process';
-import { cpus, hostname } from 'node:os';
+import { cpus } from 'node:os';
 import { promisify } from 'node:util';
 import type { Lane } from '../activities/interface';
+import { laneQueue } from '../temporal/queues';
 
 export interface Device {
   /** `cuda:0` or `cpu`. */
@@ -31,14 +32,8 @@ export async function detectDevices(): Promise<Device[]> {
   });
 }
 
-/** The lane of a device: a task queue whose name stays the same when the worker is started again. */
-export function laneOf(device: Device): Lane {
-  const host = hostname()
-    .toLowerCase()
-    .replace(/[^a-z0-9.-]/g, '-');
-  const index = /^cuda:(\d+)$/.exec(device.id)?.[1];
-  return { queue: index === undefined ? `cpu-${host}` : `gpu-${host}-${index}`, device: device.id };
-}
+/** The lane of a device: its place in a study, with a task queue of its own. */
+export const laneOf = ({ id }: Device): Lane => ({ queue: laneQueue(id), device: id });
 
 async function nvidiaGpus(): Promise<Device[]> {
   try {

@@ -22,9 +22,14 @@ export class BoundedLog {
     this.recent = (this.recent + chunk.toString('utf8')).slice(-TAIL_CHARACTERS);
     const part = chunk.subarray(-Math.floor(this.limit / 4));
     this.leftOut += chunk.length - part.length;
-    if (this.size + part.length > this.limit) this.compact();
-    writeSync(this.file, part);
-    this.size += part.length;
+    try {
+      if (this.size + part.length > this.limit) this.compact();
+      writeSync(this.file, part);
+      this.size += part.length;
+    } catch {
+      // A full disk is no reason to end a training; what the log lost stays in its tail.
+      this.leftOut += part.length;
+    }
   }
 
   /** The latest output. */

@@ -65,9 +65,11 @@ function checkPackages(): Check {
 
 async function checkGit(): Promise<Check> {
   const { ok, stdout, reason } = await run('git', ['--version'], { timeoutMs: QUICK_MS });
-  return ok
-    ? fine('git', stdout.trim().replace('git version ', ''))
-    : lack('git', reason, 'install it (Debian, Ubuntu: apt-get install git)');
+  const todo = 'install git 2.38 or newer (Debian, Ubuntu: apt-get install git)';
+  if (!ok) return lack('git', reason, todo);
+  const version = stdout.trim().replace('git version ', '');
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 2 || (major === 2 && minor >= 38) ? fine('git', version) : lack('git', version, todo);
 }
 
 async function checkPython(): Promise<Check> {

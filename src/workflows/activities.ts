@@ -1,4 +1,4 @@
-/** How workflows call activities: queues, retries and the timeouts that stand behind the runner's own clocks. */
+/** How workflows call activities: the study's own queue or a lane's, retries and the timeouts that stand behind the runner's own clocks. */
 import {
   ActivityCancellationType,
   proxyActivities,
@@ -7,7 +7,6 @@ import {
 } from '@temporalio/workflow';
 import type { Caps, ControlActivities, DeviceActivities } from '../activities/interface';
 import type { TrainBudget } from '../domain/experiment';
-import { CONTROL_QUEUE } from '../temporal/queues';
 
 /**
  * Our own trouble (a full disk, a lost network, a busy git) is retried for ever, a minute apart at most: a study
@@ -29,14 +28,12 @@ const MARGIN_SECONDS = 120;
 const STEPS_SECONDS = 7 * 86_400;
 
 export const { openStudy } = proxyActivities<ControlActivities>({
-  taskQueue: CONTROL_QUEUE,
   startToCloseTimeout: '6 hours', // a first download of training data
   heartbeatTimeout: HEARTBEAT,
   retry,
 });
 
 export const { propose } = proxyActivities<ControlActivities>({
-  taskQueue: CONTROL_QUEUE,
   startToCloseTimeout: '2 hours', // a coding agent's working time; researchers have shorter limits of their own
   heartbeatTimeout: HEARTBEAT,
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -44,7 +41,6 @@ export const { propose } = proxyActivities<ControlActivities>({
 });
 
 export const { apply, record } = proxyActivities<ControlActivities>({
-  taskQueue: CONTROL_QUEUE,
   startToCloseTimeout: '5 minutes',
   heartbeatTimeout: HEARTBEAT,
   retry,

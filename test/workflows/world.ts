@@ -15,7 +15,7 @@ import { gpuSeconds, type ExperimentSummary, type RunResult } from '../../src/do
 import { UNLIMITED, type Limits } from '../../src/domain/limits';
 import { rebuild, type StudyConfig } from '../../src/domain/study';
 import { findTemporal } from '../../src/temporal/binary';
-import { CONTROL_QUEUE } from '../../src/temporal/queues';
+import { controlQueue } from '../../src/temporal/queues';
 import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
 import type { study } from '../../src/workflows/study';
 
@@ -155,7 +155,7 @@ export async function openStage(world: () => World, extraArgs: string[] = []): P
   const workers = await Promise.all([
     Worker.create({
       ...common,
-      taskQueue: CONTROL_QUEUE,
+      taskQueue: controlQueue(),
       workflowsPath: require.resolve('../../src/workflows'),
     }),
     Worker.create({ ...common, taskQueue: LANE.queue }),
@@ -166,7 +166,7 @@ export async function openStage(world: () => World, extraArgs: string[] = []): P
     start: async (_world, { limits = {}, tag = `t${randomUUID().slice(0, 8)}` } = {}) => {
       const config = studyConfig(tag, { ...UNLIMITED, ...limits });
       const handle = await environment.client.workflow.start<typeof study>('study', {
-        taskQueue: CONTROL_QUEUE,
+        taskQueue: controlQueue(),
         workflowId: config.workflowId,
         args: [config],
       });
