@@ -40,7 +40,7 @@ CPU_TOKENS = 2048  # a batch on a CPU: small enough that activations stay near i
 CPU_SHARE = 0.5  # of the machine's memory, at most, for a hand-in's activations
 GPU_TOKENS = 2**18  # a batch on a GPU, at most
 GPU_SHARE = 0.5  # of its free memory, at most, for a batch's activations
-PROBE_ROWS = 16  # rows that the causality probe looks at
+PROBE_ROWS = 128  # rows that the causality probe looks at
 PROBE_NATS = 0.02  # a loss before the cut may move by this much: the noise of low-precision kernels
 
 
@@ -166,19 +166,27 @@ class Scorer:
 
     def probe(self, chance: random.Random) -> float:
         """
-        The most that a loss moves when the inputs after it are replaced by another row's text. A model that
-        looks only back gives (nearly) 0; one that peeks at its targets cannot.
+        The most that a loss moves when the inputs after it are replaced by another row's text, over many rows, each
+        with a cut of its own: the borders, and random ones. A model that looks only back gives (nearly) 0; one that
+        peeks at its targets cannot, however its rows are batched. NaN where a loss is not finite.
         """
-        count = min(PROBE_ROWS, self.batch, len(self.data.rows) - 1)
+        count = min(PROBE_ROWS, len(self.data.rows) - 1)
         picked = chance.sample(range(len(self.data.rows)), count + 1)
         rows, others = self.data.rows[picked[:-1]], self.data.rows[picked[1:]]
         inputs, targets = rows[:, :-1], rows[:, 1:]
-        cuts = [0, *(chance.randrange(inputs.shape[1] - 1) for _ in range(count - 1))]
+        last = inputs.shape[1] - 2
+        cuts = [0, last, *(chance.randint(0, last) for _ in range(count))][:count]
         changed = inputs.copy()
         for row, cut in enumerate(cuts):
             changed[row, cut + 1 :] = others[row, cut + 1 : -1]
-        moved = (self.losses(inputs, targets) - self.losses(changed, targets)).abs()
-        return max(float(moved[row, : cut + 1].max()) for row, cut in enumerate(cuts))
+        worst = torch.zeros((), device=self.device)
+        for at in range(0, count, self.batch):
+            part = slice(at, at + self.batch)
+            moved = (self.losses(inputs[part], targets[part]) - self.losses(changed[part], targets[part])).abs()
+            # torch's maximum hands NaN on, Python's does not.
+            seen = torch.stack([moved[row, : cut + 1].max() for row, cut in enumerate(cuts[part])])
+            worst = torch.maximum(worst, seen.max())
+        return float(worst)
 
 
 def logits_of(module: torch.fx.GraphModule, tokens: torch.Tensor, vocabulary: int) -> torch.Tensor:

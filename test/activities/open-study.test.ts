@@ -208,3 +208,14 @@ test('a branch named autoresearch is in the way, and the message says so', async
     message: expect.stringContaining('git branch -m autoresearch'),
   });
 });
+
+test('another device or another torch than the study was scored with is refused, with what to do', async () => {
+  const place = newStudy();
+  await openStudy(place.study);
+  await addRecord(place, 0, place.base);
+  const machine = { device: 'NVIDIA H200', torch: '2.15' };
+  await expect(openStudy(place.study, { machine: async () => machine })).rejects.toMatchObject({
+    type: 'StudyMismatch',
+    message: expect.stringMatching(/device .* this worker has NVIDIA H200: bring that back/),
+  });
+});

@@ -1,4 +1,5 @@
 import { readKnob } from '../../src/domain/knobs';
+import { NoProposal } from '../../src/researchers/researcher';
 import { createTpe } from '../../src/researchers/tpe';
 import type { Proposal } from '../../src/lab/edits';
 import { ensureTrainerPython } from '../../src/setup/trainer-python';
@@ -63,4 +64,12 @@ test('a lab without knobs is told so', async () => {
   await expect(createTpe().propose({ ...context, lab: { ...LAB, knobs: [] } }, never)).rejects.toThrow(
     'lab.yaml names none',
   );
+});
+
+test('when every point was tried it says so, and is not asked the same again for ever', async () => {
+  const lab = { ...LAB, knobs: [{ name: 'DEPTH', file: 'train.py', type: 'choice', values: [4, 5] }] } as typeof LAB;
+  const past = [4, 5].map((depth) => ({ text: point(0.02, depth), score: 1 }));
+  const asked = createTpe().propose({ ...(await contextOf(past, python)), lab }, never);
+  await expect(asked).rejects.toThrow(NoProposal);
+  await expect(asked).rejects.toThrow('was tried before');
 });

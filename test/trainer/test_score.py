@@ -40,6 +40,22 @@ class Peeking(Bigram):
         return self.table(x) + 9 * nn.functional.one_hot(x.roll(-1, 1), self.table.num_embeddings).float()
 
 
+class PeekingNowAndThen(Bigram):
+    """Looks one token ahead at one position in `every`, and never at the first."""
+
+    def __init__(self, vocabulary: int, every: int):
+        super().__init__(vocabulary)
+        self.every = every
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(tokens)
+        place = torch.arange(tokens.size(1), device=tokens.device)
+        peeks = (place % self.every == self.every - 1).unsqueeze(-1)
+        ahead = torch.cat((tokens[:, 1:], tokens[:, -1:]), 1)
+        known = 20.0 * torch.nn.functional.one_hot(ahead, logits.size(-1)).to(logits.dtype)
+        return torch.where(peeks, known, logits)
+
+
 def hand_in(model: nn.Module, folder: Path, context: int = 32) -> tuple[Path, Path]:
     exported = graph.export_graph(model, context, CPU)
     tensors = lab._plain(lab._hand_in(exported, model))
@@ -106,6 +122,17 @@ def test_a_model_that_looks_ahead_is_rejected(data: Path, loaded: score.Data, tm
     error = json.loads((tmp_path / "score.json").read_text())["error"]
     assert error["reason"] == "rejected"
     assert "looks ahead" in error["message"]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_looking_ahead_here_and_there_is_found_however_rows_are_batched(
+    batch: int, data: Path, loaded: score.Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = loaded.rows.shape[1] - 1
+    monkeypatch.setattr(score, "CPU_TOKENS", batch * context)
+    hand_in(PeekingNowAndThen(loaded.vocabulary, every=8), tmp_path)
+    assert score.main(options(data, tmp_path)) == 3
+    assert "looks ahead" in json.loads((tmp_path / "score.json").read_text())["error"]["message"]
 
 
 def node(op: str, *args: object, **kwargs: object) -> dict:
