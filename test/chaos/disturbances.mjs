@@ -1,5 +1,14 @@
 /** What is done to an installation: each kills, stops or leaves something behind, and heals what `up` cannot. */
-import { existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TAG } from './installation.mjs';
@@ -58,6 +67,29 @@ async function locks({ study, random }) {
   return { hit: left.length, struck: [] };
 }
 
+/** No byte is left for seconds, for the lab, the server's database and the runs alike. */
+async function fullDisk({ installation, random }) {
+  const file = join(installation.root, 'ballast');
+  const before = liveTasks(installation);
+  const ballast = openSync(file, 'w');
+  try {
+    for (const bytes of [1 << 20, 1 << 12]) fill(ballast, Buffer.alloc(bytes, 1));
+    await sleep(between(1_000, 8_000)(random));
+  } finally {
+    closeSync(ballast);
+    rmSync(file);
+  }
+  return { hit: 1, struck: [...before, ...liveTasks(installation)] };
+}
+
+function fill(file, piece) {
+  try {
+    for (;;) writeSync(file, piece);
+  } catch (error) {
+    if (error.code !== 'ENOSPC') throw error;
+  }
+}
+
 /** Two hands at once, after the worker has died or while it lives. */
 async function upTwice({ installation, random }) {
   const workers = installation.processes().filter((each) => each.role === 'worker');
@@ -106,6 +138,7 @@ export const DISTURBANCES = {
     needs: 'trainer',
   },
   'git locks left': { strike: locks, mayRepeat: false },
+  'disk full': { strike: fullDisk, mayRepeat: true, needsSmall: true },
   'up, twice at once': { strike: upTwice, mayRepeat: false },
 };
 

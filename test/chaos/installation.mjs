@@ -1,7 +1,7 @@
 /** A whole installation in folders of its own, with a lab: what a user has, seen from outside. */
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const bin = join(dirname(dirname(here)), 'bin', 'autoresearch.js');
 /** Below the ports that the kernel gives to anybody: while the server is down nobody takes its place. */
 const PORTS = { low: 20_000, count: 10_000 };
+/** Room for the server's history of a few hundred experiments. */
+const DISK_MB = 256;
 const COMMAND_MS = 180_000;
 export const TAG = 'chaos';
 const STEPS = 20;
@@ -18,13 +20,18 @@ const STEPS = 20;
 export class Installation {
   /** @param {{ root: string, tools: string, python: string, random: () => number }} where */
   static async create({ root, tools, python, random }) {
+    mkdirSync(root);
+    const isSmall = mountSmall(root);
     for (const name of ['home', 'cache/autoresearch']) mkdirSync(join(root, name), { recursive: true });
     symlinkSync(tools, join(root, 'cache', 'autoresearch', 'tools'));
-    return new Installation(root, python, [await freePort(random), await freePort(random)]);
+    const ports = [await freePort(random), await freePort(random)];
+    return new Installation({ root, isSmall, python, ports });
   }
 
-  constructor(root, python, [port, uiPort]) {
+  constructor({ root, isSmall, python, ports: [port, uiPort] }) {
     this.root = root;
+    /** Whether it has a disk of its own, which can be filled. */
+    this.isSmall = isSmall;
     this.ports = ['--port', String(port), '--ui-port', String(uiPort)];
     this.env = {
       ...process.env,
@@ -85,9 +92,8 @@ export class Installation {
 
   processes = () => processesOf(this.root);
 
-  async remove() {
-    await this.run('down');
-    rmSync(this.root, { recursive: true, force: true });
+  remove() {
+    if (this.isSmall) execFileSync('umount', [this.root]);
   }
 }
 
@@ -113,6 +119,16 @@ export class Study {
   }
 
   verify = () => this.installation.run('verify', TAG, '--lab', this.lab);
+}
+
+/** Gives a folder a small disk of its own, where this user may. */
+function mountSmall(folder) {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MB}m`, 'chaos', folder], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function freePort(random) {

@@ -64,6 +64,9 @@ async function main() {
       seconds: elapsed(),
     });
     await Promise.all(installations.map((each) => disturb(each, reference)));
+  } catch (error) {
+    total.troubles += 1;
+    say({ error: String(error) });
   } finally {
     await Promise.all(installations.map(({ installation }) => installation.run('down')));
     await sleep(500);
@@ -72,7 +75,8 @@ async function main() {
     if (leaked.length > 0) say({ leaked });
     for (const { pid } of leaked) process.kill(pid, 'SIGKILL');
     if (values.keep) say({ kept: root });
-    else rmSync(root, { recursive: true, force: true });
+    else for (const { installation } of installations) installation.remove();
+    if (!values.keep) rmSync(root, { recursive: true, force: true });
   }
   say({ ...total, seed: Number(values.seed), seconds: elapsed() });
   const { kills, ...faults } = total;
@@ -92,7 +96,7 @@ async function undisturbed(installation) {
 async function disturb({ installation, random, index }, reference) {
   const { code, said } = await installation.up();
   if (code !== 0) throw new Error(`up ended with ${code}: ${said}`);
-  const deck = endless(random);
+  const deck = endless(installation, random);
   for (let round = 1; total.kills < WANTED; round++) {
     const study = await installation.startStudy(`lab-${round}`, EXPERIMENTS);
     const struck = new Set();
@@ -123,8 +127,10 @@ async function disturb({ installation, random, index }, reference) {
 }
 
 /** Every disturbance at every point, in a seeded order, again and again. */
-function* endless(random) {
-  const names = values.only === undefined ? Object.keys(DISTURBANCES) : values.only.split(',');
+function* endless({ isSmall }, random) {
+  const wanted = values.only === undefined ? Object.keys(DISTURBANCES) : values.only.split(',');
+  const names = wanted.filter((name) => isSmall || DISTURBANCES[name].needsSmall !== true);
+  if (names.length < wanted.length) say({ leftOut: 'disk full', because: 'this user may not mount a tmpfs' });
   const pairs = names.flatMap((name) =>
     (DISTURBANCES[name].points ?? Object.keys(POINTS)).map((point) => ({ name, point })),
   );

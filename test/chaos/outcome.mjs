@@ -8,6 +8,9 @@ const LEDGER = `autoresearch-ledger/${TAG}`;
 /** A runner that is killed has last said how long it ran up to 5 s before: no repeated run counts as free. */
 const UNKNOWN_SECONDS = 1;
 
+/** A run's folder, or one that was put aside because it was taken for another run's. */
+const RUN = /^\d+(\.replaced-\d+)?$/u;
+
 /** Records in the ledger, 0 before there is one. */
 export function recorded(study) {
   try {
@@ -87,13 +90,13 @@ export function secondsSpentTwice(study, struck) {
   let seconds = 0;
   const runs = join(study.state(), 'runs');
   for (const number of readdirSync(runs)) {
-    for (const run of readdirSync(join(runs, number))) {
+    for (const run of readdirSync(join(runs, number)).filter((name) => RUN.test(name))) {
       for (const kind of ['train', 'score']) {
         const attempts = readdirSync(join(runs, number, run)).filter((name) => name.startsWith(`${kind}-`));
         for (const attempt of attempts) {
           const folder = join(runs, number, run, attempt);
           const begun = (read(join(folder, 'runner.log')).match(/Z (starting|scoring)$/gmu) ?? []).length;
-          const isLast = attempt === `${kind}-${attempts.length}`;
+          const isLast = attempt === `${kind}-${attempts.length}` && /^\d+$/u.test(run);
           const wasted = struck.has(folder)
             ? Math.max(0, begun - 2)
             : isLast
