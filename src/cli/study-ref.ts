@@ -89,9 +89,15 @@ async function studiesIn(labs: string[]): Promise<FoundStudy[]> {
 
 async function readFound(git: Git, tag: string): Promise<FoundStudy | null> {
   const config = await readStudy(git, tag);
-  return config === null
-    ? null
-    : { git, config: { ...config, lab: git.directory, labId: labId(git.directory) } };
+  if (config === null) return null;
+  const here = labId(git.directory);
+  if (config.labId === here) return { git, config: { ...config, lab: git.directory } };
+  // Fetched, copied or moved: the workflow of that name is another lab's, and its command line was somebody else's.
+  const workflowId = `study-${tag}-${here}`;
+  return {
+    git,
+    config: { ...config, tag, workflowId, lab: git.directory, labId: here, researcherCommand: null },
+  };
 }
 
 /** The workflows of studies that have not ended. Without a server none runs. */

@@ -2,6 +2,7 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { labId } from '../../src/process/paths';
 import { rememberLab } from '../../src/cli/known-labs';
 import { branchRef } from '../../src/lab/refs';
 import * as messages from '../../src/workflows/messages';
@@ -26,7 +27,9 @@ beforeAll(async () => {
   world.failureOf = (number) => (number === 2 ? { reason: 'oom', message: 'out of memory', tail: '' } : null);
   world.activities.apply = ({ number }) =>
     Promise.resolve({ commit: lab.commits[number] ?? '', failure: null });
-  study = await stage.start(world, { tag: TAG, limits: { experiments: 6 } });
+  // The lab is a copy, so its study has a workflow of its own.
+  const workflowId = `study-${TAG}-${labId(lab.root)}`;
+  study = await stage.start(world, { tag: TAG, workflowId, limits: { experiments: 6 } });
   const { client } = stage.environment;
   await until(
     () => client.workflow.getHandle(study.config.workflowId).query(messages.statusQuery),
@@ -150,7 +153,7 @@ describe('an archive', () => {
   }, 60_000);
 
   test('has the whole chain that continue-as-new made, and every experiment, also one that was cut off', () => {
-    expect(ids.filter((id) => id === 'study-seen').length).toBeGreaterThanOrEqual(3);
+    expect(ids.filter((id) => id === study.config.workflowId).length).toBeGreaterThanOrEqual(3);
     expect(new Set(ids).size).toBe(1 + 7);
   });
 
@@ -197,7 +200,7 @@ describe('an archive', () => {
     const failed = document.histories.filter((one: { failure: unknown }) => one.failure !== null);
     expect(failed).toEqual([
       {
-        workflowId: 'study-seen/exp-0003',
+        workflowId: `${study.config.workflowId}/exp-0003`,
         runId: run.replace('.json', ''),
         events: expect.any(Number),
         failure: {

@@ -120,7 +120,10 @@ export class World {
 
 export interface Stage {
   environment: TestWorkflowEnvironment;
-  start(world: World, options?: { limits?: Partial<Limits>; tag?: string }): Promise<RunningStudy>;
+  start(
+    world: World,
+    options?: { limits?: Partial<Limits>; tag?: string; workflowId?: string },
+  ): Promise<RunningStudy>;
   stop(): Promise<void>;
 }
 
@@ -163,8 +166,9 @@ export async function openStage(world: () => World, extraArgs: string[] = []): P
   const running = Promise.all(workers.map((worker) => worker.run()));
   return {
     environment,
-    start: async (_world, { limits = {}, tag = `t${randomUUID().slice(0, 8)}` } = {}) => {
-      const config = studyConfig(tag, { ...UNLIMITED, ...limits });
+    start: async (_world, { limits = {}, tag = `t${randomUUID().slice(0, 8)}`, workflowId } = {}) => {
+      const named = studyConfig(tag, { ...UNLIMITED, ...limits });
+      const config = { ...named, workflowId: workflowId ?? named.workflowId };
       const handle = await environment.client.workflow.start<typeof study>('study', {
         taskQueue: controlQueue(),
         workflowId: config.workflowId,
