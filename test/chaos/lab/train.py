@@ -1,6 +1,7 @@
 """Learns how often each token comes: one logit a token, plain gradient descent."""
 
 import hashlib
+import json
 import math
 import random
 import struct
@@ -10,6 +11,7 @@ from client import Runner
 
 RATE = 0.5
 STEP_SECONDS = 0.03  # long enough to be killed in
+SCORE_SECONDS = 0.4  # what the scorer waits, told in the graph
 
 
 def softmax(logits):
@@ -27,7 +29,8 @@ def main():
     logits = [generator.gauss(0, 1) for _ in range(welcome["vocabulary"])]
     pack = struct.Struct(f"<{len(logits)}d").pack
     initial = hashlib.sha256(pack(*logits)).hexdigest()
-    runner.say({"type": "start", "initialWeights": initial, "parameters": len(logits)}, b'{"nodes":[]}')
+    graph = json.dumps({"nodes": [], "seconds": SCORE_SECONDS}).encode()
+    runner.say({"type": "start", "initialWeights": initial, "parameters": len(logits)}, graph)
     runner.hear()
     usage = {"dataWaitSeconds": 0, "peakMemoryMb": 1}
     step = 0
