@@ -35,7 +35,7 @@ import wire
 from graph import Exported, export_graph, unwrap
 from host import keep_freed_memory
 
-AHEAD = 6  # batches that are asked for before they are needed
+AHEAD = 3  # batches that are asked for before they are needed
 REPORT_SECONDS = 0.5  # at most one report in this time
 STEPS_IN_FLIGHT = 2  # GPU steps that may be queued: enough to keep it busy, few enough to stop in time
 

@@ -133,14 +133,19 @@ const bestSoFar = ({ incumbent }: Snapshot['study']): string[] =>
     : [`best ${scoreText(incumbent.score)} at #${incumbent.experiment}`];
 
 function verdictLine(done: ExperimentSummary, { study }: Snapshot): string {
-  const { metric, baselineScore } = study;
+  const { metric, baselineScore, recent } = study;
+  // As they stood then: when several came between two looks, today's best says nothing of the first ones.
+  const kept = recent.filter(({ verdict, number }) => verdict === 'keep' && number <= done.number);
+  const toBeat = kept.findLast(({ number }) => number < done.number)?.score ?? baselineScore;
+  const best = kept.at(-1);
   const paint = VERDICT_COLOURS[done.verdict];
   const parts = [verdictText(done).padEnd(8)];
   if (done.score !== null) {
-    const change = changeText(done.score, baselineScore);
+    const change = changeText(done.score, toBeat);
     parts.push(`${metric} ${scoreText(done.score)}${change === '' ? '' : ` (${change})`}`);
   }
-  parts.push(...bestSoFar(study));
+  if (best !== undefined && best.score !== null)
+    parts.push(`best ${scoreText(best.score)} at #${best.number}`);
   return `${label(done.number)} ${paint(parts.join('  '))}`;
 }
 

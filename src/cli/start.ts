@@ -2,10 +2,12 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { TrainBudget } from '../domain/experiment';
+import { KnobError, readKnob } from '../domain/knobs';
 import { UNLIMITED } from '../domain/limits';
 import type { StudyConfig } from '../domain/study';
 import { openLab, type Lab } from '../lab/lab';
 import { openLedger } from '../lab/ledger';
+import { readText } from '../lab/objects';
 import { branchName, freeTag, isTagKnown, tagSchema } from '../lab/refs';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
@@ -86,7 +88,7 @@ interface Checked {
  */
 export async function checkStudy(asked: StartRequest): Promise<Checked> {
   const lab = await openLab(asked.lab);
-  checkResearcher(asked, lab);
+  await checkResearcher(asked, lab);
   const budget = budgetOf(asked, lab);
   const tag = asked.tag ?? (await freeTag(lab.git, new Date()));
   if (await isTagKnown(lab.git, tag)) throw await taken(lab, tag);
@@ -120,7 +122,8 @@ export async function beginStudy(
   return { config, git: lab.git, link: await launchStudy(server, config) };
 }
 
-function checkResearcher({ researcher, command }: StartRequest, { config, root }: Lab): void {
+async function checkResearcher({ researcher, command }: StartRequest, lab: Lab): Promise<void> {
+  const { config, root } = lab;
   if (researcher === 'command' && command === undefined) {
     throw new CliError(
       'usage',
@@ -141,6 +144,26 @@ function checkResearcher({ researcher, command }: StartRequest, { config, root }
       `lab.yaml of ${root} names no knobs, so tpe has nothing to turn`,
       'add knobs to lab.yaml and commit, or use --researcher command',
     );
+  }
+  if (researcher === 'tpe') await checkKnobs(lab);
+}
+
+/** A knob that no file has would be found out only after the baseline. */
+async function checkKnobs({ git, head, root, config }: Lab): Promise<void> {
+  for (const knob of config.knobs) {
+    try {
+      readKnob(knob, (await readText(git, head, knob.file)) ?? '');
+    } catch (error) {
+      if (!(error instanceof KnobError)) throw error;
+      throw new CliError(
+        'lab',
+        `lab.yaml of ${root}: ${error.message}`,
+        'correct `knobs` in lab.yaml, or the file, and commit',
+        {
+          cause: error,
+        },
+      );
+    }
   }
 }
 

@@ -93,7 +93,7 @@ async function checkFiles(git: Git, head: string, { editable, locked, program }:
   }
 }
 
-async function checkClean(git: Git, head: string, { editable, locked }: LabConfig): Promise<void> {
+async function checkClean(git: Git, head: string, { editable, locked, program }: LabConfig): Promise<void> {
   const changed = await git.bytes(['diff-index', '-z', '--name-only', head]).then(async (listing) => {
     if (listing.length === 0) return [];
     // diff-index believes the index's dates; `status` looks into the files, without writing the index.
@@ -116,7 +116,10 @@ async function checkClean(git: Git, head: string, { editable, locked }: LabConfi
       (await lstat(join(git.directory, path)).catch(() => null)) === null ? path : null,
     ),
   );
-  const dirty = [...new Set([...changed, ...gone.filter((path) => path !== null)])];
+  // What the human tells the researcher is read from the working tree, committed or not.
+  const dirty = [...new Set([...changed, ...gone.filter((path) => path !== null)])].filter(
+    (path) => path !== program,
+  );
   if (dirty.length === 0) return;
   const shown = dirty.slice(0, 5).join(', ') + (dirty.length > 5 ? `, and ${dirty.length - 5} more` : '');
   throw new LabError(

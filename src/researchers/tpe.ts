@@ -30,7 +30,10 @@ interface Trial {
 export function createTpe(): Researcher {
   return {
     async propose(context, signal): Promise<Proposal> {
-      const { knobs, metric } = context.lab;
+      const { metric } = context.lab;
+      const current = knobValues(context.lab.knobs, context.incumbent.files);
+      // What the incumbent has taken away, or moved out of its range, is no knob any more.
+      const knobs = context.lab.knobs.filter((knob) => knob.name in current);
       if (knobs.length === 0) {
         throw new NoProposal(
           'tpe turns knobs, and lab.yaml names none: add `knobs:` or choose another researcher',
@@ -41,8 +44,8 @@ export function createTpe(): Researcher {
         seed: runSeed(context.tag, context.number, 0),
         direction: metric.direction,
         knobs,
-        current: knobValues(context.lab.knobs, context.incumbent.files),
-        trials: await pastTrials(context),
+        current,
+        trials: await pastTrials(context, knobs),
       };
       const stdout = await ask(context.python, JSON.stringify(question), signal);
       const { values } = answerSchema.parse(JSON.parse(stdout));
@@ -70,17 +73,17 @@ function knobValues(knobs: readonly Knob[], files: Record<string, string>): Reco
 }
 
 /** What was tried, as knob values read from each experiment's own commit, whoever proposed it. */
-async function pastTrials({ lab, history, readAt }: ResearchContext): Promise<Trial[]> {
+async function pastTrials({ history, readAt }: ResearchContext, knobs: readonly Knob[]): Promise<Trial[]> {
   const past = history.slice(-MAX_TRIALS);
   const commits = past.map((record) => record.commit);
-  const paths = [...new Set(lab.knobs.map((knob) => knob.file))];
+  const paths = [...new Set(knobs.map((knob) => knob.file))];
   const columns = await Promise.all(paths.map((path) => readAt(path, commits)));
   const trials = past.map((record, index): Trial => {
     const files = paths.map((path, column) => [path, columns[column]?.[index] ?? ''] as const);
-    return { values: knobValues(lab.knobs, Object.fromEntries(files)), score: record.score };
+    return { values: knobValues(knobs, Object.fromEntries(files)), score: record.score };
   });
   // An experiment that took a constant away, or moved it out of range, says nothing about this space.
-  return trials.filter((trial) => lab.knobs.every((knob) => knob.name in trial.values));
+  return trials.filter((trial) => knobs.every((knob) => knob.name in trial.values));
 }
 
 function valueOf(knob: Knob, text: string): KnobValue | null {

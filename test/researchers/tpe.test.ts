@@ -62,12 +62,15 @@ test('crashes, foreign values and missing constants in the history are no obstac
 test('a lab without knobs is told so', async () => {
   const context = await contextOf([], python);
   await expect(createTpe().propose({ ...context, lab: { ...LAB, knobs: [] } }, never)).rejects.toThrow(
-    'lab.yaml names none',
+    'none that lab.yaml names',
   );
 });
 
 test('when every point was tried it says so, and is not asked the same again for ever', async () => {
-  const lab = { ...LAB, knobs: [{ name: 'DEPTH', file: 'train.py', type: 'choice', values: [4, 5] }] } as typeof LAB;
+  const lab = {
+    ...LAB,
+    knobs: [{ name: 'DEPTH', file: 'train.py', type: 'choice', values: [4, 5] }],
+  } as typeof LAB;
   const past = [4, 5].map((depth) => ({ text: point(0.02, depth), score: 1 }));
   const asked = createTpe().propose({ ...(await contextOf(past, python)), lab }, never);
   await expect(asked).rejects.toThrow(NoProposal);

@@ -43,7 +43,7 @@ export function phaseText({
   study: Pick<Snapshot['study'], 'phase' | 'reason'>;
 }): string {
   const paint = phase === 'running' ? colour.green : phase === 'stopped' ? colour.dim : colour.yellow;
-  const why = reason !== null && phase !== 'stopped' ? `: ${cleanLine(reason)}` : '';
+  const why = reason !== null && phase !== 'stopped' ? `: ${cleanLine(reason, 500)}` : '';
   return paint(`${phase}${why}`);
 }
 
