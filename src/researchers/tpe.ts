@@ -36,7 +36,7 @@ export function createTpe(): Researcher {
       const knobs = context.lab.knobs.filter((knob) => knob.name in current);
       if (knobs.length === 0) {
         throw new NoProposal(
-          'tpe turns knobs, and lab.yaml names none: add `knobs:` or choose another researcher',
+          'tpe turns knobs, and the incumbent has none that lab.yaml names: choose another researcher',
         );
       }
       const question = {

@@ -54,6 +54,17 @@ describe('start, before it needs a server', () => {
     });
   });
 
+  it('refuses knobs that no file has, before anything is trained', async () => {
+    const { root } = makeLab({
+      ...FILES,
+      'lab.yaml': LAB_YAML + KNOBS.replace('LEARNING_RATE', 'NO_SUCH_KNOB'),
+    });
+    expect(await autoresearch('start', '--lab', root)).toMatchObject({
+      exitCode: 3,
+      stderr: expect.stringContaining('expected exactly one line "NO_SUCH_KNOB = '),
+    });
+  });
+
   it('refuses a lab.yaml that is wrong, with each path and reason', async () => {
     const { root } = makeLab({
       ...FILES,

@@ -15,6 +15,12 @@ test('a lab is opened by its real path, with lab.yaml of its HEAD', async () => 
   expect(lab.id).toMatch(/^[0-9a-f]{8}$/);
 });
 
+test('program.md may be edited without a commit: it is read from the working tree', async () => {
+  const { root } = makeLab();
+  write(root, { 'program.md': 'try something else' });
+  expect((await openLab(root)).root).toBe(root);
+});
+
 test('files that no rule names may lie about untracked', async () => {
   const { root } = makeLab();
   write(root, { 'notes.txt': 'x', 'cache.pyc': 'x' });
