@@ -14,6 +14,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TAG } from './installation.mjs';
 import { signal } from './processes.mjs';
 
+const ATTEMPT = /^\d{4}\/\d+\/(train|score)-\d+$/u;
+
 /** Kills one role. Runners and trainers that die are named, so that their second attempts are accounted for. */
 const kill = (role, name = 'SIGKILL', downMs = () => 0) =>
   async function ({ installation, random }) {
@@ -68,9 +70,10 @@ async function locks({ study, random }) {
 }
 
 /** No byte is left for seconds, for the lab, the server's database and the runs alike. */
-async function fullDisk({ installation, random }) {
+async function fullDisk({ installation, study, random }) {
   const file = join(installation.root, 'ballast');
   const before = liveTasks(installation);
+  const known = new Set(attemptsOf(study));
   const ballast = openSync(file, 'w');
   try {
     for (const bytes of [1 << 20, 1 << 12]) fill(ballast, Buffer.alloc(bytes, 1));
@@ -79,7 +82,17 @@ async function fullDisk({ installation, random }) {
     closeSync(ballast);
     rmSync(file);
   }
-  return { hit: 1, struck: [...before, ...liveTasks(installation)] };
+  // What began meanwhile may have ended for lack of room as well.
+  const begun = attemptsOf(study).filter((attempt) => !known.has(attempt));
+  return { hit: 1, struck: [...before, ...begun] };
+}
+
+/** Every attempt's folder so far. */
+function attemptsOf(study) {
+  const runs = join(study.state(), 'runs');
+  if (!existsSync(runs)) return [];
+  const paths = readdirSync(runs, { recursive: true }).filter((path) => ATTEMPT.test(path));
+  return paths.map((path) => join(runs, path));
 }
 
 function fill(file, piece) {
