@@ -72,7 +72,10 @@ def propose(request):
         values = {knob["name"]: rounded(knob, trial.params[knob["name"]]) for knob in request["knobs"]}
         if values not in tried:
             return values
-    raise SystemExit(f"every one of {TRIES} proposals was tried before: start a study from a lab.yaml with wider ranges, or another researcher")
+    raise SystemExit(
+        f"every one of {TRIES} proposals was tried before: "
+        "start a study from a lab.yaml with wider ranges, or another researcher"
+    )
 
 
 if __name__ == "__main__":
