@@ -35,7 +35,7 @@ export const { openStudy } = proxyActivities<ControlActivities>({
 
 export const { propose } = proxyActivities<ControlActivities>({
   startToCloseTimeout: '2 hours', // a coding agent's working time; researchers have shorter limits of their own
-  heartbeatTimeout: HEARTBEAT,
+  heartbeatTimeout: '30 seconds', // asking twice costs money: a worker that only stumbles is given time
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry,
 });
