@@ -7,7 +7,7 @@ import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/handin';
 import type { ScoreSpec } from '../runner/task';
 import { withFailures } from './failures';
 import type { DeviceActivities, EvaluateInput } from './interface';
-import { attend, handinFolder, taskName, type RunDependencies } from './watch';
+import { attend, commonSpec, handinFolder, taskName, type RunDependencies } from './watch';
 
 export function createEvaluate(dependencies: RunDependencies): DeviceActivities['evaluate'] {
   return async (input) =>
@@ -37,22 +37,15 @@ async function prepare(
   folder: string,
 ): Promise<ScoreSpec> {
   await checkHandin(input);
-  const { python, data, lab } = await dependencies.resolveRun(input);
+  const setting = await dependencies.resolveRun(input);
+  const { lab } = setting;
   const tree = join(folder, 'tree');
   // The base commit and nothing else: no file of the candidate's lies where the scorer imports from.
   await dependencies.exportTree(input.study, input.study.base, tree);
   return {
     kind: 'score',
-    format: 1,
-    name: taskName(input),
-    tree,
-    data,
-    python,
-    device: input.device,
+    ...commonSpec(input, setting, tree),
     command: lab.score.command,
-    handin: handinFolder(input),
-    logBytes: lab.caps.log_bytes,
-    scratchBytes: lab.caps.scratch_bytes,
     scoreSeconds: lab.caps.score_seconds,
   };
 }

@@ -4,7 +4,7 @@ import type { RunResult } from '../domain/experiment';
 import type { TrainSpec } from '../runner/task';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
-import { attend, handinFolder, taskName, type RunDependencies } from './watch';
+import { attend, commonSpec, type RunDependencies } from './watch';
 
 export function createTrain(dependencies: RunDependencies): DeviceActivities['train'] {
   return async (input) =>
@@ -37,21 +37,14 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
 }
 
 async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainSpec> {
-  const { python, data, lab } = await dependencies.resolveRun(input);
+  const setting = await dependencies.resolveRun(input);
+  const { lab } = setting;
   const tree = join(folder, 'tree');
   await dependencies.exportTree(input.study, input.commit, tree);
   return {
     kind: 'train',
-    format: 1,
-    name: taskName(input),
-    tree,
-    data,
-    python,
-    device: input.device,
+    ...commonSpec(input, setting, tree),
     command: lab.train.command,
-    handin: handinFolder(input),
-    logBytes: lab.caps.log_bytes,
-    scratchBytes: lab.caps.scratch_bytes,
     seed: input.seed,
     budget: input.budget,
     startupSeconds: lab.caps.startup_seconds,

@@ -68,6 +68,21 @@ export function runFolder({ study, number, run }: TrainInput): string {
 
 export const handinFolder = (input: TrainInput): string => join(runFolder(input), 'handin');
 
+/** What a training's and a scoring's spec have in common. */
+export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting, tree: string) {
+  return {
+    format: 1,
+    name: taskName(input),
+    tree,
+    data,
+    python,
+    device: input.device,
+    handin: handinFolder(input),
+    logBytes: lab.caps.log_bytes,
+    scratchBytes: lab.caps.scratch_bytes,
+  } as const;
+}
+
 /** `nov21/0042 run 1` */
 export const taskName = ({ study, number, run }: TrainInput): string =>
   `${study.tag}/${experimentName(number)} run ${run}`;

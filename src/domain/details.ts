@@ -74,7 +74,7 @@ function summaryRow({ number, score, verdict, reason, title }: ExperimentSummary
 }
 
 /** `experiments 12 of 100 · GPU-hours 0.4 of 8 · hours: no limit` */
-export function budgetLeft(limits: Limits, spent: Spent): string {
+function budgetLeft(limits: Limits, spent: Spent): string {
   return [
     part('experiments', String(spent.experiments), limits.experiments),
     part('GPU-hours', hoursText(spent.gpuSeconds), limits.gpuHours),

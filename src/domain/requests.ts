@@ -14,7 +14,7 @@ const limit = (what: string) =>
     .positive({ error: `${what}: expected more than 0` })
     .nullable();
 
-export const limitsSchema = z.strictObject({
+const limitsSchema = z.strictObject({
   experiments: limit('experiments').refine(
     (n) => n === null || Number.isInteger(n),
     'experiments: expected a whole number',

@@ -1,6 +1,4 @@
 /** lab.yaml: what may be edited, what is locked, how to train and score, the metric, caps and knobs. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
@@ -56,7 +54,7 @@ const knobSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
-export const labConfigSchema = z
+const labConfigSchema = z
   .strictObject({
     version: z.literal(1),
     name: z.string().min(1).max(80),
@@ -180,15 +178,4 @@ export function parseLabConfig(text: string, source = 'lab.yaml'): LabConfig {
     (issue) => `  ${issue.path.join('.') || '(top)'}: ${issue.message}`,
   );
   throw new LabConfigError(`${source} is not a valid lab:\n${problems.join('\n')}`);
-}
-
-/** @throws LabConfigError if the lab at `directory` has no valid lab.yaml */
-export async function readLabConfig(directory: string): Promise<LabConfig> {
-  const path = join(directory, 'lab.yaml');
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new LabConfigError(`no lab.yaml in ${directory}: make a lab with \`autoresearch init DIR\``, {
-      cause: error,
-    });
-  });
-  return parseLabConfig(text, path);
 }

@@ -101,15 +101,7 @@ async function keepTranscript(context: ResearchContext, { stdout, stderr }: Capt
 }
 
 /** The contract with the command; docs/researchers.md describes each field. */
-export function contextJson({
-  tag,
-  number,
-  lab,
-  program,
-  incumbent,
-  history,
-  hints,
-}: ResearchContext): string {
+function contextJson({ tag, number, lab, program, incumbent, history, hints }: ResearchContext): string {
   return JSON.stringify({
     version: 1,
     tag,
