@@ -26,6 +26,14 @@ const POLL_MS = 50;
 const SETTLED_MS = 200;
 /** As safe as SQLite's default when the power fails, for a quarter of its fsyncs; a study's steps take half the time. */
 const DURABLE = ['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=2'];
+/**
+ * By default a shard looks for new tasks 20 times a second at most, and a dev server has one shard: an experiment, which
+ * needs 14 looks, took 0.7 s however fast the machine.
+ */
+const BRISK = ['transfer', 'timer', 'visibility'].flatMap((queue) => [
+  '--dynamic-config-value',
+  `history.${queue}ProcessorMaxPollRPS=1000`,
+]);
 
 /**
  * Starts the dev server, or finds it running. Callers hold the lock of `up`: one at a time.
@@ -77,7 +85,7 @@ async function start(
     // prettier-ignore
     command: [
       binary.path, 'server', 'start-dev', '--ip', HOST, '--port', String(port), '--ui-port', String(uiPort),
-      '--db-filename', serverDatabase(), '--log-level', 'warn', ...DURABLE,
+      '--db-filename', serverDatabase(), '--log-level', 'warn', ...DURABLE, ...BRISK,
     ],
     cwd: serverState(),
     env: withoutTemporalSettings(process.env),

@@ -1,0 +1,102 @@
+/**
+ * The worker of the long-life bench: our workflows as they are shipped, activities that answer at once. Of the study it
+ * keeps what the domain's state keeps and no more, so that what grows here is not its own. Tells its parent each record.
+ */
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+const { DefaultLogger, Runtime, Worker } = require('@temporalio/worker');
+const { finish, newStudy } = require('../../dist/domain/study.js');
+const { asset } = require('../../dist/process/package-root.js');
+const { connectNative } = require('../../dist/temporal/native-connection.js');
+const { controlQueue, laneQueue } = require('../../dist/temporal/queues.js');
+
+const TITLE = 'a change with a title of the length that researchers like, number';
+const LANE = { queue: laneQueue('cpu'), device: 'cpu' };
+
+/** One in twenty is kept, one in seven crashes. */
+const isKept = (number) => number % 20 === 0;
+const failureOf = (number) =>
+  number % 7 === 3
+    ? { reason: 'error', message: 'RuntimeError: as planned', tail: 'Traceback …'.repeat(50) }
+    : null;
+const scoreOf = (number) => (isKept(number) ? 2 - number / 1e5 : 3);
+
+let ledger = null;
+let hints = [];
+
+const activities = {
+  openStudy: async (config) => {
+    ledger ??= newStudy(config.limits);
+    return {
+      state: ledger,
+      lane: LANE,
+      fingerprint: { device: 'bench', torch: '0', lab: '0', data: '0' },
+      caps: { startup: 10, handin: 10, score: 10 },
+    };
+  },
+  propose: async (input) => {
+    hints = input.hints;
+    return { proposal: 'f'.repeat(40), title: `${TITLE} ${input.number}`, dollars: 0.01 };
+  },
+  apply: async ({ number }) => ({ commit: String(number).padStart(40, '0'), failure: null }),
+  train: async ({ number, seed }) => ({
+    seed,
+    attempts: 1,
+    failure: failureOf(number),
+    steps: 100,
+    tokens: 100_000,
+    trainSeconds: 300,
+    wallSeconds: 330,
+    startupSeconds: 20,
+    dataWaitSeconds: 0.1,
+    peakMemoryMb: 40_000,
+    lastLoss: 1,
+    initialWeights: 'a'.repeat(64),
+    weights: 'b'.repeat(64),
+    sandbox: 'none',
+    device: 'cpu',
+  }),
+  evaluate: async ({ number }) => ({
+    failure: null,
+    score: scoreOf(number),
+    tokens: 1e6,
+    bytes: 4e6,
+    scoreSeconds: 3,
+    wallSeconds: 5,
+    parameters: 5e7,
+  }),
+  record: async ({ number, commit, decision, runs, dollars }) => {
+    const summary = {
+      number,
+      commit,
+      verdict: decision.verdict,
+      reason: decision.reason,
+      score: runs.at(-1)?.score ?? null,
+      title: `${TITLE} ${number}`,
+      gpuSeconds: 335,
+      seconds: 340,
+      dollars,
+    };
+    ledger = finish(ledger, summary);
+    const { heapUsed } = process.memoryUsage();
+    process.send({ number, verdict: summary.verdict, hints, heapUsed });
+    hints = [];
+    return { summary, ledger: 'l', branch: 'b' };
+  },
+};
+
+Runtime.install({ logger: new DefaultLogger('WARN') });
+const { connection, namespace } = await connectNative();
+const common = { connection, namespace, activities };
+const workers = await Promise.all([
+  Worker.create({
+    ...common,
+    taskQueue: controlQueue(),
+    workflowBundle: { codePath: asset('dist', 'workflows.bundle.js') },
+  }),
+  Worker.create({ ...common, taskQueue: LANE.queue, maxConcurrentActivityTaskExecutions: 1 }),
+]);
+process.once('disconnect', () => workers.forEach((worker) => worker.shutdown()));
+await Promise.all(workers.map((worker) => worker.run()));
+await connection.close();
