@@ -1,18 +1,26 @@
 /**
- * Temporal's own cost of an experiment: a real server and worker, our workflows, activities that answer at once.
+ * Temporal's own cost of an experiment: server and database as `up` starts them, our workflows, activities that answer at once.
  * `npm run build && node bench/orchestration.mjs [EXPERIMENTS]` prints one JSON line a figure.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const state = mkdtempSync(join(tmpdir(), 'orchestration-'));
+Object.assign(process.env, { XDG_STATE_HOME: state, XDG_RUNTIME_DIR: state });
+for (const name of Object.keys(process.env)) if (name.startsWith('TEMPORAL_')) delete process.env[name];
 
 const require = createRequire(import.meta.url);
 const { DefaultLogger, Runtime, Worker } = require('@temporalio/worker');
-const { TestWorkflowEnvironment } = require('@temporalio/testing');
 const { rebuild } = require('../dist/domain/study.js');
 const { UNLIMITED } = require('../dist/domain/limits.js');
 const { asset } = require('../dist/process/package-root.js');
-const { findTemporal } = require('../dist/temporal/binary.js');
+const { connect } = require('../dist/temporal/connection.js');
+const { stopDevServer } = require('../dist/temporal/dev-server.js');
+const { connectNative } = require('../dist/temporal/native-connection.js');
 const { controlQueue } = require('../dist/temporal/queues.js');
-const { SEARCH_ATTRIBUTES } = require('../dist/temporal/search-attributes.js');
+const { ensureServer } = require('../dist/temporal/server.js');
 
 const EXPERIMENTS = Number(process.argv[2] ?? 100);
 const LANE = { queue: 'cpu-bench', device: 'cpu' };
@@ -74,14 +82,10 @@ const activities = {
 };
 
 Runtime.install({ logger: new DefaultLogger('ERROR') });
-const temporal = await findTemporal();
-const environment = await TestWorkflowEnvironment.createLocal({
-  server: {
-    executable: { type: 'existing-path', path: temporal.path },
-    searchAttributes: [...SEARCH_ATTRIBUTES],
-  },
-});
-const common = { connection: environment.nativeConnection, activities };
+await ensureServer({}, (line) => console.error(line));
+const { client, connection } = await connect();
+const native = await connectNative();
+const common = { connection: native.connection, namespace: native.namespace, activities };
 const workers = await Promise.all([
   Worker.create({
     ...common,
@@ -106,15 +110,14 @@ const config = {
   base: 'b'.repeat(40),
   createdAt: new Date().toISOString(),
 };
-const handle = await environment.client.workflow.start('study', {
+const handle = await client.workflow.start('study', {
   taskQueue: controlQueue(),
   workflowId: config.workflowId,
   args: [config],
 });
 while ((await handle.query('status')).phase !== 'paused') await new Promise((wake) => setTimeout(wake, 200));
 const parent = (await handle.describe()).historyLength;
-const child = (await environment.client.workflow.getHandle(`${config.workflowId}/exp-0001`).describe())
-  .historyLength;
+const child = (await client.workflow.getHandle(`${config.workflowId}/exp-0001`).describe()).historyLength;
 await handle.signal('stop');
 await handle.result();
 
@@ -133,4 +136,7 @@ say('events of the study for each experiment', Number((parent / EXPERIMENTS).toF
 
 for (const worker of workers) worker.shutdown();
 await running;
-await environment.teardown();
+await native.connection.close();
+await connection.close();
+await stopDevServer();
+rmSync(state, { recursive: true, force: true });
