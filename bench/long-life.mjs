@@ -62,14 +62,14 @@ worker.on('message', (message) => {
   recorded = message.number + 1;
   verdicts[message.verdict] += 1;
   heapUsed = message.heapUsed;
-  for (const hint of message.hints) given.set(hint, (given.get(hint) ?? 0) + 1);
+  for (const text of message.hints) given.set(text, (given.get(text) ?? 0) + 1);
   times.push(performance.now() / 1000);
 });
-let ended = false;
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => (ended = true));
+const end = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => end.abort());
 worker.once('exit', (code) => {
-  check(ended, `the worker ended with ${code} at experiment ${recorded}`);
-  ended = true;
+  check(end.signal.aborted, `the worker ended with ${code} at experiment ${recorded}`);
+  end.abort();
 });
 
 const workflowId = 'study-long-life';
@@ -131,7 +131,8 @@ async function pauseForAWhile(during = async () => {}) {
 async function crowd() {
   const run = runId;
   const lively = async () => {
-    for (let nth = 0; nth < 15 && runId === run && !ended; nth++) {
+    for (let nth = 0; nth < 15; nth++) {
+      if (runId !== run || isOver()) return;
       await Promise.all([hint(), setLimit(), handle.query('status'), look()]);
       await sleep(100);
     }
@@ -172,12 +173,13 @@ async function sample(number) {
 
 const databaseMb = () =>
   ['', '-wal'].reduce(
-    (sum, end) => sum + (statSync(serverDatabase() + end, { throwIfNoEntry: false })?.size ?? 0),
+    (sum, suffix) => sum + (statSync(serverDatabase() + suffix, { throwIfNoEntry: false })?.size ?? 0),
     0,
   ) /
   2 ** 20;
 
-for (let seen = 0, crowded = null; recorded < EXPERIMENTS && !ended;) {
+const isOver = () => recorded >= EXPERIMENTS || end.signal.aborted;
+for (let seen = 0, crowded = null; !isOver();) {
   await sleep(50);
   if (recorded === seen) continue;
   const every = (n) => Math.floor(recorded / n) > Math.floor(seen / n);
@@ -193,7 +195,7 @@ for (let seen = 0, crowded = null; recorded < EXPERIMENTS && !ended;) {
   if (passed.sample) await sample(Math.floor(seen / SAMPLE) * SAMPLE);
 }
 
-if (!ended) {
+if (!end.signal.aborted) {
   while ((await handle.query('status')).phase !== 'paused') await sleep(100);
   const { kept, discarded, crashed, spent, limits, hints } = await handle.query('status');
   check(spent.experiments === EXPERIMENTS, `${spent.experiments} experiments are counted`);
@@ -222,7 +224,7 @@ const figures = {
 for (const [figure, unit] of Object.entries(figures)) say({ figure, unit, ...trend(samples, figure, WARM) });
 say({ experiments: recorded, runs, hints: asked, limitsSet: limit - 1_000_000, wrong: wrong.length });
 
-ended = true;
+end.abort();
 worker.disconnect();
 await once(worker, 'exit');
 await connection.close();
