@@ -8,24 +8,33 @@ import { writeProtocol } from './runner/write-protocol';
 import { buildIdFile } from './temporal/build-id';
 
 const DIST = asset('dist');
-const BUNDLE = join(DIST, 'workflows.bundle.js');
+/** The workflows, as they are and for studies whose payloads are encrypted (src/temporal/codec.ts). */
+const BUNDLES = [
+  { file: 'workflows.bundle.js', options: {} },
+  {
+    file: 'workflows.encrypted.bundle.js',
+    options: { failureConverterPath: join(DIST, 'temporal', 'failure-converter.js') },
+  },
+];
 
 async function main(): Promise<void> {
   await writeProtocol();
   const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: join(DIST, 'workflows', 'index.js'),
-    logger: quiet,
-  });
-  writeFileSync(BUNDLE, code);
+  const workflowsPath = join(DIST, 'workflows', 'index.js');
+  for (const { file, options } of BUNDLES) {
+    const { code } = await bundleWorkflowCode({ workflowsPath, logger: quiet, ...options });
+    writeFileSync(join(DIST, file), code);
+  }
   writeFileSync(buildIdFile(), `${hashOfScripts()}\n`);
 }
 
-/** Names this build by its scripts alone: the bundle is made from them, and holds paths of this machine. */
+const isBundle = (name: string): boolean => BUNDLES.some(({ file }) => file === name);
+
+/** Names this build by its scripts alone: the bundles are made from them, and hold paths of this machine. */
 function hashOfScripts(): string {
   const hash = createHash('sha256');
   const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' });
-  for (const file of files.filter((name) => name.endsWith('.js') && join(DIST, name) !== BUNDLE).toSorted()) {
+  for (const file of files.filter((name) => name.endsWith('.js') && !isBundle(name)).toSorted()) {
     hash
       .update(file)
       .update('\0')

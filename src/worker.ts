@@ -29,6 +29,7 @@ import { detectDevices, laneOf, type Device } from './runner/devices';
 import { torchVersion } from './runner/torch-version';
 import { trainerPython } from './setup/trainer-python';
 import { buildId } from './temporal/build-id';
+import { dataConverter, workflowBundle } from './temporal/codec';
 import { connectNative } from './temporal/native-connection';
 import { controlQueue } from './temporal/queues';
 import { environmentHas, writeWorkerInfo } from './temporal/worker-info';
@@ -41,12 +42,17 @@ async function main(): Promise<void> {
   if (python === null) throw new Error('the trainer has no Python environment yet: run `autoresearch up`');
   const devices = await detectDevices();
   const { connection, address, namespace } = await connectNative();
-  const options = { connection, namespace, maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE } as const;
+  const options = {
+    connection,
+    namespace,
+    dataConverter: dataConverter(),
+    maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
+  } as const;
   const workers = [
     await Worker.create({
       ...options,
       taskQueue: controlQueue(),
-      workflowBundle: { codePath: asset('dist', 'workflows.bundle.js') },
+      workflowBundle: workflowBundle(),
       activities: controlActivities(python, devices),
     }),
     ...(await Promise.all(devices.map((device) => laneWorker(options, device, python)))),
@@ -64,7 +70,7 @@ async function main(): Promise<void> {
     queues: [controlQueue(), ...devices.map((device) => laneOf(device).queue)],
     devices: devices.map(({ id }) => id),
     python,
-    has: environmentHas(process.env),
+    has: environmentHas(),
     startedAt: new Date().toISOString(),
   });
   await running;

@@ -8,7 +8,10 @@ import {
   type Client,
   type WorkflowExecutionDescription,
 } from '@temporalio/client';
-import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
+import {
+  decodeArrayFromPayloads,
+  decodeOptionalFailureToOptionalError,
+} from '@temporalio/common/lib/internal-non-workflow';
 import { z } from 'zod';
 import type { Progress } from '../activities/interface';
 import { experimentName } from '../domain/experiment';
@@ -92,16 +95,15 @@ export async function pendingActivity(
 ): Promise<PendingActivity | null> {
   const [pending] = raw.pendingActivities ?? [];
   if (pending === undefined) return null;
-  const beats = await decodeArrayFromPayloads(
-    client.options.loadedDataConverter,
-    pending.heartbeatDetails?.payloads,
-  );
+  const converter = client.options.loadedDataConverter;
+  const beats = await decodeArrayFromPayloads(converter, pending.heartbeatDetails?.payloads);
+  const failure = await decodeOptionalFailureToOptionalError(converter, pending.lastFailure);
   const progress = progressSchema.safeParse(beats[0]);
   return {
     name: pending.activityType?.name ?? 'activity',
     isWaiting: Number(pending.state) === SCHEDULED,
     attempt: pending.attempt ?? 1,
-    lastFailure: pending.lastFailure?.message ?? null,
+    lastFailure: failure?.message ?? null,
     progress: progress.success ? progress.data : null,
   };
 }

@@ -25,6 +25,7 @@ const COMMANDS = [
   'verify',
   'export',
   'replay',
+  'codec',
 ];
 
 /** @param argv what follows the program's name. @returns the exit code */

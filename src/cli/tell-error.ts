@@ -11,6 +11,7 @@ const CODES: Record<string, ErrorCode> = {
   JsonFileError: 'lab',
   ArchiveError: 'lab',
   ServerUnavailable: 'server',
+  CodecKeyError: 'server',
   WorkerFailed: 'server',
   PortInUse: 'conflict',
   RefConflict: 'conflict',

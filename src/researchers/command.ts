@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Edit, Proposal } from '../lab/edits';
+import { withoutTemporalSettings } from '../temporal/own-environment';
 import { capture, CaptureError, type Captured } from './capture';
 import { NoProposal, type Researcher, type ResearchContext } from './researcher';
 
@@ -66,7 +67,7 @@ async function run(
   signal: AbortSignal,
 ): Promise<Captured> {
   const env = {
-    ...process.env,
+    ...withoutTemporalSettings(process.env),
     AUTORESEARCH_TAG: context.tag,
     AUTORESEARCH_EXPERIMENT: String(context.number),
   };

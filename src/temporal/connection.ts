@@ -4,7 +4,9 @@
  */
 import { Client, Connection, type ConnectionOptions, type TLSConfig } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { CodecKeyError, codecKeys, dataConverter } from './codec';
 import { runningServer } from './server-info';
+import { readWorkerInfo, workerInfoFile } from './worker-info';
 
 const CONNECT_MS = 4_000;
 const DEFAULT_NAMESPACE = 'default';
@@ -71,19 +73,37 @@ export async function serverAddress(): Promise<ServerAddress> {
 /**
  * Connects a client. The caller closes `connection`.
  * @throws ServerUnavailable within a few seconds if there is no server, or it does not let us in
+ * @throws CodecKeyError if what the worker of this host encrypts could not be read, and what we say would be in the open
  */
 export async function connect(server?: ServerAddress): Promise<Connected> {
   const target = server ?? (await serverAddress());
+  const keys = codecKeys();
+  if (keys.length === 0) await checkInTheOpen();
   try {
     const connection = await Connection.connect({
       address: target.address,
       ...target.options,
       connectTimeout: CONNECT_MS,
     });
-    return { ...target, connection, client: new Client({ connection, namespace: target.namespace }) };
+    const client = new Client({
+      connection,
+      namespace: target.namespace,
+      dataConverter: dataConverter(keys),
+    });
+    return { ...target, connection, client };
   } catch (error) {
     throw unavailable(target, error);
   }
+}
+
+/** A worker that encrypts is not talked to in the open, nor followed by one that does not: the last one counts. */
+async function checkInTheOpen(): Promise<void> {
+  const id = (await readWorkerInfo())?.has.codecKeys[0];
+  if (id === undefined) return;
+  throw new CodecKeyError(
+    `the worker of this host encrypts with key ${id}, and no AUTORESEARCH_CODEC_KEY is set here`,
+    `set it as it was for \`up\`; to encrypt no more, stop the studies, and remove ${workerInfoFile()}`,
+  );
 }
 
 /** Tells why a server could not be reached, for clients and workers. */

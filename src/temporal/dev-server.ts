@@ -6,9 +6,12 @@ import { isAlive, terminate, type Owner } from '../process/owner';
 import { serverState } from '../process/paths';
 import type { Say } from '../setup/progress';
 import { ensureTemporal } from './binary';
+import { codecKeys } from './codec';
+import { CODEC_PORT } from './codec-server';
 import { ServerUnavailable } from './connection';
 import { accepts, choosePorts, HOST, PortInUse, portOf, type Ports } from './ports';
 import { endOfLog, rotateLog } from './log-file';
+import { withoutTemporalSettings } from './own-environment';
 import {
   readServerInfo,
   runningServer,
@@ -86,6 +89,7 @@ async function start(
     command: [
       binary.path, 'server', 'start-dev', '--ip', HOST, '--port', String(port), '--ui-port', String(uiPort),
       '--db-filename', serverDatabase(), '--log-level', 'warn', ...DURABLE, ...BRISK,
+      ...(codecKeys().length === 0 ? [] : ['--ui-codec-endpoint', `http://${HOST}:${CODEC_PORT}`]),
     ],
     cwd: serverState(),
     env: withoutTemporalSettings(process.env),
@@ -98,11 +102,6 @@ async function start(
     throw new ServerUnavailable('another Temporal dev server of ours has just been started', 'try again');
   }
   return { ...content, owner };
-}
-
-/** The user's TEMPORAL_ variables are for clients. */
-function withoutTemporalSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('TEMPORAL_')));
 }
 
 /** One that runs without server.json (somebody removed it): nobody could find it, and it has the database open. */

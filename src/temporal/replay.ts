@@ -6,6 +6,7 @@ import { PassThrough } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import type { History } from '@temporalio/common/lib/proto-utils';
 import { Worker, type ReplayResult, type ReplayWorkerOptions } from '@temporalio/worker';
+import { dataConverter } from './codec';
 import type { RunHistory } from './histories';
 
 export interface Replayed {
@@ -57,7 +58,7 @@ class Replayer {
     workflowBundle: WorkflowBundle,
     private readonly stuckMs: number,
   ) {
-    this.#results = Worker.runReplayHistories({ workflowBundle }, this.#fed);
+    this.#results = Worker.runReplayHistories({ workflowBundle, dataConverter: dataConverter() }, this.#fed);
   }
 
   async replay(history: History): Promise<ReplayFailure | null> {

@@ -7,8 +7,10 @@ import { z } from 'zod';
 import { readJson, writeJsonAtomic } from '../process/json-file';
 import { ownerSchema } from '../process/owner';
 import { workerState } from '../process/paths';
+import { codecKeys } from './codec';
 
-const workerInfoSchema = z.strictObject({
+/** Not strict: after a step back to an older release, that one reads what a newer one wrote. */
+const workerInfoSchema = z.object({
   format: z.literal(1),
   owner: ownerSchema,
   /** See build-id.ts. */
@@ -22,7 +24,11 @@ const workerInfoSchema = z.strictObject({
   /** The trainer's Python interpreter. */
   python: z.string(),
   /** What its environment has, never the values. */
-  has: z.strictObject({ anthropicKey: z.boolean() }),
+  has: z.object({
+    anthropicKey: z.boolean(),
+    /** Ids of the codec's keys, the one that encrypts first. */
+    codecKeys: z.array(z.string()).default([]),
+  }),
   /** ISO 8601. */
   startedAt: z.string(),
 });
@@ -38,7 +44,8 @@ export const readWorkerInfo = (): Promise<WorkerInfo | null> => readJson(workerI
 /** For the worker alone, once it runs. */
 export const writeWorkerInfo = (info: WorkerInfo): Promise<void> => writeJsonAtomic(workerInfoFile(), info);
 
-/** What of a process's environment a worker's work depends on. */
-export const environmentHas = (env: NodeJS.ProcessEnv): WorkerInfo['has'] => ({
-  anthropicKey: (env['ANTHROPIC_API_KEY'] ?? '') !== '',
+/** What of this process's environment a worker's work depends on. */
+export const environmentHas = (): WorkerInfo['has'] => ({
+  anthropicKey: (process.env['ANTHROPIC_API_KEY'] ?? '') !== '',
+  codecKeys: codecKeys().map(({ id }) => id),
 });

@@ -72,8 +72,11 @@ function reasonToReplace(
   if (devices !== '' && devices !== worker.devices.join(',')) {
     return `it trained on ${worker.devices.join(', ')}`;
   }
-  if (environmentHas(process.env).anthropicKey && !worker.has.anthropicKey)
-    return 'it had no ANTHROPIC_API_KEY';
+  const here = environmentHas();
+  if (here.anthropicKey && !worker.has.anthropicKey) return 'it had no ANTHROPIC_API_KEY';
+  if (here.codecKeys.length > 0 && here.codecKeys.join() !== worker.has.codecKeys.join()) {
+    return worker.has.codecKeys.length === 0 ? 'it did not encrypt' : 'it had other codec keys';
+  }
   return null;
 }
 
