@@ -47,7 +47,7 @@ const budgets = fc.oneof(
 
 test('whatever happens in whatever order: no gap, no double, no limit passed, no hint lost', () => {
   fc.assert(
-    fc.property(budgets, limits, fc.array(steps, { maxLength: 150, size: 'max' }), (budget, first, all) => {
+    fc.property(budgets, limits, fc.array(steps, { maxLength: 300, size: 'max' }), (budget, first, all) => {
       const life = new Life(budget, first);
       for (const step of all) {
         life.take(step);
@@ -55,7 +55,7 @@ test('whatever happens in whatever order: no gap, no double, no limit passed, no
       }
       expect(life.state.spent.experiments).toBe(life.seen);
     }),
-    { numRuns: 100 },
+    { numRuns: 500 },
   );
 });
 
@@ -77,6 +77,6 @@ test('a study without limits that nobody stops goes on, whatever went wrong befo
       life.check();
       expect(life.ledger.length).toBeGreaterThanOrEqual(before + 3);
     }),
-    { numRuns: 50 },
+    { numRuns: 300 },
   );
 });

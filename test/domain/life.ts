@@ -55,6 +55,7 @@ export class Life {
   readonly given = new Map<string, Set<number>>();
   /** Hints that waited when a study was begun again: they are not in the ledger. */
   readonly forgotten = new Set<string>();
+  readonly limits: Limits;
   state: StudyState;
   /** How much of the ledger the workflow knows. */
   seen = 0;
@@ -64,9 +65,10 @@ export class Life {
 
   constructor(
     readonly budget: TrainBudget,
-    readonly limits: Limits,
+    limits: Limits,
   ) {
-    this.state = newStudy(limits);
+    this.limits = carried(limits);
+    this.state = newStudy(this.limits);
   }
 
   take(step: Step): void {
