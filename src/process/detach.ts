@@ -8,8 +8,8 @@ import { closeSync, openSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { z } from 'zod';
+import { LaunchError, python3 } from './interpreter';
 import { isAlive, ownerOf, ownerSchema, type Owner } from './owner';
 import { asset } from './package-root';
 
@@ -34,11 +34,6 @@ interface Launch {
   adoptOrphans?: boolean;
 }
 
-/** The launcher could not start the process: the message says why and what was tried. */
-class LaunchError extends Error {
-  override name = 'LaunchError';
-}
-
 /**
  * Starts `command` in a session of its own. Resolves when the command has taken over or is queued for a lock,
  * or with null when another process holds `lock` or has begun.
@@ -48,7 +43,7 @@ export async function launch(what: Launch): Promise<Owner | null> {
   await Promise.all(
     [what.log, what.lock, ...(what.waitFor ?? [])].map((file) => mkdir(dirname(file), { recursive: true })),
   );
-  const python = await systemPython();
+  const python = await python3();
   const task = JSON.stringify({
     lock: what.lock,
     name: what.name,
@@ -121,28 +116,4 @@ export async function holderOf(lock: string): Promise<Holder | null> {
   if (!holder.success) return null;
   const { name, ...owner } = holder.data;
   return isAlive(owner) ? { ...owner, name } : null;
-}
-
-let python: Promise<string> | undefined;
-
-/** The real interpreter behind `python3`: a shim (pyenv, asdf) would put its own folders on the command's PATH. */
-function systemPython(): Promise<string> {
-  python ??= findPython().catch((error: unknown) => {
-    python = undefined;
-    throw error;
-  });
-  return python;
-}
-
-async function findPython(): Promise<string> {
-  const child = spawn('python3', ['-I', '-S', '-c', 'import sys; print(sys.executable)'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  try {
-    const [path] = await Promise.all([text(child.stdout), once(child, 'spawn')]);
-    if (path.trim() !== '') return path.trim();
-  } catch (error) {
-    throw new LaunchError('no python3 on PATH: install Python 3.11 or newer', { cause: error });
-  }
-  throw new LaunchError('python3 on PATH does not run: install Python 3.11 or newer');
 }

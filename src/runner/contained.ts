@@ -1,116 +1,88 @@
 /** One process in its sandbox: started, watched, ended together with everything that it has started. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from '../domain/experiment';
-import { isAlive, ownerOf, type Owner } from '../process/owner';
+import { keep, type Kept } from '../process/keep';
 import type { Enclosed } from './sandbox';
 
-/** How it ended. A shell's and bubblewrap's 128 + n is signal n. */
+/** How it ended. A shell's, bubblewrap's and the keeper's 128 + n is signal n. */
 export interface Exit {
   code: number | null;
   signal: string | null;
-  /** The sandbox failed before the command began. */
-  setUp: boolean;
+  /** Whether the command has begun: a sandbox may fail before. */
+  began: boolean;
 }
 
-/**
- * Runs first: whoever is short of memory ends the candidate before anything else, and no core files are written.
- */
-const PREFACE = [
-  '/bin/sh',
-  '-c',
-  'echo 1000 2>/dev/null >/proc/self/oom_score_adj; ulimit -c 0; exec "$@"',
-  'sh',
-];
 const LINUX = process.platform === 'linux';
+/** How long the keeper may take to end everything, before it is ended as well: somebody may have stopped it. */
+const KEEPER_MS = 2_000;
 /** How long the kernel may take to end what was killed. */
 const GONE_MS = 10_000;
 const POLL_MS = 10;
 
 export class Contained {
-  /** Resolves when the command itself has ended; what it has left behind may still be there. */
+  /** Resolves when the command has ended, and with it whatever it has left behind. */
   readonly exited: Promise<Exit>;
-  private readonly child: ChildProcess;
-  /** First process of the sandbox's PID namespace: when it ends, the kernel ends all others in it. */
-  private init: Owner | null = null;
-  private commandRan = false;
 
-  constructor(
-    private readonly sandbox: Sandbox,
-    { argv, env, cwd }: Enclosed,
+  private constructor(
+    private readonly kept: Kept,
     onOutput: (chunk: Buffer) => void,
   ) {
-    const [program, ...rest] = [...PREFACE, ...argv];
-    const status = sandbox === 'bubblewrap' ? 'pipe' : 'ignore';
-    this.child = spawn(program!, rest, {
-      cwd,
-      env,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', status],
-    });
-    for (const stream of [this.child.stdout, this.child.stderr]) stream?.on('data', onOutput);
-    const report = this.child.stdio[3];
-    if (report instanceof Readable) this.readStatus(report);
-    this.exited = new Promise((resolve, reject) => {
-      this.child.once('error', reject);
-      this.child.once('exit', (code, signal) => {
-        // The last output and the last status arrive after the exit, but not if a survivor keeps the pipes open.
-        void Promise.race([new Promise((closed) => this.child.once('close', closed)), sleep(200)]).then(() =>
-          resolve(this.exit(code, signal)),
-        );
-      });
+    const { keeper } = kept;
+    keeper.stdin.on('error', () => undefined).end();
+    for (const stream of [keeper.stdout, keeper.stderr]) stream.on('data', onOutput);
+    this.exited = once(keeper, 'exit').then(async ([code, signal]: (number | string | null)[]) => {
+      // The last output arrives after the exit, but not if a survivor keeps the pipes open.
+      await Promise.race([once(keeper, 'close'), sleep(200)]);
+      return exitOf(Number(code ?? 0), signal === null ? null : String(signal), kept.hasBegun());
     });
     this.exited.catch(() => undefined);
   }
 
-  /** Ends everything in the sandbox at once and resolves when it is gone, double forks included. */
-  async kill(): Promise<void> {
-    const end = performance.now() + GONE_MS;
-    do {
-      if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGKILL');
-      for (const pid of this.everyone()) tryKill(pid);
-      if (!this.isThere()) return;
-      await sleep(POLL_MS);
-    } while (performance.now() < end);
-    throw new Error('processes of the sandbox hang in the kernel and cannot be ended');
+  static async start(
+    sandbox: Sandbox,
+    { argv, env, cwd }: Enclosed,
+    onOutput: (chunk: Buffer) => void,
+  ): Promise<Contained> {
+    const gated = sandbox === 'bubblewrap';
+    return new Contained(await keep({ command: argv, cwd, env, gated, expendable: true }), onOutput);
   }
 
-  /** Pids on the host of all that runs inside, the sandbox's own ones included. */
+  /** Ends everything in the sandbox at once and resolves when it is gone, double forks included. */
+  async kill(): Promise<void> {
+    this.kept.release();
+    const began = performance.now();
+    while (this.isThere()) {
+      const ms = performance.now() - began;
+      if (ms > GONE_MS) throw new Error('processes of the sandbox hang in the kernel and cannot be ended');
+      if (ms > KEEPER_MS || !this.isKept()) for (const pid of this.everyone()) tryKill(pid);
+      await sleep(POLL_MS);
+    }
+  }
+
+  /**
+   * Pids on the host of all that runs inside, the sandbox's own ones included: this process has adopted whoever lost its
+   * parent.
+   */
   everyone(): number[] {
-    if (this.init !== null) return isAlive(this.init) ? [this.init.pid, ...descendants(this.init.pid)] : [];
-    // Without a namespace: this process has adopted whoever lost its parent.
-    return LINUX ? descendants(process.pid) : [-(this.child.pid ?? 0)];
+    return LINUX ? descendants(process.pid) : [-this.kept.keeper.pid];
+  }
+
+  private isKept(): boolean {
+    return this.kept.keeper.exitCode === null && this.kept.keeper.signalCode === null;
   }
 
   private isThere(): boolean {
-    if (this.child.exitCode === null && this.child.signalCode === null && this.child.pid !== undefined)
-      return true;
-    return LINUX && this.everyone().length > 0;
+    return this.isKept() || (LINUX && this.everyone().length > 0);
   }
+}
 
-  /** bubblewrap's status: one JSON object when the namespace is there, one when the command has ended. */
-  private readStatus(status: Readable): void {
-    let said = '';
-    status.on('data', (chunk: Buffer) => {
-      said += chunk.toString('utf8');
-      const pid = /"child-pid": (\d+)/.exec(said)?.[1];
-      if (pid !== undefined) this.init ??= ownerOf(Number(pid));
-      if (said.includes('"exit-code"')) this.commandRan = true;
-    });
-    status.on('error', () => undefined);
-  }
-
-  private exit(code: number | null, signal: string | null): Exit {
-    const setUp = this.sandbox === 'none' || this.commandRan || signal !== null;
-    if (code !== null && code > 128) {
-      const name = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
-      if (name !== undefined) return { code: null, signal: name, setUp };
-    }
-    return { code, signal, setUp };
-  }
+function exitOf(code: number, signal: string | null, began: boolean): Exit {
+  if (signal !== null) return { code: null, signal, began };
+  const name = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
+  return name === undefined ? { code, signal: null, began } : { code: null, signal: name, began };
 }
 
 function tryKill(pid: number): void {

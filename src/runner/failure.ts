@@ -27,12 +27,13 @@ export function failure(reason: Failure['reason'], message: string, log: string)
  * @param kernelKilled whether the kernel has killed somebody for lack of memory meanwhile
  */
 export function exitFailure(
-  { code, signal, setUp }: Exit,
+  { code, signal, began }: Exit,
   log: string,
   kernelKilled: boolean,
 ): Pick<Failure, 'reason' | 'message'> {
   const said = lastWords(log);
-  if (!setUp) return { reason: 'lost', message: `the sandbox could not be set up: ${said}` };
+  if (!began && signal === null)
+    return { reason: 'lost', message: `the sandbox could not be set up: ${said}` };
   if (signal === 'SIGKILL') {
     return kernelKilled
       ? { reason: 'oom', message: 'killed by the kernel: out of memory' }

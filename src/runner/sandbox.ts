@@ -56,6 +56,12 @@ const SYSTEM_FILES = [
   '/etc/alternatives',
   '/etc/localtime',
 ];
+/**
+ * Runs first inside, and begins the command only when it is told to: keep.py says why. The command takes this process
+ * over. As the first one of its namespace it takes all others with it when it ends, and only the host can end it by
+ * SIGKILL: the kernel ignores that when it comes from inside.
+ */
+const GATE = ['/bin/sh', '-c', 'echo ready >&4; read -r go <&4 || exit 125; exec 4>&-; exec "$@"', 'sh'];
 const NVIDIA_CONTROL = ['/dev/nvidiactl', '/dev/nvidia-uvm', '/dev/nvidia-uvm-tools'];
 
 /**
@@ -99,8 +105,6 @@ export async function enclose(sandbox: Sandbox, room: Room): Promise<Enclosed> {
   const env = environment(room, SCRATCH, 'bubblewrap');
   const argv = [
     'bwrap',
-    '--json-status-fd',
-    '3',
     ...walls(room.scratchBytes),
     ...(await pythonFolders(room.python)).flatMap((folder) => ['--ro-bind', folder, folder]),
     ...gpu(room.device, env['LD_LIBRARY_PATH'] ?? ''),
@@ -116,7 +120,9 @@ export async function enclose(sandbox: Sandbox, room: Room): Promise<Enclosed> {
     ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]),
     '--chdir',
     TREE,
+    '--as-pid-1',
     '--',
+    ...GATE,
     ...command,
   ];
   return { argv, env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' }, cwd: '/' };

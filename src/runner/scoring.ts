@@ -57,7 +57,7 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
     env: {},
   });
   const memory = new OutOfMemoryCount();
-  const scorer = new Contained(sandbox, enclosed, (chunk) => context.log.append(chunk));
+  const scorer = await Contained.start(sandbox, enclosed, (chunk) => context.log.append(chunk));
   const overdue = cap(spec.scoreSeconds);
   let watch: Watch | undefined;
   try {

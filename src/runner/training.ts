@@ -120,7 +120,7 @@ class Training implements Listener {
       env: { AUTORESEARCH_SOCKET: `${SOCKET_PLACE}/${SOCKET_FILE}` },
     });
     const memory = new OutOfMemoryCount();
-    const candidate = new Contained(sandbox, enclosed, (chunk) => context.log.append(chunk));
+    const candidate = await Contained.start(sandbox, enclosed, (chunk) => context.log.append(chunk));
     const watch = new Watch(candidate, (reason, message) => this.fail(reason, message));
     try {
       server.on('connection', (socket) => this.connect(socket));

@@ -14,7 +14,7 @@ import { readJson } from '../../src/process/json-file';
 import { isAlive, type Owner } from '../../src/process/owner';
 import { deviceLock } from '../../src/process/paths';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
-import { processesWith, Workshop } from '../runner/workshop';
+import { CANDIDATE, pidsOf, processesWith, Workshop } from '../runner/workshop';
 
 jest.setTimeout(90_000);
 
@@ -211,7 +211,14 @@ describe('a run that is lost', () => {
   });
 
   it('is given up after three attempts, with the cause', async () => {
-    const { failure, attempts } = await train(input(), ['killed']);
+    const of = input();
+    const marker = `marker-${process.pid}-lost`;
+    const running = train(of, ['slow', marker]);
+    for (const attempt of [1, 2, 3]) {
+      await whenTraining(of, attempt);
+      for (const pid of pidsOf(marker, CANDIDATE)) process.kill(pid, 'SIGKILL');
+    }
+    const { failure, attempts } = await running;
     expect(attempts).toBe(3);
     expect(failure).toMatchObject({
       reason: 'lost',

@@ -1,6 +1,6 @@
 import { exitFailure, failure } from '../../src/runner/failure';
 
-const crash = { code: 1, signal: null, setUp: true };
+const crash = { code: 1, signal: null, began: true };
 const traceback = (error: string): string =>
   `Traceback (most recent call last):\n  File "/lab/train.py", line 3, in <module>\n    x @ y\n    ~~^~~\n${error}\n`;
 const noise = 'nanobind: leaked 64 types!\n - leaked type "ir.location"\nSee https://example.org\n';
@@ -32,11 +32,11 @@ describe('why a candidate failed', () => {
   });
 
   it.each([
-    [{ code: null, signal: 'SIGKILL', setUp: true }, true, 'oom'],
-    [{ code: null, signal: 'SIGKILL', setUp: true }, false, 'lost'],
-    [{ code: null, signal: 'SIGSEGV', setUp: true }, true, 'error'],
-    [{ code: 0, signal: null, setUp: true }, false, 'rejected'],
-    [{ code: 1, signal: null, setUp: false }, false, 'lost'],
+    [{ code: null, signal: 'SIGKILL', began: true }, true, 'oom'],
+    [{ code: null, signal: 'SIGKILL', began: true }, false, 'lost'],
+    [{ code: null, signal: 'SIGSEGV', began: true }, true, 'error'],
+    [{ code: 0, signal: null, began: true }, false, 'rejected'],
+    [{ code: 1, signal: null, began: false }, false, 'lost'],
   ])('by its exit: %j', (exit, kernelKilled, reason) => {
     expect(exitFailure(exit, 'bwrap: no', kernelKilled).reason).toBe(reason);
   });

@@ -1,20 +1,44 @@
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAlive } from '../../src/process/owner';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive, terminate } from '../../src/process/owner';
 import type { ScoreSpec } from '../../src/runner/task';
-import { processesWith, Workshop, type Ended } from './workshop';
+import { CANDIDATE, KEEPER, pidsOf, processesWith, Workshop, type Ended } from './workshop';
 
 jest.setTimeout(90_000);
+
+/** Without keeper and gate, one in eight such kills left a sandbox behind. */
+const YOUNG_KILLS = Number(process.env['YOUNG_KILLS'] ?? 40);
 
 let workshop: Workshop;
 beforeAll(() => {
   workshop = new Workshop();
 });
 afterAll(() => workshop.close());
+
+/**
+ * Kills whoever starts a sandbox, `prefix` before its command line, at instants of the sandbox's first 120 ms; returns
+ * who is left.
+ */
+async function leftOfKilledYoung(prefix: string[]): Promise<string[]> {
+  const marker = `marker-${process.pid}-young`;
+  for (let kill = 0; kill < YOUNG_KILLS; kill++) {
+    const [program, ...words] = [...prefix, process.execPath, workshop.starter, workshop.tree, marker];
+    const starter = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const gone = once(starter, 'exit');
+    await once(starter.stdout, 'data');
+    await sleep((kill / YOUNG_KILLS) * 120);
+    starter.kill('SIGKILL');
+    await gone;
+  }
+  await sleep(500);
+  return processesWith(marker);
+}
 
 describe('in bubblewrap', () => {
   it('a candidate sees no network, no data, no host files and no other processes, and writes to scratch alone', async () => {
@@ -39,7 +63,7 @@ describe('in bubblewrap', () => {
       network: 'ConnectionRefusedError',
       interfaces: ['lo'],
       signal: 'ProcessLookupError',
-      processes: [1, 2],
+      processes: [1],
       tree: 'OSError',
       root: 'OSError',
       device: 'OSError',
@@ -85,6 +109,50 @@ describe('in bubblewrap', () => {
     },
   );
 
+  it('never outlives a runner that was killed while it was being set up', async () => {
+    expect(await leftOfKilledYoung([])).toEqual([]);
+  });
+
+  it('is gone when its keeper is killed, and that was nobody of its own', async () => {
+    const marker = `marker-${process.pid}-keeper`;
+    const { folder } = await workshop.start(
+      workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } }),
+    );
+    await workshop.until(folder, ({ step }) => step === 1);
+    for (const pid of pidsOf(marker, KEEPER)) process.kill(pid, 'SIGKILL');
+    const { failure } = await workshop.until(folder, ({ phase }) => phase === 'done');
+    expect(failure).toMatchObject({ reason: 'lost', message: 'killed by SIGKILL from outside the run' });
+    expect(processesWith(marker)).toEqual([]);
+  });
+
+  it('does not hear its own SIGKILL, and is repeated when it hears one of the host', async () => {
+    const own = await workshop.run(workshop.trainSpec(['killed']));
+    expect(own.status.failure).toMatchObject({ reason: 'error', message: 'RuntimeError: still here' });
+    const marker = `marker-${process.pid}-foreign`;
+    const { folder } = await workshop.start(
+      workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } }),
+    );
+    await workshop.until(folder, ({ step }) => step === 1);
+    const [candidate] = pidsOf(marker, CANDIDATE);
+    process.kill(candidate!, 'SIGKILL');
+    const { failure } = await workshop.until(folder, ({ phase }) => phase === 'done');
+    expect(failure).toMatchObject({ reason: 'lost', message: 'killed by SIGKILL from outside the run' });
+    expect(processesWith(marker)).toEqual([]);
+  });
+
+  it.each(['runner', 'candidate'])('ends within 5 s of SIGTERM though the %s is frozen', async (frozen) => {
+    const marker = `marker-${process.pid}-frozen-${frozen}`;
+    const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } });
+    const { folder, owner } = await workshop.start(spec);
+    await workshop.until(folder, ({ step }) => step === 1);
+    for (const pid of frozen === 'runner' ? [owner.pid] : pidsOf(marker, CANDIDATE))
+      process.kill(pid, 'SIGSTOP');
+    const sent = performance.now();
+    await terminate(owner, { graceMs: 4_000 });
+    while (processesWith(marker).length > 0) await sleep(20);
+    expect(performance.now() - sent).toBeLessThan(5_000);
+  });
+
   it('survives a fork bomb', async () => {
     const spec = workshop.trainSpec(['forks'], { budget: { seconds: 600 } });
     const { status } = await workshop.run(spec);
@@ -116,6 +184,12 @@ const asRoot = process.getuid?.() === 0 ? describe : describe.skip;
 asRoot('as the user nobody', () => {
   const nobody = 65_534;
 
+  it('a sandbox never outlives a runner that was killed while it was being set up', async () => {
+    await chmod(workshop.folder, 0o755);
+    const asNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'];
+    expect(await leftOfKilledYoung(asNobody)).toEqual([]);
+  });
+
   it('a training is contained and ended all the same', async () => {
     const marker = `marker-${process.pid}-nobody`;
     const spec = workshop.trainSpec(['leftovers', marker]);
@@ -142,6 +216,17 @@ describe('without a sandbox', () => {
     expect(status).toMatchObject({ failure: null, sandbox: 'none' });
     expect(processesWith(marker)).toEqual([]);
     expect(readFileSync(join(folder, 'runner.log'), 'utf8')).toContain('sandbox: none');
+  });
+
+  it('leaves nobody behind when the runner is killed', async () => {
+    const marker = `marker-${process.pid}-orphan-none`;
+    const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } });
+    const { folder, owner } = await workshop.start(spec, none);
+    await workshop.until(folder, ({ step }) => step === 1);
+    process.kill(owner.pid, 'SIGKILL');
+    const sent = performance.now();
+    while (processesWith(marker).length > 0 && performance.now() - sent < 5_000) await sleep(20);
+    expect(processesWith(marker)).toEqual([]);
   });
 
   it('ends the deaf within 5 s', async () => {

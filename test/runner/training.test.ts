@@ -64,7 +64,6 @@ describe('a candidate that fails', () => {
     ['memory', {}, 'oom', /MemoryError/],
     ['cuda_memory', {}, 'oom', /CUDA out of memory/],
     ['illegal', {}, 'error', /SIGILL/],
-    ['killed', {}, 'lost', /SIGKILL/],
     ['nan', {}, 'diverged', /NaN at step 1/],
     ['nothing', {}, 'rejected', /without handing in/],
     ['no_result', {}, 'rejected', /without handing in/],

@@ -29,11 +29,26 @@ export const ROWS = 1000;
 export const ROW = 9;
 const PYTHON = '/usr/bin/python3';
 
+/** What `Contained` does first, in a process that can be killed at once. */
+const STARTER = `
+const { enclose } = require('./runner/sandbox');
+const { Contained } = require('./runner/contained');
+const [tree, marker] = process.argv.slice(2);
+const room = { python: '/usr/bin/python3', command: ['/bin/sh', '-c', 'sleep 600; exit 0', marker], device: 'cpu', tree,
+  scratch: '/nonexistent', scratchBytes: 1 << 20, folders: [], env: {} };
+enclose('bubblewrap', room).then((enclosed) => {
+  Contained.start('bubblewrap', enclosed, () => {});
+  process.stdout.write('started');
+});
+`;
+
 export class Workshop {
   readonly folder: string;
   readonly data: string;
   readonly tree: string;
   readonly runner: string;
+  /** Starts a sandbox and says so at once: `node STARTER TREE MARKER`. */
+  readonly starter: string;
   private readonly compiled: string;
   private readonly owners: Owner[] = [];
   private readonly before = { ...process.env };
@@ -49,6 +64,8 @@ export class Workshop {
     // One test runs it as another user.
     chmodSync(this.compiled, 0o755);
     this.runner = join(this.compiled, 'runner', 'main.js');
+    this.starter = join(this.compiled, 'starter.js');
+    writeFileSync(this.starter, STARTER);
     execFileSync(asset('node_modules', '.bin', 'tsc'), [
       '-p',
       asset('test', 'runner', 'tsconfig.json'),
@@ -189,3 +206,12 @@ export function processesWith(marker: string): string[] {
     return [];
   }
 }
+
+export const KEEPER = /keep\.py/;
+export const CANDIDATE = /^\S*python\S* candidate\.py/;
+
+/** Of those, the ones whose command line is like this. */
+export const pidsOf = (marker: string, command: RegExp): number[] =>
+  processesWith(marker)
+    .map(Number)
+    .filter((pid) => command.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')));

@@ -1,0 +1,208 @@
+"""Runs a command that neither outlives whoever started it nor leaves anything behind.
+
+Called with one JSON argument:
+
+    command     what to run, with this process's folder, environment, stdin, stdout and stderr
+    expendable  whether it is the first to go when the host is short of memory; it writes no core file either
+    gated       whether the command is a sandbox with a gate: first in it something says "ready" on descriptor 4 and
+                begins only when it hears "go" there
+
+Descriptor 3 is the lifeline: when its other end closes, because whoever holds it has died or wants so, all
+descendants are ended with SIGKILL, double forks included. "began" is written to it when the command begins. SIGTERM is
+passed on to the command's process group. Exits as the command did, 128 + n for signal n, after all that was left
+behind has ended.
+
+Why bubblewrap needs more than its --die-with-parent: its outer process asks the kernel for that after it has begun,
+its inner one later still; neither sees a parent that has died before, and the inner one waits for ever for an outer
+one that dies between the two. So this process, not the runner, is the parent, and does not end before the gate is
+reached: by then both have asked. Is this one killed before, then a process of bubblewrap's own may stay, but never the
+command: nobody says "go".
+
+Needs nothing but Python's standard library. Elsewhere than on Linux it ends the command's process group only.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+LIFELINE, GATE = 3, 4
+FREE = 10  # descriptors from here on are in nobody's way
+PR_SET_CHILD_SUBREAPER = 36
+LINUX = sys.platform == "linux"
+SET_UP_SECONDS = 10  # for a sandbox to come to its gate
+GONE_SECONDS = 10  # for the kernel to end a process that waits for a disk or a GPU
+PAUSE_SECONDS = 0.005
+
+
+class Orphaned(Exception):
+    """The lifeline's other end has closed."""
+
+
+class Keeper:
+    def __init__(self, task):
+        self.wakeup = wake_on_signals(self)
+        self.gate = None  # our end of it, until "go" has been said
+        if task["gated"]:
+            self.gate, theirs = (above(end.detach()) for end in socket.socketpair())
+            os.dup2(theirs, GATE)
+            os.close(theirs)
+        self.child = subprocess.Popen(
+            task["command"],
+            pass_fds=(GATE,) if task["gated"] else (),
+            start_new_session=True,
+            preexec_fn=make_expendable if task["expendable"] else None,
+        )
+        if task["gated"]:
+            os.close(GATE)
+
+    def see_through(self):
+        """Waits for the command's end, or for that of whoever started it."""
+        poll = select.poll()
+        for descriptor in (LIFELINE, self.wakeup, self.gate):
+            if descriptor is not None:
+                poll.register(descriptor, select.POLLIN)
+        if self.gate is None:
+            tell_began()
+        while self.child.poll() is None:
+            for descriptor, _ in poll.poll():
+                if descriptor == self.wakeup:
+                    os.read(self.wakeup, 512)
+                    self.reap()
+                elif descriptor == LIFELINE:
+                    if os.read(LIFELINE, 512) == b"":
+                        raise Orphaned
+                else:
+                    poll.unregister(descriptor)
+                    self.open_gate()
+
+    def open_gate(self):
+        """The gate has said "ready", or is gone because the sandbox could not be set up."""
+        if os.read(self.gate, 64) == b"" or self.child.poll() is not None:
+            return
+        tell_began()
+        os.write(self.gate, b"go\n")
+        os.close(self.gate)
+        self.gate = None
+
+    def let_set_up(self):
+        """A sandbox that is still being set up is not killed: it ends by itself at the gate."""
+        if self.gate is None:
+            return
+        os.close(self.gate)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.child.wait(SET_UP_SECONDS)
+
+    def reap(self):
+        """Takes leave of adopted orphans; the child itself is Popen's."""
+        try:
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                if ended.si_pid == self.child.pid:
+                    self.child.poll()
+                else:
+                    os.waitpid(ended.si_pid, 0)
+        except ChildProcessError:
+            pass
+
+    def pass_on(self, name):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, name)
+
+    def end_everything(self):
+        if not LINUX:
+            self.pass_on(signal.SIGKILL)
+            return
+        end = time.monotonic() + GONE_SECONDS
+        while time.monotonic() < end:
+            self.reap()
+            left = descendants()
+            if not left:
+                return
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(PAUSE_SECONDS)
+
+
+def wake_on_signals(keeper):
+    """A descriptor that can be read when a signal has come."""
+    reading, writing = (above(end) for end in os.pipe())
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: keeper.pass_on(signal.SIGTERM))
+    return reading
+
+
+def above(descriptor):
+    """The same, out of the way of the numbers that the command expects."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FREE)
+    os.close(descriptor)
+    return moved
+
+
+def adopt_orphans():
+    if LINUX:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def make_expendable():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        pass
+
+
+def tell_began():
+    try:
+        os.write(LIFELINE, b"began\n")
+    except OSError as error:
+        raise Orphaned from error
+
+
+def descendants():
+    children = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as stat:
+                    parent = int(stat.read().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(name))
+    found, following = [], children.get(os.getpid(), [])
+    while following:
+        found += following
+        following = [pid for parent in following for pid in children.get(parent, [])]
+    return found
+
+
+def keep(task):
+    adopt_orphans()
+    keeper = Keeper(task)
+    try:
+        keeper.see_through()
+    except Orphaned:
+        keeper.let_set_up()
+    keeper.end_everything()
+    code = keeper.child.wait()
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(keep(json.loads(sys.argv[1])))
+    except OSError as error:
+        print(error, file=sys.stderr)
+        sys.exit(127)
