@@ -16,7 +16,7 @@ import { Git } from '../lab/git';
 import { readText } from '../lab/objects';
 import { holderOf, launch } from '../process/detach';
 import { errorCode } from '../process/error-code';
-import { readJson, writeJsonAtomic } from '../process/json-file';
+import { readJson, readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { isAlive, type Owner } from '../process/owner';
 import { packageRoot } from '../process/package-root';
 import { dataCache, studyState } from '../process/paths';
@@ -57,7 +57,7 @@ const pinOf = ({ labId, tag }: Pick<StudyConfig, 'labId' | 'tag'>): string =>
 
 /** The data that a study was opened with. @throws DataError if it is not there */
 export async function studyData(study: Pick<StudyConfig, 'labId' | 'tag'>): Promise<PreparedData> {
-  const pinned = await readJson(pinOf(study), pinSchema);
+  const pinned = await readJsonIfWhole(pinOf(study), pinSchema);
   if (pinned !== null && (await readManifest(pinned.folder)) !== null) return pinned;
   throw new DataError(
     `the data of study ${study.tag} is gone: \`autoresearch stop\` and \`autoresearch resume\` prepare it again`,
@@ -70,7 +70,7 @@ export async function studyData(study: Pick<StudyConfig, 'labId' | 'tag'>): Prom
  * @throws DataError if the lab's preparer says that its request or the text is at fault
  */
 export async function prepareData(study: StudyConfig, lab: LabConfig, python: string): Promise<PreparedData> {
-  const pinned = await readJson(pinOf(study), pinSchema);
+  const pinned = await readJsonIfWhole(pinOf(study), pinSchema);
   if (pinned !== null && (await readManifest(pinned.folder)) !== null) return pinned;
   const source = sourceOf(study.lab, lab.data.source);
   const folder = join(dataCache(), await keyOf(study, lab, source));

@@ -11,7 +11,7 @@ import { experimentName, type Failure } from '../domain/experiment';
 import type { LabConfig } from '../lab/config';
 import { holderOf, launch } from '../process/detach';
 import { errorCode } from '../process/error-code';
-import { JsonFileError, readJson, writeJsonAtomic } from '../process/json-file';
+import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { deviceLock, studyState } from '../process/paths';
 import { trainBudgetSchema } from '../runner/protocol';
@@ -116,7 +116,7 @@ async function ownFolder(input: TrainInput): Promise<void> {
   const root = runFolder(input);
   const file = `${root}.json`;
   const identity = { base: study.base, commit, seed, budget };
-  const found = await readJson(file, identitySchema).catch(() => null);
+  const found = await readJsonIfWhole(file, identitySchema);
   if (isDeepStrictEqual(found, identity)) return;
   const attempts = [
     ...(await attemptsOf({ kind: 'train', input })),
@@ -182,13 +182,8 @@ async function attemptsOf({ kind, input }: Pick<Task, 'kind' | 'input'>): Promis
 }
 
 /** A status that no runner of ours can have written is as good as none: the disk lost it, and the run is repeated. */
-async function statusOf(folder: string): Promise<TaskStatus | null> {
-  try {
-    return await readJson(join(folder, 'status.json'), taskStatusSchema);
-  } catch (error) {
-    if (error instanceof JsonFileError) return null;
-    throw error;
-  }
+function statusOf(folder: string): Promise<TaskStatus | null> {
+  return readJsonIfWhole(join(folder, 'status.json'), taskStatusSchema);
 }
 
 async function ownerOfAttempt({ folder, status }: Attempt): Promise<Owner | null> {

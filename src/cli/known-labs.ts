@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readJson, writeJsonAtomic } from '../process/json-file';
+import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { labId, labState, stateRoot } from '../process/paths';
 
 const labFileSchema = z.strictObject({ format: z.literal(1), path: z.string() });
@@ -19,6 +19,6 @@ export async function rememberLab(path: string): Promise<void> {
 /** Paths of the known labs that are still there. */
 export async function knownLabs(): Promise<string[]> {
   const ids = await readdir(join(stateRoot(), 'labs')).catch(() => []);
-  const files = await Promise.all(ids.map((id) => readJson(labFile(id), labFileSchema)));
+  const files = await Promise.all(ids.map((id) => readJsonIfWhole(labFile(id), labFileSchema)));
   return files.flatMap((file) => (file === null ? [] : [file.path])).filter((path) => existsSync(path));
 }

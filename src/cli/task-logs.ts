@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { experimentName } from '../domain/experiment';
 import type { StudyConfig } from '../domain/study';
-import { readJson } from '../process/json-file';
+import { readJsonIfWhole } from '../process/json-file';
 import { studyState } from '../process/paths';
 import { taskStatusSchema, type TaskStatus } from '../runner/task';
 
@@ -44,7 +44,7 @@ async function tasksOf(root: string, run: string): Promise<TaskLog[]> {
         run: Number(run),
         attempt: Number(attempt),
         log: join(folder, 'log'),
-        status: await readJson(join(folder, 'status.json'), taskStatusSchema),
+        status: await readJsonIfWhole(join(folder, 'status.json'), taskStatusSchema),
       };
     }),
   );

@@ -13,7 +13,8 @@ const BLIND_AGE_MS = 600_000;
 export async function removeStaleLock(lock: string, repository: string): Promise<void> {
   const found = await stat(lock).catch(() => null);
   if (found === null) return;
-  const age = Date.now() - found.mtimeMs;
+  // One from the future was made before the clock was put back.
+  const age = Math.abs(Date.now() - found.mtimeMs);
   if (age < AGE_MS) return;
   const working = await gitWorksOn(repository);
   if (working === null ? age >= BLIND_AGE_MS : !working) await rm(lock, { force: true });

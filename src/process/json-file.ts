@@ -54,3 +54,16 @@ export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T
     `${path}: ${where}: ${problem?.message}. Another version may have written it: move it away and try again`,
   );
 }
+
+/**
+ * As `readJson`, but null also where the file is damaged, as a dying disk or another version leaves it. For what can be
+ * found or made again without it.
+ */
+export async function readJsonIfWhole<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
+  try {
+    return await readJson(path, schema);
+  } catch (error) {
+    if (error instanceof JsonFileError) return null;
+    throw error;
+  }
+}

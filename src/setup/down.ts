@@ -1,7 +1,7 @@
 /** Ends what `up` and studies have started on this host, and nothing else. Studies stay: `up` goes on with them. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readJson } from '../process/json-file';
+import { readJsonIfWhole } from '../process/json-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { stateRoot } from '../process/paths';
 import { taskStatusSchema } from '../runner/task';
@@ -51,7 +51,7 @@ async function liveRuns(): Promise<{ name: string; owner: Owner }[]> {
   }
   const runs = await Promise.all(
     folders.map(async (path) => {
-      const status = await readJson(join(labs, ...path, 'status.json'), taskStatusSchema).catch(() => null);
+      const status = await readJsonIfWhole(join(labs, ...path, 'status.json'), taskStatusSchema);
       if (status === null || status.phase === 'done' || !isAlive(status.owner)) return null;
       const [, tag, , number, run] = path;
       return { name: `${tag}/${number}/${run}`, owner: status.owner };

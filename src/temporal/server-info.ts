@@ -1,7 +1,7 @@
 /** What is known of the dev server of ours (`server.json`), and where its files lie. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readJson } from '../process/json-file';
+import { readJsonIfWhole } from '../process/json-file';
 import { isAlive, ownerSchema } from '../process/owner';
 import { serverState } from '../process/paths';
 
@@ -22,8 +22,9 @@ export const serverLock = (): string => join(serverState(), 'server.lock');
 export const serverLog = (): string => join(serverState(), 'server.log');
 export const serverDatabase = (): string => join(serverState(), 'temporal.db');
 
-/** The last dev server of ours, alive or not; null if there never was one. */
-export const readServerInfo = (): Promise<ServerInfo | null> => readJson(serverInfoFile(), serverInfoSchema);
+/** The last dev server of ours, alive or not; null if there never was one, or what is known of it is damaged. */
+export const readServerInfo = (): Promise<ServerInfo | null> =>
+  readJsonIfWhole(serverInfoFile(), serverInfoSchema);
 
 /** The dev server of ours that runs now; null when none does. */
 export async function runningServer(): Promise<ServerInfo | null> {

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readJson, writeJsonAtomic } from '../process/json-file';
+import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { ownerSchema } from '../process/owner';
 import { workerState } from '../process/paths';
 import { codecKeys } from './codec';
@@ -38,8 +38,9 @@ export const workerInfoFile = (): string => join(workerState(), 'worker.json');
 /** Held by the worker for its life. */
 export const workerLock = (): string => join(workerState(), 'worker.lock');
 
-/** What the last worker said, alive or not; null if there never was one. */
-export const readWorkerInfo = (): Promise<WorkerInfo | null> => readJson(workerInfoFile(), workerInfoSchema);
+/** What the last worker said, alive or not; null if there never was one, or that cannot be read any more. */
+export const readWorkerInfo = (): Promise<WorkerInfo | null> =>
+  readJsonIfWhole(workerInfoFile(), workerInfoSchema);
 
 /** For the worker alone, once it runs. */
 export const writeWorkerInfo = (info: WorkerInfo): Promise<void> => writeJsonAtomic(workerInfoFile(), info);

@@ -47,6 +47,14 @@ test('a lock that a killed git left behind is cleared', async () => {
   expect(existsSync(lock)).toBe(false);
 }, 30_000);
 
+test('a lock from the future, left before the clock was put back, is cleared as well', async () => {
+  const { root, git: repository, base } = makeLab();
+  const lock = lockRef(root, new Date(Date.now() + 3_600_000));
+  await repository.moveRef(REF, base, null);
+  expect(git(root, 'rev-parse', REF)).toBe(base);
+  expect(existsSync(lock)).toBe(false);
+}, 30_000);
+
 test('a lock is respected while a git is at work on the repository', async () => {
   const { root, git: repository, base } = makeLab();
   const lock = lockRef(root, MINUTE_AGO);

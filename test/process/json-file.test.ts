@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { JsonFileError, readJson, writeJsonAtomic } from '../../src/process/json-file';
+import { JsonFileError, readJson, readJsonIfWhole, writeJsonAtomic } from '../../src/process/json-file';
 
 let folder: string;
 beforeEach(async () => {
@@ -23,6 +23,8 @@ describe('json files', () => {
     await expect(readJson(path, schema)).rejects.toThrow(JsonFileError);
     await writeFile(path, '{"a":"1"}');
     await expect(readJson(path, schema)).rejects.toThrow(`${path}: a: `);
+    expect(await readJsonIfWhole(path, schema)).toBeNull();
+    await expect(readJsonIfWhole(folder, schema)).rejects.toThrow('EISDIR');
   });
 
   it('is one whole version when many write at once, and leaves nothing else behind', async () => {

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rm, truncate } from 'node:fs/promises';
 import { terminate } from '../../src/process/owner';
 import { connect } from '../../src/temporal/connection';
 import { stopDevServer } from '../../src/temporal/dev-server';
@@ -99,11 +99,14 @@ test('when the last ports are taken meanwhile, others are taken and said', async
   other.close();
 });
 
-test('one whose record was removed is ended and started anew: no two have the database open', async () => {
+test.each([
+  ['removed', () => rm(serverInfoFile())],
+  ['damaged', () => truncate(serverInfoFile(), 20)],
+])('one whose record was %s is ended and started anew: no two have the database open', async (_how, lose) => {
   const ports = await freePorts();
   await ensureServer(ports, quiet);
   const lost = (await runningServer())!.owner;
-  await rm(serverInfoFile());
+  await lose();
   const said: string[] = [];
   expect(await ensureServer(ports, (line) => said.push(line))).toMatchObject({ state: 'started' });
   expect(said.join()).toContain(`process ${lost.pid}`);
