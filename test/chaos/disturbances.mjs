@@ -1,169 +1,93 @@
-/** What is done to an installation: each kills, stops or leaves something behind, and heals what `up` cannot. */
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { TAG } from './installation.mjs';
-import { signal } from './processes.mjs';
+/**
+ * Everything that is done to an installation. Each `strike` hits, and heals what `up` cannot.
+ *   kills      processes die of it
+ *   mayRepeat  a run that is under way may be begun again because of it
+ *   outlasted  share of the cases in which a run lasts until it is taken over; `lastsMs` how long at most
+ *   points     where it strikes; all, where none are named. `needs`: a role that has to be there
+ *   where      the installations that it can be done to
+ *   slow       takes a minute or more: only in a long run. `asked`: only when it is asked for by name
+ */
+import { fullDisk, halfWritten, locks } from './disturbances/files.mjs';
+import { everything, freeze, kill, secondWorker, upTwice } from './disturbances/kills.mjs';
+import { requestAnd } from './disturbances/requests.mjs';
+import { clockJump, cut } from './disturbances/surroundings.mjs';
+import { POINTS, RUNNING } from './points.mjs';
+import { between } from './random.mjs';
 
-const ATTEMPT = /^\d{4}\/\d+\/(train|score)-\d+$/u;
+const seconds = (low, high) => between(low * 1_000, high * 1_000);
+/** An activity is given up after 10 s without a heartbeat, a proposal after 30 s. */
+const LONGER_THAN_A_HEARTBEAT = seconds(11, 15);
+const LONGER_THAN_A_PROPOSAL = seconds(32, 40);
+/** Retries are a minute apart at most. */
+const LONGER_THAN_A_RETRY = seconds(70, 100);
+const TAKEN_OVER_MS = 20_000;
+const MISSED_MS = 13_000;
 
-/** Kills one role. Runners and trainers that die are named, so that their second attempts are accounted for. */
-const kill = (role, name = 'SIGKILL', downMs = () => 0) =>
-  async function ({ installation, random }) {
-    const victims = installation.processes().filter((each) => each.role === role);
-    const struck = victims.length > 0 && /runner|trainer/u.test(role) ? liveTasks(installation) : [];
-    signal(victims, name);
-    await sleep(downMs(random));
-    return { hit: victims.length, struck };
-  };
+const hasDisk = ({ isSmall }) => isSmall;
+const hasNetwork = ({ proxy }) => proxy !== null;
+/** A run that goes on while nobody watches is what matters most. */
+const EVERYWHERE = [...Object.keys(POINTS), ...RUNNING, ...RUNNING];
+const worker = { kills: true, points: EVERYWHERE, outlasted: 0.7, lastsMs: TAKEN_OVER_MS };
+const server = { kills: true, points: EVERYWHERE, outlasted: 0.3, lastsMs: MISSED_MS };
+const away = { outlasted: 0.5, lastsMs: MISSED_MS };
+const runner = { mayRepeat: true, points: RUNNING, needs: 'runner' };
+const trainer = { mayRepeat: true, points: RUNNING, needs: 'trainer' };
 
-/** As a power cut does: all are stopped first, so that none sees another die. */
-async function everything({ installation }) {
-  const victims = installation.processes();
-  const struck = liveTasks(installation);
-  signal(victims, 'SIGSTOP');
-  signal(victims, 'SIGKILL');
-  return { hit: victims.length, struck };
-}
-
-const freeze = (role, ms) =>
-  async function ({ installation, random }) {
-    const victims = installation.processes().filter((each) => each.role === role);
-    signal(victims, 'SIGSTOP');
-    await sleep(ms(random));
-    signal(victims, 'SIGCONT');
-    return { hit: victims.length, struck: [] };
-  };
-
-/** As a git that was killed leaves them: some just now, some long ago. */
-async function locks({ study, random }) {
-  const next = (kind) => {
-    const number = Number(study.git('rev-list', '--count', `autoresearch-ledger/${TAG}`)) - 1;
-    return `refs/autoresearch/${TAG}/${kind}/${String(number).padStart(4, '0')}.lock`;
-  };
-  const names = [
-    `refs/heads/autoresearch-ledger/${TAG}.lock`,
-    `refs/heads/autoresearch/${TAG}.lock`,
-    next('exp'),
-    next('proposal'),
-  ];
-  const left = names
-    .filter(() => random() < 0.5)
-    .map((name) => join(study.lab, '.git', name))
-    .filter((file) => !existsSync(file));
-  for (const file of left) {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, '');
-    const age = random() < 0.5 ? 0 : 600;
-    utimesSync(file, Date.now() / 1000 - age, Date.now() / 1000 - age);
-  }
-  return { hit: left.length, struck: [] };
-}
-
-/** No byte is left for seconds, for the lab, the server's database and the runs alike. */
-async function fullDisk({ installation, study, random }) {
-  const file = join(installation.root, 'ballast');
-  const before = liveTasks(installation);
-  const known = new Set(attemptsOf(study));
-  const ballast = openSync(file, 'w');
-  try {
-    for (const bytes of [1 << 20, 1 << 12]) fill(ballast, Buffer.alloc(bytes, 1));
-    await sleep(between(1_000, 8_000)(random));
-  } finally {
-    closeSync(ballast);
-    rmSync(file);
-  }
-  // What began meanwhile may have ended for lack of room as well.
-  const begun = attemptsOf(study).filter((attempt) => !known.has(attempt));
-  return { hit: 1, struck: [...before, ...begun] };
-}
-
-/** Every attempt's folder so far. */
-function attemptsOf(study) {
-  const runs = join(study.state(), 'runs');
-  if (!existsSync(runs)) return [];
-  const paths = readdirSync(runs, { recursive: true }).filter((path) => ATTEMPT.test(path));
-  return paths.map((path) => join(runs, path));
-}
-
-function fill(file, piece) {
-  try {
-    for (;;) writeSync(file, piece);
-  } catch (error) {
-    if (error.code !== 'ENOSPC') throw error;
-  }
-}
-
-/** Two hands at once, after the worker has died or while it lives. */
-async function upTwice({ installation, random }) {
-  const workers = installation.processes().filter((each) => each.role === 'worker');
-  const victims = random() < 0.5 ? workers : [];
-  signal(victims, 'SIGKILL');
-  const answers = await Promise.all([installation.up(), installation.up()]);
-  const failed = answers.find(({ code }) => code !== 0);
-  if (failed !== undefined) throw new Error(`one of two \`up\` failed with ${failed.code}: ${failed.said}`);
-  return { hit: victims.length, struck: [] };
-}
-
-const between = (low, high) => (random) => low + random() * (high - low);
-
-/** Where there is a runner, or soon will be. */
-const RUNNING = [
-  'at any instant',
-  'runner takes over',
-  'candidate starts',
-  'candidate trains',
-  'candidate hands in',
-  'scorer at work',
-];
-
-/** `mayRepeat`: a run that is under way may be begun again because of it. `points`: all, where none are named. */
 export const DISTURBANCES = {
-  'worker killed': { strike: kill('worker'), mayRepeat: false },
-  'worker ended': { strike: kill('worker', 'SIGTERM', between(0, 2_000)), mayRepeat: false },
-  'server killed': { strike: kill('server'), mayRepeat: false },
-  'server down for seconds': { strike: kill('server', 'SIGKILL', between(2_000, 8_000)), mayRepeat: false },
-  'server ended': { strike: kill('server', 'SIGTERM', between(0, 2_000)), mayRepeat: false },
-  'runner killed': { strike: kill('runner'), mayRepeat: true, points: RUNNING, needs: 'runner' },
-  'trainer killed': { strike: kill('trainer'), mayRepeat: true, points: RUNNING, needs: 'trainer' },
-  'everything killed': { strike: everything, mayRepeat: true },
-  'worker frozen': { strike: freeze('worker', between(1_000, 15_000)), mayRepeat: false },
-  'server frozen': { strike: freeze('server', between(1_000, 8_000)), mayRepeat: false },
-  'runner frozen': {
-    strike: freeze('runner', between(1_000, 6_000)),
-    mayRepeat: false,
-    points: RUNNING,
-    needs: 'runner',
+  'worker killed': { strike: kill(['worker']), ...worker },
+  'worker ended': { strike: kill(['worker'], { name: 'SIGTERM', downMs: seconds(0, 2) }), ...worker },
+  'server killed': { strike: kill(['server']), ...server },
+  'server ended': { strike: kill(['server'], { name: 'SIGTERM', downMs: seconds(0, 2) }), ...server },
+  'server away for seconds': { strike: kill(['server'], { downMs: seconds(2, 14) }), ...server },
+  'server away for minutes': {
+    strike: kill(['server'], { downMs: LONGER_THAN_A_RETRY }),
+    ...server,
+    slow: true,
   },
-  'trainer frozen': {
-    strike: freeze('trainer', between(1_000, 6_000)),
-    mayRepeat: false,
-    points: RUNNING,
-    needs: 'trainer',
+  'server away for an hour': {
+    strike: kill(['server'], { downMs: () => 3_660_000 }),
+    ...server,
+    asked: true,
   },
-  'git locks left': { strike: locks, mayRepeat: false },
-  'disk full': { strike: fullDisk, mayRepeat: true, needsSmall: true },
-  'up, twice at once': { strike: upTwice, mayRepeat: false },
+  'worker and server killed': { strike: kill(['worker', 'server']), ...worker },
+  'runner killed': { strike: kill(['runner']), kills: true, ...runner },
+  'trainer killed': { strike: kill(['trainer']), kills: true, ...trainer },
+  'everything killed': { strike: everything, kills: true, mayRepeat: true },
+  'everything killed, files half written': { strike: halfWritten, kills: true, mayRepeat: true },
+  'worker and git killed, locks left': { strike: locks, kills: true },
+  'worker frozen': { strike: freeze('worker', LONGER_THAN_A_HEARTBEAT), ...away },
+  'worker frozen for long': { strike: freeze('worker', LONGER_THAN_A_PROPOSAL), ...away, slow: true },
+  'worker frozen for a minute': { strike: freeze('worker', LONGER_THAN_A_RETRY), ...away, slow: true },
+  'server frozen': { strike: freeze('server', LONGER_THAN_A_HEARTBEAT), ...away },
+  'runner frozen': { strike: freeze('runner', LONGER_THAN_A_HEARTBEAT), ...runner, mayRepeat: false },
+  'trainer frozen': { strike: freeze('trainer', LONGER_THAN_A_HEARTBEAT), ...trainer, mayRepeat: false },
+  'disk full': { strike: fullDisk('state'), mayRepeat: true, where: hasDisk },
+  'disk of the lab full': { strike: fullDisk('labs'), where: hasDisk },
+  'up, twice at once': { strike: upTwice, ...worker },
+  'a second worker': { strike: secondWorker('works on'), ...worker },
+  'a second worker, the first frozen': { strike: secondWorker('is frozen'), ...worker },
+  'a second worker, the first killed': { strike: secondWorker('is killed'), ...worker },
+  'clock jumps': { strike: clockJump },
+  'connections reset': { strike: cut('reset', seconds(0.1, 14)), where: hasNetwork, ...away },
+  'network silent': { strike: cut('silent', seconds(1, 14)), where: hasNetwork, ...away },
+  'network silent for a minute': {
+    strike: cut('silent', LONGER_THAN_A_RETRY),
+    where: hasNetwork,
+    ...away,
+    slow: true,
+  },
+  'paused, worker killed': { strike: requestAnd(['pause'], 'worker'), kills: true },
+  'paused, server killed': { strike: requestAnd(['pause'], 'server'), kills: true },
+  'stopped, worker killed': { strike: requestAnd(['stop'], 'worker'), kills: true },
+  'stopped, server killed': { strike: requestAnd(['stop'], 'server'), kills: true },
+  'stopped now, worker killed': {
+    strike: requestAnd(['stop', '--now'], 'worker'),
+    kills: true,
+    mayRepeat: true,
+  },
+  'stopped now, server killed': {
+    strike: requestAnd(['stop', '--now'], 'server'),
+    kills: true,
+    mayRepeat: true,
+  },
 };
-
-/** What was left of locks that nobody needed to take is the driver's to clear away. */
-export function clearLocks(study) {
-  for (const name of [`refs/heads/autoresearch-ledger/${TAG}`, `refs/heads/autoresearch/${TAG}`])
-    rmSync(join(study.lab, '.git', `${name}.lock`), { force: true });
-}
-
-/** Attempts whose runner is there, waiting for the device or at work. */
-export function liveTasks(installation) {
-  const tasks = installation.processes().flatMap(({ task }) => task ?? []);
-  return [...new Set(tasks)];
-}

@@ -1,140 +1,166 @@
-/** A whole installation in folders of its own, with a lab: what a user has, seen from outside. */
-import { execFile, execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, realpathSync, symlinkSync } from 'node:fs';
+/** A whole installation in folders of its own: what a user has, seen from outside. */
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createConnection } from 'node:net';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { processesOf } from './processes.mjs';
+import { GitTrap } from './git-trap.mjs';
+import { processesOf, signal } from './processes.mjs';
+import { Proxy } from './proxy.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const bin = join(dirname(dirname(here)), 'bin', 'autoresearch.js');
 /** Below the ports that the kernel gives to anybody: while the server is down nobody takes its place. */
 const PORTS = { low: 20_000, count: 10_000 };
-/** Room for the server's history of a few hundred experiments. */
-const DISK_MB = 256;
+/** Room for the server's history of a few hundred experiments, and for a few dozen labs. */
+const DISK_MB = { state: 384, labs: 96 };
 const COMMAND_MS = 180_000;
-export const TAG = 'chaos';
-const STEPS = 20;
+const SERVER_MS = 30_000;
 
 export class Installation {
-  /** @param {{ root: string, tools: string, python: string, random: () => number }} where */
-  static async create({ root, tools, python, random }) {
-    mkdirSync(root);
-    const isSmall = mountSmall(root);
-    for (const name of ['home', 'cache/autoresearch']) mkdirSync(join(root, name), { recursive: true });
-    symlinkSync(tools, join(root, 'cache', 'autoresearch', 'tools'));
-    const ports = [await freePort(random), await freePort(random)];
-    return new Installation({ root, isSmall, python, ports });
+  /**
+   * @param {object} where
+   * @param {string} where.root a folder that is not there yet
+   * @param {string} where.build the package that is struck
+   * @param {{ tools: string, python: string, git: string, temporal: string }} where.host
+   * @param {boolean} where.isRemote its server is named by TEMPORAL_ADDRESS, across a network of ours; else `up` starts it
+   * @param {() => number} where.random
+   */
+  static async create({ random, ...where }) {
+    const ports = [];
+    while (ports.length < 3) {
+      const port = PORTS.low + Math.floor(random() * PORTS.count);
+      if (!ports.includes(port) && !(await answers(port))) ports.push(port);
+    }
+    const installation = new Installation({ ...where, ports });
+    if (installation.proxy !== null) await installation.proxy.listen();
+    return installation;
   }
 
-  constructor({ root, isSmall, python, ports: [port, uiPort] }) {
+  constructor({ root, build, host, isRemote, ports: [port, uiPort, proxyPort] }) {
     this.root = root;
-    /** Whether it has a disk of its own, which can be filled. */
-    this.isSmall = isSmall;
-    this.ports = ['--port', String(port), '--ui-port', String(uiPort)];
+    this.labs = join(root, 'labs');
+    mkdirSync(root);
+    /** Whether it has disks of its own, which can be filled. */
+    this.isSmall = mountSmall(root, DISK_MB.state);
+    mkdirSync(this.labs);
+    if (this.isSmall) mountSmall(this.labs, DISK_MB.labs);
+    for (const name of ['home', 'bin/real', 'cache/autoresearch'])
+      mkdirSync(join(root, name), { recursive: true });
+    symlinkSync(host.tools, join(root, 'cache', 'autoresearch', 'tools'));
+    for (const name of ['git', 'temporal']) {
+      copyFileSync(join(here, 'bin', name), join(root, 'bin', name));
+      symlinkSync(host[name], join(root, 'bin', 'real', name));
+    }
+    this.trap = new GitTrap(join(root, 'bin', 'trap'));
+    this.port = port;
+    this.uiPort = uiPort;
+    this.address = `127.0.0.1:${port}`;
+    this.proxy = isRemote ? new Proxy(proxyPort, port) : null;
+    this.cli = join(build, 'bin', 'autoresearch.js');
     this.env = {
       ...process.env,
+      PATH: `${join(root, 'bin')}:${process.env.PATH}`,
       HOME: join(root, 'home'),
       XDG_STATE_HOME: join(root, 'state'),
       XDG_RUNTIME_DIR: join(root, 'run'),
       XDG_CACHE_HOME: join(root, 'cache'),
-      AUTORESEARCH_PYTHON: python,
+      AUTORESEARCH_PYTHON: host.python,
       AUTORESEARCH_DEVICES: 'cpu',
+      ...(isRemote && { TEMPORAL_ADDRESS: `127.0.0.1:${proxyPort}` }),
+      // The server is a Go program and keeps the real date; so do runners, whom the worker gives no such settings.
+      NODE_OPTIONS: `--require ${join(here, 'clock.cjs')}`,
+      CHAOS_CLOCK: join(root, 'clock'),
     };
+    this.setClock(0);
+  }
+
+  /** Moves the date of worker and commands by so many seconds from the real one; seen within a second. */
+  setClock(seconds) {
+    const file = join(this.root, 'clock');
+    writeFileSync(`${file}.part`, String(seconds));
+    renameSync(`${file}.part`, file);
   }
 
   /** Runs `autoresearch … --json`, whatever its exit code. @returns {Promise<{code: number | string, said: string}>} */
   run(...args) {
     return new Promise((resolve) => {
       const options = { env: this.env, cwd: this.root, maxBuffer: 64 << 20, timeout: COMMAND_MS };
-      execFile(process.execPath, [bin, ...args, '--json'], options, (error, stdout, stderr) => {
+      execFile(process.execPath, [this.cli, ...args, '--json'], options, (error, stdout, stderr) => {
         const code = error === null ? 0 : (error.code ?? error.signal ?? 'unknown');
         resolve({ code, said: code === 0 ? stdout : `${stdout}${stderr}` });
       });
     });
   }
 
-  /** As `run`. @throws Error if it fails */
-  async must(...args) {
-    const { code, said } = await this.run(...args);
-    if (code !== 0) throw new Error(`autoresearch ${args.join(' ')} ended with ${code}: ${said}`);
-    return JSON.parse(said);
+  /** What a user does after a disturbance, or an administrator, whose server it is then. */
+  async up() {
+    if (this.proxy === null)
+      return this.run('up', '--port', String(this.port), '--ui-port', String(this.uiPort));
+    await this.#ensureServer();
+    return this.run('up');
   }
 
-  up = () => this.run('up', ...this.ports);
+  /** `down`, and what it leaves to an administrator. */
+  async down() {
+    const answer = await this.run('down');
+    if (this.proxy !== null) signal(this.only('server'), 'SIGTERM');
+    for (let tries = 0; this.only('server').length > 0 && tries < 50; tries++) await sleep(100);
+    return answer;
+  }
 
-  /** A fresh lab, and a study on it that ends after so many experiments. @returns {Promise<Study>} */
-  async startStudy(name, experiments) {
-    const lab = join(this.root, name);
-    cpSync(join(here, 'lab'), lab, { recursive: true });
-    const study = new Study(this, lab);
-    study.git('init', '--quiet', '--initial-branch', 'main');
-    study.git('add', '--all');
-    study.git(
-      '-c',
-      'user.name=chaos',
-      '-c',
-      'user.email=chaos@localhost',
-      'commit',
-      '--quiet',
-      '-m',
-      'a lab',
-    );
-    const researcher = `python3 ${join(here, 'propose.py')}`;
-    // prettier-ignore
-    await this.must(
-      'start', '--lab', lab, '--tag', TAG, '--train-steps', String(STEPS), '--experiments', String(experiments),
-      '--researcher', 'command', '--command', researcher,
-    );
-    return study;
+  /** A worker as nobody should start one: by hand, beside the one that `up` has started. */
+  startSecondWorker() {
+    const script = join(dirname(dirname(this.cli)), 'dist', 'worker.js');
+    this.#detach('second-worker.log', process.execPath, [script]);
   }
 
   processes = () => processesOf(this.root);
+  only = (...roles) => this.processes().filter(({ role }) => roles.includes(role));
 
   remove() {
-    if (this.isSmall) execFileSync('umount', [this.root]);
-  }
-}
-
-/** One study and its lab, read with plain git and plain files. */
-export class Study {
-  constructor(installation, lab) {
-    this.installation = installation;
-    this.lab = lab;
+    this.proxy?.close();
+    if (!this.isSmall) return;
+    for (const disk of [this.labs, this.root]) execFileSync('umount', ['--lazy', disk]);
   }
 
-  git(...args) {
-    return execFileSync('git', args, {
-      cwd: this.lab,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    }).trim();
+  async #ensureServer() {
+    if (this.only('server').length === 0) {
+      // prettier-ignore
+      const args = [
+        'server', 'start-dev', '--ip', '127.0.0.1', '--port', String(this.port), '--headless',
+        '--db-filename', join(this.root, 'temporal.db'), '--log-level', 'warn', '--sqlite-pragma', 'journal_mode=wal',
+      ];
+      this.#detach('server.log', join(this.root, 'bin', 'temporal'), args);
+    }
+    for (const end = performance.now() + SERVER_MS; performance.now() < end; await sleep(50))
+      if (await answers(this.port)) return;
+    throw new Error(`the server does not listen on port ${this.port}`);
   }
 
-  /** The folder of the study's runs and proposals. */
-  state() {
-    const id = createHash('sha256').update(realpathSync(this.lab)).digest('hex').slice(0, 8);
-    return join(this.installation.root, 'state', 'autoresearch', 'labs', id, TAG);
+  #detach(name, command, args) {
+    const log = openSync(join(this.root, name), 'a');
+    const options = { env: this.env, cwd: this.root, stdio: ['ignore', log, log], detached: true };
+    spawn(command, args, options).unref();
+    closeSync(log);
   }
-
-  verify = () => this.installation.run('verify', TAG, '--lab', this.lab);
 }
 
 /** Gives a folder a small disk of its own, where this user may. */
-function mountSmall(folder) {
+function mountSmall(folder, megabytes) {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MB}m`, 'chaos', folder], { stdio: 'ignore' });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'chaos', folder], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
-  }
-}
-
-async function freePort(random) {
-  for (;;) {
-    const port = PORTS.low + Math.floor(random() * PORTS.count);
-    if (!(await answers(port))) return port;
   }
 }
 

@@ -1,20 +1,26 @@
 /**
- * `npm run test:chaos -- [--kills 25] [--seed 1] [--experiments 8] [--installations 3] [--keep]`: the same study
- * undisturbed once, then again and again while a seeded sequence of disturbances strikes; one JSON line for each, and
- * a last line {kills, lost, double, leaked, secondsSpentTwice, troubles}. Exits with 0 only when all but the first are 0.
+ * `npm run test:chaos -- [--kills 25] [--seed 1] [--experiments 8] [--installations 3] [--long] [--only KIND[@POINT],…]
+ * [--build DIR] [--keep]`: the same study undisturbed once, then again and again while a seeded sequence of disturbances
+ * strikes. One JSON line for each disturbance and each study that has come to its end, and a last line with the sums.
+ * Exits with 0 only when nothing was lost, double, leaked or spent twice.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { DISTURBANCES } from './disturbances.mjs';
+import { clearLocks } from './disturbances/files.mjs';
 import { Installation } from './installation.mjs';
-import { compare, outcomeOf, recorded, secondsSpentTwice } from './outcome.mjs';
-import { processesOf } from './processes.mjs';
-import { generator, shuffled } from './random.mjs';
-import { clearLocks, DISTURBANCES, liveTasks } from './disturbances.mjs';
-import { POINTS, reach } from './points.mjs';
+import { compare, outcomeOf, secondsSpentTwice } from './outcome.mjs';
+import { deal } from './plan.mjs';
+import { POINTS } from './points.mjs';
+import { processesOf, signal } from './processes.mjs';
+import { generator } from './random.mjs';
+import { strikeOnce } from './strike.mjs';
+import { phaseOf, Study } from './study.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -22,220 +28,241 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     experiments: { type: 'string', default: '8' },
     installations: { type: 'string', default: '3' },
+    long: { type: 'boolean', default: false },
     only: { type: 'string' },
+    build: { type: 'string', default: dirname(dirname(dirname(fileURLToPath(import.meta.url)))) },
     keep: { type: 'boolean', default: false },
   },
 });
 const WANTED = Number(values.kills);
+const SEED = Number(values.seed);
 const EXPERIMENTS = Number(values.experiments);
-/** A point may not come: the study may be at its end, or wait for a heartbeat that never comes. */
-const POINT_MS = 20_000;
-const INSTANT_MS = 4_000;
 /** Without a record for this long the study is stuck: far more than any timeout of an activity. */
 const STUCK_MS = 420_000;
-const AGREED_MS = 60_000;
-/** Of one run's attempts so many may be lost by our hand: a third one is its last. */
-const STRIKES = 2;
+/** Nobody has asked it to wait so long: it may have paused itself. */
+const PATIENCE_MS = 60_000;
+/** What ends by itself is given so long to be gone. */
+const LEAK_MS = 4_000;
 
-const dist = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'dist');
-const compiled = async (path) => (await import(pathToFileURL(join(dist, path)).href)).default;
-const total = { kills: 0, lost: 0, double: 0, leaked: 0, secondsSpentTwice: 0, troubles: 0 };
+const build = resolve(values.build);
+const compiled = async (path) => (await import(pathToFileURL(join(build, 'dist', path)).href)).default;
+const total = {
+  kills: 0,
+  disturbances: 0,
+  studies: 0,
+  experiments: 0,
+  lost: 0,
+  double: 0,
+  leaked: 0,
+  trainSecondsSpentTwice: 0,
+  scoreSecondsSpentTwice: 0,
+  troubles: 0,
+};
+const FAULTS = ['lost', 'double', 'leaked', 'trainSecondsSpentTwice', 'scoreSecondsSpentTwice', 'troubles'];
+const came = { kinds: new Set(), points: new Set() };
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const began = performance.now();
 const elapsed = () => Math.round((performance.now() - began) / 100) / 10;
 
 async function main() {
-  const { trainerPython } = await compiled('setup/trainer-python.js');
-  const { toolCache } = await compiled('process/paths.js');
-  const python = trainerPython();
-  if (python === null)
-    throw new Error('the trainer has no Python environment yet: run `npm run setup` first');
+  const host = await findHost();
   const root = mkdtempSync(join(tmpdir(), 'ch-'));
   const installations = [];
+  for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => abandon(root, installations));
   for (let index = 0; index < Number(values.installations); index++) {
-    const random = generator(Number(values.seed) * 1000 + index);
-    const place = { root: join(root, String(index)), tools: toolCache(), python, random };
-    installations.push({ installation: await Installation.create(place), random, index });
+    const random = generator(SEED, -1 - index);
+    // Of every three one has its server elsewhere.
+    const where = { root: join(root, String(index)), build, host, isRemote: index % 3 === 1, random };
+    installations.push(await Installation.create(where));
   }
   try {
-    const reference = await undisturbed(installations[0].installation);
-    say({
-      reference: reference.map(({ number, verdict, score }) => [number, verdict, score]),
-      seconds: elapsed(),
-    });
-    await Promise.all(installations.map((each) => disturb(each, reference)));
-  } catch (error) {
-    total.troubles += 1;
-    say({ error: String(error) });
+    const wish = { kills: WANTED, seed: SEED, only: values.only?.split(',') ?? null, isLong: values.long };
+    const { queues, leftOut } = deal(wish, installations);
+    for (const name of leftOut) say({ leftOut: name, because: 'this host has no means for it' });
+    const reference = undisturbed(installations[0]);
+    reference.catch(() => undefined);
+    await Promise.all(
+      installations.map((installation, index) =>
+        // One that is lost does not take the others along.
+        disturb({ installation, index, queue: queues[index] }, reference).catch((error) => {
+          total.troubles += 1;
+          say({ installation: index, error: error.stack });
+        }),
+      ),
+    );
   } finally {
-    await Promise.all(installations.map(({ installation }) => installation.run('down')));
-    await sleep(500);
-    const leaked = processesOf(root);
-    total.leaked = leaked.length;
-    if (leaked.length > 0) say({ leaked });
-    for (const { pid } of leaked) process.kill(pid, 'SIGKILL');
+    await Promise.all(installations.map((installation) => installation.down()));
+    await countLeaks('after down', () => processesOf(root));
     if (values.keep) say({ kept: root });
-    else for (const { installation } of installations) installation.remove();
-    if (!values.keep) rmSync(root, { recursive: true, force: true });
+    else {
+      for (const installation of installations) installation.remove();
+      rmSync(root, { recursive: true, force: true });
+    }
   }
-  say({ ...total, seed: Number(values.seed), seconds: elapsed() });
-  const { kills, ...faults } = total;
-  process.exitCode = kills >= WANTED && Object.values(faults).every((fault) => fault === 0) ? 0 : 1;
+  const never = Object.keys(POINTS).filter((point) => !came.points.has(point));
+  say({ kinds: came.kinds.size, points: came.points.size, pointsNotStruck: never });
+  say({ ...total, seed: SEED, seconds: elapsed() });
+  process.exitCode = total.kills >= WANTED && FAULTS.every((fault) => total[fault] === 0) ? 0 : 1;
+}
+
+/** Asked to end: nothing stays behind. */
+async function abandon(root, installations) {
+  for (const end = performance.now() + LEAK_MS; performance.now() < end; await sleep(100))
+    signal(processesOf(root), 'SIGKILL');
+  for (const installation of installations) installation.remove();
+  rmSync(root, { recursive: true, force: true });
+  process.exit(130);
+}
+
+async function findHost() {
+  const { trainerPython } = await compiled('setup/trainer-python.js');
+  const { toolCache } = await compiled('process/paths.js');
+  const { findTemporal } = await compiled('temporal/binary.js');
+  const python = trainerPython();
+  const temporal = await findTemporal();
+  if (python === null || temporal === null)
+    throw new Error(
+      'the Python environment or the Temporal server is not there yet: run `npm run setup` first',
+    );
+  const which = (name) => execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
+  return { python, tools: toolCache(), git: which('git'), temporal: which(temporal.path) };
 }
 
 async function undisturbed(installation) {
-  await installation.must('up', ...installation.ports);
-  const study = await installation.startStudy('undisturbed', EXPERIMENTS);
-  while (recorded(study) < EXPERIMENTS) await sleep(300);
+  await mustUp(installation);
+  const study = new Study(installation, 'undisturbed');
+  const { code, said } = await study.start(EXPERIMENTS);
+  if (code !== 0) throw new Error(`start ended with ${code}: ${said}`);
+  for (const end = performance.now() + STUCK_MS; study.recorded() < EXPERIMENTS; await sleep(300))
+    if (performance.now() > end)
+      throw new Error(`the undisturbed study does not end: ${(await study.ask('status')).said}`);
   const verified = await study.verify();
   if (verified.code !== 0) throw new Error(`the undisturbed study does not verify: ${verified.said}`);
-  return outcomeOf(study);
+  const outcome = outcomeOf(study);
+  say({
+    reference: outcome.map(({ number, verdict, score }) => [number, verdict, score]),
+    seconds: elapsed(),
+  });
+  return outcome;
 }
 
-/** Studies in one installation, one after the other, until enough has been done to all of them together. */
-async function disturb({ installation, random, index }, reference) {
+async function mustUp(installation) {
   const { code, said } = await installation.up();
   if (code !== 0) throw new Error(`up ended with ${code}: ${said}`);
-  const deck = endless(installation, random);
-  for (let round = 1; total.kills < WANTED; round++) {
-    const study = await installation.startStudy(`lab-${round}`, EXPERIMENTS);
-    const struck = new Set();
+}
+
+/** Studies in one installation, one after the other, until its disturbances are all done. */
+async function disturb({ installation, index, queue }, reference) {
+  if (index === 0) await reference;
+  else await mustUp(installation);
+  for (let round = 1; queue.length > 0; round++) {
+    const study = new Study(installation, `lab-${round}`);
     const where = { installation: index, round };
-    let progress = { count: 0, at: performance.now() };
+    const progress = { count: 0, at: performance.now() };
     const isOver = () => {
-      const count = recorded(study);
-      if (count > progress.count) progress = { count, at: performance.now() };
+      const count = study.recorded();
+      if (count > progress.count) Object.assign(progress, { count, at: performance.now() });
       return count >= EXPERIMENTS;
     };
+    const context = { installation, study, struck: new Set(), isOver, experiments: EXPERIMENTS };
+    const opening = take(queue, ({ point }) => POINTS[point].opening === true);
+    if (opening === null) await begin(study);
+    else await strike(context, { opening, queue, where });
     while (!isOver()) {
-      if (performance.now() - progress.at > STUCK_MS) {
-        total.lost += 1;
-        say({
-          ...where,
-          stuck: progress.count,
-          status: (await installation.run('status', '--lab', study.lab)).said,
-        });
-        return;
-      }
-      if (total.kills < WANTED)
-        await once({ installation, study, random, struck, isOver, where }, deck.next().value);
-      else await sleep(300);
+      await checkProgress(study, progress);
+      const next = take(queue, ({ point }) => POINTS[point].opening !== true);
+      if (next === null) await sleep(300);
+      else await strike(context, { next, queue, where });
     }
-    clearLocks(study);
-    await judge(study, reference, struck, where);
+    await judge(context, await reference, where);
   }
 }
 
-/** Every disturbance at every point, in a seeded order, again and again. */
-function* endless({ isSmall }, random) {
-  const wanted = values.only === undefined ? Object.keys(DISTURBANCES) : values.only.split(',');
-  const names = wanted.filter((name) => isSmall || DISTURBANCES[name].needsSmall !== true);
-  if (names.length < wanted.length) say({ leftOut: 'disk full', because: 'this user may not mount a tmpfs' });
-  const pairs = names.flatMap((name) =>
-    (DISTURBANCES[name].points ?? Object.keys(POINTS)).map((point) => ({ name, point })),
+function take(queue, isWanted) {
+  const place = queue.findIndex(isWanted);
+  return place === -1 ? null : queue.splice(place, 1)[0];
+}
+
+/** Strikes, or puts it back for later. */
+async function strike(context, { opening, next, queue, where }) {
+  const planned = opening ?? next;
+  const { installation, study } = context;
+  if (planned.point === 'data being prepared')
+    rmSync(join(installation.root, 'cache', 'autoresearch', 'data'), { recursive: true, force: true });
+  const told = await strikeOnce(context, planned, opening && (() => begin(study)));
+  const isMissed = told === null || (told.hit === 0 && DISTURBANCES[planned.name].kills === true);
+  if (isMissed) queue.push(planned);
+  if (told === null) return;
+  total.troubles += told.problems.length;
+  total.double += told.double.length;
+  if (!isMissed) {
+    total.disturbances += 1;
+    total.kills += Number(DISTURBANCES[planned.name].kills === true || told.killed === true);
+    came.kinds.add(planned.name);
+    came.points.add(planned.point);
+  }
+  say({ id: planned.id, seconds: elapsed(), ...where, ...told });
+}
+
+/** Starts the study; what died meanwhile is made good as a user would. */
+async function begin(study) {
+  const answers = [await study.start(EXPERIMENTS)];
+  for (let tries = 0; answers.at(-1).code !== 0 && tries < 3; tries++) {
+    await sleep(2_000);
+    answers.push(await study.ask('resume'));
+    if (answers.at(-1).code !== 0) answers.push(await study.start(EXPERIMENTS));
+  }
+  if (answers.at(-1).code !== 0) throw new Error(answers.map(({ said }) => said).join('\n'));
+}
+
+/** @throws Error if the study is stuck */
+async function checkProgress(study, { count, at }) {
+  const ms = performance.now() - at;
+  if (ms < PATIENCE_MS) return;
+  const { said } = await study.ask('status');
+  if (ms < STUCK_MS && phaseOf(said) !== 'paused') return;
+  total.lost += 1;
+  throw new Error(`no record after number ${count - 1} for ${Math.round(ms / 1000)} s: ${said}`);
+}
+
+async function judge({ installation, study, struck }, reference, where) {
+  installation.setClock(0);
+  clearLocks(study);
+  const leaked = await countLeaks(where, () =>
+    installation.processes().filter(({ role }) => role !== 'server' && role !== 'worker'),
   );
-  for (;;) yield* shuffled(pairs, random);
-}
-
-/** Waits for the point, strikes, brings everything up again and verifies. */
-async function once({ installation, study, random, struck, isOver, where }, { name, point }) {
-  let reached = true;
-  if (POINTS[point] === null) await sleep(random() * INSTANT_MS);
-  else reached = await reach(study, point, POINT_MS, isOver);
-  if (isOver()) return;
-  const { strike, mayRepeat, needs } = DISTURBANCES[name];
-  if (needs !== undefined && !(await comesToLife(installation, needs))) return;
-  if (mayRepeat && liveTasks(installation).some((task) => strikesOf(struck, task) >= STRIKES)) return;
-  const at = recorded(study);
-  const problems = [];
-  const told = await strike({ installation, study, random }).catch((error) => {
-    problems.push(String(error));
-    return { hit: 0, struck: [] };
-  });
-  for (const task of told.struck) struck.add(task);
-  const struckAt = performance.now();
-  let up = await installation.up();
-  // One that was asked to end may still have answered.
-  if (up.code === 0 && !lives(installation, 'server')) up = await installation.up();
-  if (up.code !== 0) problems.push(`up ended with ${up.code}: ${up.said}`);
-  const upSeconds = (performance.now() - struckAt) / 1000;
-  const verified = await agreed(study);
-  if (verified.code !== 0) problems.push(`verify ended with ${verified.code}: ${verified.said}`);
-  const double = await crowds(installation);
-  if (told.hit > 0 || name === 'up, twice at once') total.kills += 1;
-  total.double += double.length;
-  total.troubles += problems.length;
-  say({
-    seconds: elapsed(),
-    ...where,
-    experiment: at,
-    disturbance: name,
-    point: reached ? point : `${point}: not reached`,
-    hit: told.hit,
-    struck: told.struck.map((task) => task.split('/runs/')[1]),
-    upSeconds: Math.round(upSeconds * 10) / 10,
-    double,
-    problems,
-  });
-}
-
-/** A runner is not always there: between two runs there is none. */
-async function comesToLife(installation, role) {
-  for (const end = performance.now() + INSTANT_MS; !lives(installation, role); await sleep(5))
-    if (performance.now() > end) return false;
-  return true;
-}
-
-const lives = (installation, role) => installation.processes().some((each) => each.role === role);
-
-const strikesOf = (struck, task) => {
-  const run = task.replace(/\d+$/u, '');
-  return [...struck].filter((each) => each.startsWith(run)).length;
-};
-
-/** Between a record and its branch a worker may have died: the next one goes on within a heartbeat's timeout. */
-async function agreed(study) {
-  const end = performance.now() + AGREED_MS;
-  for (;;) {
-    const verified = await study.verify();
-    if (verified.code === 0 || performance.now() > end) return verified;
-    await sleep(1_000);
-  }
-}
-
-/** More than one of what there may be one of; a moment's overlap is none. */
-async function crowds(installation) {
-  const look = () =>
-    ['server', 'worker', 'runner', 'trainer'].filter((role) => {
-      const found = installation.processes().filter((each) => each.role === role);
-      // A candidate for the device's lock waits as hold.py, which is not a runner yet.
-      return found.filter(({ command }) => !command.includes('hold.py')).length > 1;
-    });
-  const first = look();
-  if (first.length === 0) return [];
-  await sleep(1_500);
-  const second = new Set(look());
-  return first.filter((role) => second.has(role)).map((role) => `more than one ${role}`);
-}
-
-async function judge(study, reference, struck, where) {
-  await sleep(500);
   const verified = await study.verify();
   const { lost, double } = compare(study, reference);
   if (verified.code !== 0) lost.push(`verify ended with ${verified.code}: ${verified.said}`);
-  const { seconds, repeated } = secondsSpentTwice(study, struck);
+  const { train, score, repeated } = secondsSpentTwice(study, struck);
+  total.studies += 1;
+  total.experiments += reference.length;
   total.lost += lost.length;
   total.double += double.length;
-  total.secondsSpentTwice += seconds;
+  total.trainSecondsSpentTwice += train;
+  total.scoreSecondsSpentTwice += score;
   say({
     seconds: elapsed(),
     ...where,
     finished: reference.length,
     lost,
     double,
-    secondsSpentTwice: seconds,
+    leaked,
+    train,
+    score,
     repeated,
   });
+}
+
+/** Ends what should not be there any more, and says so. */
+async function countLeaks(where, look) {
+  for (const end = performance.now() + LEAK_MS; performance.now() < end && look().length > 0;)
+    await sleep(100);
+  const leaked = look();
+  total.leaked += leaked.length;
+  if (leaked.length > 0) say({ where, leaked });
+  signal(leaked, 'SIGKILL');
+  return leaked.length;
 }
 
 await main();

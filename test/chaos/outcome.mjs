@@ -1,24 +1,12 @@
 /** What a study has come to, read with plain git and plain files, and what differs from the undisturbed one. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TAG } from './installation.mjs';
-
-const LEDGER = `autoresearch-ledger/${TAG}`;
+import { LEDGER, TAG } from './study.mjs';
 
 /** A runner that is killed has last said how long it ran up to 5 s before: no repeated run counts as free. */
 const UNKNOWN_SECONDS = 1;
-
 /** A run's folder, or one that was put aside because it was taken for another run's. */
 const RUN = /^\d+(\.replaced-\d+)?$/u;
-
-/** Records in the ledger, 0 before there is one. */
-export function recorded(study) {
-  try {
-    return Number(study.git('rev-list', '--count', LEDGER)) - 1;
-  } catch {
-    return 0;
-  }
-}
 
 /** Everything that a disturbance must not change: no times, no commit hashes (they hold dates). */
 export function outcomeOf(study) {
@@ -28,6 +16,7 @@ export function outcomeOf(study) {
   return records.map((record) => ({
     number: record.number,
     title: record.title,
+    hypothesis: record.hypothesis,
     tree: study.git('rev-parse', `${record.commit}^{tree}`),
     parent: numberOf.get(study.git('rev-parse', `${record.commit}^`)) ?? 'base',
     incumbent: numberOf.get(record.incumbent) ?? 'base',
@@ -36,18 +25,16 @@ export function outcomeOf(study) {
     detail: record.detail,
     score: record.score,
     incumbentScore: record.incumbentScore,
-    runs: record.runs.map(({ seed, steps, tokens, lastLoss, initialWeights, weights, score, failure }) => {
-      return {
-        seed,
-        steps,
-        tokens,
-        lastLoss,
-        initialWeights,
-        weights,
-        score,
-        failure: failure?.reason ?? null,
-      };
-    }),
+    runs: record.runs.map((run) => ({
+      seed: run.seed,
+      steps: run.steps,
+      tokens: run.tokens,
+      lastLoss: run.lastLoss,
+      initialWeights: run.initialWeights,
+      weights: run.weights,
+      score: run.score,
+      failure: run.failure?.reason ?? null,
+    })),
   }));
 }
 
@@ -84,10 +71,10 @@ export function compare(study, reference) {
  * Seconds that a device was held for a run that had been begun before, without its runner or trainer having been
  * struck: what a kill of worker or server has cost.
  * @param {Set<string>} struck attempts whose runner or trainer was killed
+ * @returns {{ train: number, score: number, repeated: string[] }}
  */
 export function secondsSpentTwice(study, struck) {
-  const repeated = [];
-  let seconds = 0;
+  const spent = { train: 0, score: 0, repeated: [] };
   const runs = join(study.state(), 'runs');
   for (const number of readdirSync(runs)) {
     for (const run of readdirSync(join(runs, number)).filter((name) => RUN.test(name))) {
@@ -95,22 +82,22 @@ export function secondsSpentTwice(study, struck) {
         const attempts = readdirSync(join(runs, number, run)).filter((name) => name.startsWith(`${kind}-`));
         for (const attempt of attempts) {
           const folder = join(runs, number, run, attempt);
+          const isStruck = struck.has(join(runs, number, run.replace(/\..*/u, ''), attempt));
           const begun = (read(join(folder, 'runner.log')).match(/Z (starting|scoring)$/gmu) ?? []).length;
+          // The last one is the one that counts; of one that was struck nothing else could be expected.
           const isLast = attempt === `${kind}-${attempts.length}` && /^\d+$/u.test(run);
-          const wasted = struck.has(folder)
-            ? Math.max(0, begun - 2)
-            : isLast
-              ? Math.max(0, begun - 1)
-              : begun;
+          const wasted = Math.max(0, begun - Number(isStruck) - Number(isLast));
           if (wasted === 0) continue;
           const status = JSON.parse(read(join(folder, 'status.json')) || '{}');
-          seconds += Math.max(status.wallSeconds ?? 0, UNKNOWN_SECONDS);
-          repeated.push(`${number}/${run}/${attempt} was begun ${begun} times, ${attempts.length} attempts`);
+          spent[kind] += Math.max(status.wallSeconds ?? 0, UNKNOWN_SECONDS);
+          spent.repeated.push(
+            `${number}/${run}/${attempt} was begun ${begun} times, ${attempts.length} attempts`,
+          );
         }
       }
     }
   }
-  return { seconds, repeated };
+  return spent;
 }
 
 function read(file) {

@@ -1,13 +1,16 @@
 /**
- * Named points of an experiment, seen from outside: git's refs and the runners' files change, and that is the moment.
- * Nothing in the product knows of them.
+ * Named points of a study's life, found from outside; nothing in the product knows of them. At a git write git itself is
+ * held (git-trap.mjs), so that the blow falls exactly before or after it. The others are seen: a ref, a runner's file or
+ * the server's answer changes, and that is the moment.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TAG } from './installation.mjs';
+import { TAG } from './study.mjs';
 
 const POLL_MS = 4;
+const SERVER_POLL_MS = 15;
+const INSTANT_MS = 4_000;
 
 const list = (folder) => {
   try {
@@ -29,6 +32,8 @@ const gitNames = (folder) => (study) =>
   list(join(study.lab, '.git', folder)).filter((name) => !name.endsWith('.lock'));
 const gitFile = (file) => (study) => [read(join(study.lab, '.git', file))].filter((text) => text !== '');
 const stateNames = (kind) => (study) => list(join(study.state(), kind));
+const dataLogs = ({ installation }) =>
+  list(join(installation.root, 'cache', 'autoresearch', 'data')).filter((name) => name.endsWith('.log'));
 
 /** The newest attempt of a kind: `0003/1/train-2`. */
 function newest(study, kind) {
@@ -51,36 +56,119 @@ const hasFile = (kind, file) => (study) => {
   return attempt !== null && list(join(study.state(), 'runs', attempt)).includes(file) ? [attempt] : [];
 };
 
-/** Each gives what has reached it by now: it is reached when there is one more. */
+const updateRef = (ref) => `*update-ref*${ref} *`;
+/** Every git write that a study makes. Objects are written for proposals, candidates and records alike. */
+const GIT_WRITES = {
+  'base ref': { pattern: updateRef(`refs/autoresearch/${TAG}/base`), opening: true },
+  'ledger begun': { pattern: updateRef(`refs/heads/autoresearch-ledger/${TAG}`), opening: true },
+  'branch begun': { pattern: updateRef(`refs/heads/autoresearch/${TAG}`), opening: true },
+  'worktree made': { pattern: '*worktree add*' },
+  'worktree taken away': { pattern: '*worktree remove*' },
+  blob: { pattern: '*hash-object*' },
+  index: { pattern: '*update-index*' },
+  tree: { pattern: '*write-tree*' },
+  commit: { pattern: '*commit-tree*' },
+  'proposal ref': { pattern: updateRef(`refs/autoresearch/${TAG}/proposal/*`) },
+  'candidate ref': { pattern: updateRef(`refs/autoresearch/${TAG}/exp/*`) },
+  'record in the ledger': { pattern: updateRef(`refs/heads/autoresearch-ledger/${TAG}`) },
+  'branch moved': { pattern: updateRef(`refs/heads/autoresearch/${TAG}`) },
+};
+
+/** Each `look` gives what has reached the point by now: it is reached when there is something new. */
+const SEEN = {
+  'data being prepared': { look: dataLogs, opening: true },
+  'researcher at work': { look: stateNames('proposals') },
+  'proposal stored, not yet answered': { look: gitNames(`refs/autoresearch/${TAG}/proposal`) },
+  'candidate stored, not yet answered': { look: gitNames(`refs/autoresearch/${TAG}/exp`) },
+  'tree exported, no runner yet': { look: hasFile('train', 'spec.json') },
+  'runner takes over, no heartbeat yet': { look: inPhase('train', 'queued') },
+  'candidate starts': { look: inPhase('train', 'starting') },
+  'candidate trains': { look: inPhase('train', 'training') },
+  'candidate hands in': { look: inPhase('train', 'handing-in') },
+  'trained, not yet answered': { look: inPhase('train', 'done') },
+  'scorer to be started': { look: hasFile('score', 'spec.json') },
+  'scorer at work': { look: inPhase('score', 'scoring') },
+  'scored, not yet recorded': { look: inPhase('score', 'done') },
+  'recorded, branch not yet moved': { look: gitFile(`refs/heads/autoresearch-ledger/${TAG}`) },
+  'branch moved, not yet answered': { look: gitFile(`refs/heads/autoresearch/${TAG}`) },
+  'continued as new': { look: 'run' },
+};
+
+/** Points with a runner, or where there soon is one. */
+export const RUNNING = [
+  'at any instant',
+  'runner takes over, no heartbeat yet',
+  'candidate starts',
+  'candidate trains',
+  'candidate hands in',
+  'scorer to be started',
+  'scorer at work',
+];
+
+/** `opening`: comes once, as the study begins. */
 export const POINTS = {
-  'at any instant': null,
-  'worktree made, researcher at work': stateNames('proposals'),
-  'proposal in git, not yet answered': gitNames(`refs/autoresearch/${TAG}/proposal`),
-  'commit in git, not yet answered': gitNames(`refs/autoresearch/${TAG}/exp`),
-  'tree exported, no runner yet': hasFile('train', 'spec.json'),
-  'runner takes over': inPhase('train', 'queued'),
-  'candidate starts': inPhase('train', 'starting'),
-  'candidate trains': inPhase('train', 'training'),
-  'candidate hands in': inPhase('train', 'handing-in'),
-  'trained, not yet answered': inPhase('train', 'done'),
-  'scorer to be started': hasFile('score', 'spec.json'),
-  'scorer at work': inPhase('score', 'scoring'),
-  'scored, not yet recorded': inPhase('score', 'done'),
-  'ledger written, branch not yet moved': gitFile(`refs/heads/autoresearch-ledger/${TAG}`),
-  'branch moved, not yet answered': gitFile(`refs/heads/autoresearch/${TAG}`),
+  'at any instant': {},
+  ...Object.fromEntries(
+    Object.entries(GIT_WRITES).flatMap(([name, { pattern, opening }]) =>
+      ['before', 'after'].map((when) => [`${when} git write: ${name}`, { when, pattern, opening }]),
+    ),
+  ),
+  ...SEEN,
 };
 
 /**
- * Waits until the study comes to a point, but no longer than `ms`.
- * @param isOver asked now and then: no point is reached any more
- * @returns {Promise<boolean>} whether it was reached
+ * Makes ready for a point. What is there by now does not count.
+ * @returns {(ms: number, isOver: () => boolean) => Promise<{ reached: boolean, held: number | null }>} waits for it, but
+ *   no longer than `ms`; `held` is the git process that waits there until it is let go
  */
-export async function reach(study, name, ms, isOver) {
-  const look = POINTS[name];
+export function watchFor(study, name, random) {
+  const { look, when, pattern } = POINTS[name];
+  if (when !== undefined) return trapped(study.installation.trap, when, pattern);
+  if (look === 'run') return continued(study);
+  if (look !== undefined) return seen(study, look);
+  return async () => {
+    await sleep(random() * INSTANT_MS);
+    return { reached: true, held: null };
+  };
+}
+
+function trapped(trap, when, pattern) {
+  trap.arm(when, pattern);
+  return async (ms, isOver) => {
+    const isReached = await until(() => trap.caught() !== null, ms, isOver);
+    trap.disarm();
+    // One that was caught between the last look and now is let go by whoever gets this.
+    return { reached: isReached, held: trap.caught() };
+  };
+}
+
+function seen(study, look) {
   const before = new Set(look(study));
+  return async (ms, isOver) => {
+    const isReached = await until(() => look(study).some((each) => !before.has(each)), ms, isOver);
+    return { reached: isReached, held: null };
+  };
+}
+
+function continued(study) {
+  return async (ms, isOver) => {
+    const first = (await study.look())?.run;
+    for (
+      const end = performance.now() + ms;
+      performance.now() < end && !isOver();
+      await sleep(SERVER_POLL_MS)
+    ) {
+      const run = (await study.look())?.run;
+      if (first !== undefined && run !== undefined && run !== first) return { reached: true, held: null };
+    }
+    return { reached: false, held: null };
+  };
+}
+
+async function until(isSo, ms, isOver) {
   const end = performance.now() + ms;
   for (let polls = 0; performance.now() < end; polls++) {
-    if (look(study).some((each) => !before.has(each))) return true;
+    if (isSo()) return true;
     if (polls % 100 === 0 && isOver()) return false;
     await sleep(POLL_MS);
   }

@@ -9,7 +9,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 export function processesOf(root) {
   const all = everyProcess();
   const own = new Set(
-    all.filter(({ pid, command }) => pid !== process.pid && names(pid, command, root)).map(({ pid }) => pid),
+    all.filter((each) => each.pid !== process.pid && names(each, root)).map(({ pid }) => pid),
   );
   for (let before = -1; before !== own.size;) {
     before = own.size;
@@ -36,23 +36,34 @@ function everyProcess() {
     if (!/^\d+$/u.test(name)) return [];
     try {
       const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      const [state, parent] = fields;
       if (state === 'Z' || state === 'X') return [];
       const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-      return [{ pid: Number(name), parent: Number(parent), command }];
+      return [{ pid: Number(name), parent: Number(parent), began: fields[19], command }];
     } catch {
       return [];
     }
   });
 }
 
-function names(pid, command, root) {
+/** A process's environment is what its command began with: one look is enough. */
+const named = new Map();
+
+function names({ pid, began, command }, root) {
   if (command.includes(root)) return true;
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(root);
-  } catch {
-    return false;
+  const key = `${pid} ${began} ${root} ${command}`;
+  if (!named.has(key)) {
+    let environment = '';
+    try {
+      environment = readFileSync(`/proc/${pid}/environ`, 'utf8');
+    } catch {
+      // Gone, or another user's.
+    }
+    if (environment === '') return false;
+    named.set(key, environment.includes(root));
   }
+  return named.get(key);
 }
 
 function roleOf(command) {
@@ -60,6 +71,7 @@ function roleOf(command) {
   if (/dist\/worker\.js/u.test(command)) return 'worker';
   if (/dist\/runner\/main\.js/u.test(command)) return 'runner';
   if (/^\S*python\S* (train|score)\.py/u.test(command)) return 'trainer';
+  if (/\/bin\/git |\/real\/git |^git /u.test(command)) return 'git';
   return 'other';
 }
 

@@ -1,8 +1,9 @@
 /** Random numbers from a seed, so that a chaos run can be run again. */
 
-/** @param {number} seed @returns {() => number} numbers in [0, 1) (mulberry32) */
-export function generator(seed) {
-  let state = seed >>> 0;
+/** @param {number[]} seeds together they are one @returns {() => number} numbers in [0, 1) (mulberry32) */
+export function generator(...seeds) {
+  let state =
+    seeds.reduce((mixed, seed) => Math.imul(mixed ^ seed, 0x9e3779b1) ^ (mixed >>> 15), 0x2545f491) >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
@@ -20,3 +21,7 @@ export function shuffled(values, random) {
   }
   return copy;
 }
+
+export const pick = (values, random) => values[Math.floor(random() * values.length)];
+
+export const between = (low, high) => (random) => low + random() * (high - low);

@@ -6,9 +6,11 @@ import os
 import random
 import struct
 import sys
+import time
 
 VOCABULARY, ROW = 32, 17
 TRAIN_ROWS, VAL_ROWS = 512, 64
+SECONDS = 0.5  # long enough to be killed in
 
 
 def rows(seed, count):
@@ -40,6 +42,7 @@ def main():
         "token_bytes": keep("token_bytes.bin", struct.pack(f"<{VOCABULARY}H", 0, *[1] * (VOCABULARY - 1))),
         "tokenizer": keep("tokenizer.json", b"{}"),
     }
+    time.sleep(SECONDS)
     temporary = os.path.join(out, "manifest.json.tmp")
     with open(temporary, "w") as file:
         json.dump(manifest, file)

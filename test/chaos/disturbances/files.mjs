@@ -1,0 +1,124 @@
+/** What a crash leaves on a disk: locks, files of which only a part was written, no room at all. */
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { signal } from '../processes.mjs';
+import { between, pick } from '../random.mjs';
+import { attemptsOf, liveTasks } from '../runs.mjs';
+import { TAG } from '../study.mjs';
+import { everything } from './kills.mjs';
+
+/** Seconds before now: just made, of long ago, of a clock that was put back since. */
+const LOCK_AGES = [0, 600, -3_600];
+
+/** Locks that a git leaves that was killed with its worker. */
+export async function locks({ installation, study, random }) {
+  const victims = installation.only('worker', 'git');
+  signal(victims, 'SIGKILL');
+  const number = String(study.recorded()).padStart(4, '0');
+  const left = [
+    `refs/heads/autoresearch-ledger/${TAG}.lock`,
+    `refs/heads/autoresearch/${TAG}.lock`,
+    `refs/autoresearch/${TAG}/exp/${number}.lock`,
+    `refs/autoresearch/${TAG}/proposal/${number}.lock`,
+    'index.lock',
+    'packed-refs.lock',
+  ]
+    .filter(() => random() < 0.6)
+    .map((name) => join(study.lab, '.git', name))
+    .filter((file) => !existsSync(file));
+  for (const file of left) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, '');
+    const time = Date.now() / 1000 - pick(LOCK_AGES, random);
+    utimesSync(file, time, time);
+  }
+  return { hit: victims.length, struck: [] };
+}
+
+/** What was left of locks that nobody needed to take is the driver's to clear away. */
+export function clearLocks(study) {
+  const git = join(study.lab, '.git');
+  for (const path of readdirSync(git, { recursive: true }))
+    if (path.endsWith('.lock')) rmSync(join(git, path));
+}
+
+/** The machine dies, and of some files only a part had come to the disk, or nothing. */
+export async function halfWritten({ installation, study, random }) {
+  const told = await everything({ installation });
+  const state = join(installation.root, 'state', 'autoresearch');
+  const attempts = attemptsOf(study).toSorted();
+  const last = attempts.at(-1);
+  const candidates = [
+    join(state, 'server', 'server.json'),
+    join(state, 'worker', 'worker.json'),
+    join(state, 'server', 'server.lock'),
+    join(state, 'worker', 'worker.lock'),
+    join(study.state(), 'data.json'),
+    ...(last === undefined
+      ? []
+      : [`${dirname(last)}.json`, join(last, 'status.json'), join(last, 'spec.json'), join(last, 'lock')]),
+  ].filter((file) => existsSync(file));
+  const cut = candidates.filter(() => random() < 0.5);
+  for (const file of cut) truncateSync(file, Math.floor(random() * statSync(file).size));
+  leaveHalfAnObject(study, random);
+  // A run whose own files are damaged cannot be known to have ended.
+  const damaged = last === undefined ? [] : attempts.filter((each) => dirname(each) === dirname(last));
+  const lost = cut.some((file) => damaged.some((each) => file.startsWith(dirname(each))));
+  return { ...told, struck: [...told.struck, ...(lost ? damaged : [])] };
+}
+
+/** As git names and fills a loose object before it is whole. */
+function leaveHalfAnObject(study, random) {
+  const folder = join(
+    study.lab,
+    '.git',
+    'objects',
+    Math.floor(random() * 256)
+      .toString(16)
+      .padStart(2, '0'),
+  );
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `tmp_obj_${Math.floor(random() * 1e6)}`), Buffer.from([0x78, 0x01, 0x4b]));
+}
+
+/** No byte is left for seconds: for the runs and the server's database, or for the lab. */
+export function fullDisk(of) {
+  return async ({ installation, study, random }) => {
+    const before = liveTasks(installation);
+    const known = new Set(attemptsOf(study));
+    const file = join(of === 'state' ? installation.root : installation.labs, 'ballast');
+    const ballast = openSync(file, 'w');
+    try {
+      for (const bytes of [1 << 20, 1 << 12]) fill(ballast, Buffer.alloc(bytes, 1));
+      await sleep(between(1_000, 12_000)(random));
+    } finally {
+      closeSync(ballast);
+      rmSync(file);
+    }
+    if (of === 'labs') return { hit: 1, struck: [] };
+    // What began meanwhile may have ended for lack of room as well.
+    const begun = attemptsOf(study).filter((attempt) => !known.has(attempt));
+    return { hit: 1, struck: [...before, ...begun] };
+  };
+}
+
+function fill(file, piece) {
+  try {
+    for (;;) writeSync(file, piece);
+  } catch (error) {
+    if (error.code !== 'ENOSPC') throw error;
+  }
+}

@@ -1,0 +1,66 @@
+/** The attempts of a study's runs: which there are, which are alive, and how to make them outlast their worker. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { signal } from './processes.mjs';
+
+const ATTEMPT = /^\d{4}\/\d+\/(train|score)-\d+$/u;
+const LOOK_MS = 60;
+/** From taking over to acting on what was found. */
+const GRACE_MS = 1_500;
+
+/** Every attempt's folder so far. */
+export function attemptsOf(study) {
+  const runs = join(study.state(), 'runs');
+  if (!existsSync(runs)) return [];
+  const paths = readdirSync(runs, { recursive: true }).filter((path) => ATTEMPT.test(path));
+  return paths.map((path) => join(runs, path));
+}
+
+/** What an attempt's runner has last said; undefined when that cannot be read. */
+export function phaseOfRun(attempt) {
+  try {
+    return JSON.parse(readFileSync(join(attempt, 'status.json'), 'utf8')).phase;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Attempts whose runner is there, waiting for the device or at work. */
+export function liveTasks(installation) {
+  const tasks = installation.processes().flatMap(({ task }) => task ?? []);
+  return [...new Set(tasks)];
+}
+
+/**
+ * Trainings and scorings take a second here, and a dead worker is missed after ten. To be found alive by the next one
+ * they are made to stand still, the runner is not: nothing tells it from a long run.
+ */
+export class LongRun {
+  #installation;
+  #timer;
+
+  constructor(installation) {
+    this.#installation = installation;
+    const hold = () => signal(installation.only('trainer'), 'SIGSTOP');
+    hold();
+    this.#timer = setInterval(hold, LOOK_MS);
+  }
+
+  /** Waits until the activity that watched it was begun again, but no longer than `ms`. */
+  async untilTakenOver(study, ms) {
+    const end = performance.now() + ms;
+    const first = await study.look();
+    while (performance.now() < end) {
+      const now = await study.look();
+      if (first !== null && now !== null && now.isStarted && now.attempts !== first.attempts) break;
+      await sleep(LOOK_MS);
+    }
+    await sleep(GRACE_MS);
+  }
+
+  end() {
+    clearInterval(this.#timer);
+    signal(this.#installation.only('trainer'), 'SIGCONT');
+  }
+}

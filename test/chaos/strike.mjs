@@ -1,0 +1,136 @@
+/** One disturbance: waits for its point, strikes, brings everything up again, and looks at what has become of it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DISTURBANCES } from './disturbances.mjs';
+import { watchFor } from './points.mjs';
+import { signal } from './processes.mjs';
+import { pick } from './random.mjs';
+import { liveTasks, LongRun } from './runs.mjs';
+
+/** A point may not come: the study may be at its end, or wait for a heartbeat that never comes. */
+const POINT_MS = 25_000;
+const ALIVE_MS = 4_000;
+const AGREED_MS = 90_000;
+/** What a git call that is held at the point does: its writer is dead by then, or it has died with it. */
+const GIT_FATES = ['goes on', 'goes on late', 'is killed'];
+/** Of one run's attempts so many may be lost by our hand: a third one is its last. */
+const STRIKES = 2;
+/** So often a point may fail to come before the blow falls anyhow. */
+const TRIES = 3;
+
+/**
+ * @param {object} where
+ * @param {import('./installation.mjs').Installation} where.installation
+ * @param {import('./study.mjs').Study} where.study
+ * @param {Set<string>} where.struck attempts that have lost their runner or trainer by our hand; more come to it
+ * @param {() => boolean} where.isOver
+ * @param {number} where.experiments of the study
+ * @param {() => Promise<void>} [begin] begins the study, once its first points are watched for
+ * @returns {Promise<object | null>} what was done and found; null when it is still to be done
+ */
+export async function strikeOnce({ installation, study, struck, isOver, experiments }, planned, begin) {
+  const { name, point, random } = planned;
+  const kind = DISTURBANCES[name];
+  const arrival = watchFor(study, point, random);
+  const begun = begin?.();
+  begun?.catch(() => undefined);
+  const { reached, held } = await arrival(POINT_MS, isOver);
+  const release = () => held !== null && installation.trap.release(held);
+  planned.tries += 1;
+  const isIdle = kind.needs !== undefined && !(await comesToLife(installation, kind.needs));
+  const isWornOut =
+    kind.mayRepeat && liveTasks(installation).some((task) => strikesOf(struck, task) >= STRIKES);
+  if (isOver() || isIdle || isWornOut || (!reached && planned.tries < TRIES)) {
+    release();
+    await begun;
+    return null;
+  }
+  const experiment = study.recorded();
+  const gitFate = pick(GIT_FATES, random);
+  const problems = [];
+  const long = random() < (kind.outlasted ?? 0) ? new LongRun(installation) : null;
+  let told = { hit: 0, struck: [] };
+  let upSeconds;
+  let died = false;
+  try {
+    told = await kind
+      .strike({ installation, study, random, experiments, gitToo: gitFate === 'is killed' })
+      .catch((error) => {
+        problems.push(String(error));
+        return told;
+      });
+    for (const task of told.struck) struck.add(task);
+    if (gitFate === 'is killed') signal(installation.only('git'), 'SIGKILL');
+    died = held !== null && !installation.only('git').some(({ pid }) => pid === held);
+    if (gitFate !== 'goes on late') release();
+    const began = performance.now();
+    problems.push(...(await comeUp(installation)));
+    upSeconds = Math.round((performance.now() - began) / 100) / 10;
+    release();
+    await long?.untilTakenOver(study, kind.lastsMs);
+  } finally {
+    long?.end();
+    release();
+  }
+  await begun?.catch((error) => problems.push(String(error)));
+  const verified = await agreed(study);
+  if (verified.code !== 0) problems.push(`verify ended with ${verified.code}: ${verified.said}`);
+  return {
+    experiment,
+    disturbance: name,
+    point,
+    ...(!reached && { reached }),
+    hit: told.hit,
+    ...(told.struck.length > 0 && { struck: told.struck.map((task) => task.split('/runs/')[1]) }),
+    ...(held !== null && { git: died ? 'is killed' : gitFate }),
+    ...(long !== null && { outlasted: true }),
+    upSeconds,
+    double: await crowds(installation),
+    problems,
+  };
+}
+
+/** As a user does after trouble: again, while something still ends or a full disk is just free. */
+async function comeUp(installation) {
+  let up = await installation.up();
+  // One that was asked to end may still have answered.
+  if (up.code === 0 && installation.only('server').length === 0) up = await installation.up();
+  return up.code === 0 ? [] : [`up ended with ${up.code}: ${up.said}`];
+}
+
+/** A runner is not always there: between two runs there is none. */
+async function comesToLife(installation, role) {
+  for (const end = performance.now() + ALIVE_MS; installation.only(role).length === 0; await sleep(20))
+    if (performance.now() > end) return false;
+  return true;
+}
+
+const strikesOf = (struck, task) => {
+  const run = task.replace(/\d+$/u, '');
+  return [...struck].filter((each) => each.startsWith(run)).length;
+};
+
+/** Between a record and its branch a worker may have died: the next one goes on within a heartbeat's timeout. */
+async function agreed(study) {
+  const end = performance.now() + AGREED_MS;
+  for (;;) {
+    const verified = await study.verify();
+    if (verified.code === 0 || performance.now() > end) return verified;
+    await sleep(1_000);
+  }
+}
+
+/** More than one of what there may be one of; a moment's overlap is none. */
+async function crowds(installation) {
+  const look = () => {
+    // A candidate for the device's lock waits as hold.py, which is not a runner yet.
+    const all = installation.processes().filter(({ command }) => !command.includes('hold.py'));
+    return ['server', 'worker', 'runner', 'trainer'].filter(
+      (role) => all.filter((each) => each.role === role).length > 1,
+    );
+  };
+  const first = look();
+  if (first.length === 0) return [];
+  await sleep(1_500);
+  const second = new Set(look());
+  return first.filter((role) => second.has(role)).map((role) => `more than one ${role}`);
+}
