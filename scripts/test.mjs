@@ -1,5 +1,5 @@
 /**
- * `npm test [-- SUITE…]`: the same set-up as `npm start`, then the tests. Suites: unit, e2e, python, and check
+ * `npm test [-- SUITE…]`: the same set-up as `npm start`, then the tests. Suites: unit, e2e, python, chaos, and check
  * (`npm run check`, as one test), which is left out unless named. The last line is `N passed, N failed`.
  */
 import { spawn } from 'node:child_process';
@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compiled, main, root } from './bootstrap.mjs';
 
-const SUITES = { unit, e2e, python, check };
-const USUAL = ['unit', 'e2e', 'python'];
+const SUITES = { unit, e2e, python, chaos, check };
+const USUAL = ['unit', 'e2e', 'python', 'chaos'];
 /** Whole studies, and killing them: minutes each. */
 const SLOW = ['test/e2e/', 'test/chaos/'];
 
@@ -86,6 +86,12 @@ async function python(env, interpreter) {
   const failed = count('failures') + count('errors');
   const skipped = count('skipped');
   return { passed: count('tests') - failed - skipped, failed: failed || Number(code !== 0), skipped };
+}
+
+/** One test: that nothing was lost, double, leaked or spent twice. Its lines say what was. */
+async function chaos(env) {
+  const code = await run(process.execPath, [join(root, 'test', 'chaos', 'main.mjs')], env, 'inherit');
+  return { passed: Number(code === 0), failed: Number(code !== 0), skipped: 0 };
 }
 
 async function check(env) {

@@ -68,7 +68,7 @@ async function main() {
   const host = await findHost();
   const root = mkdtempSync(join(tmpdir(), 'ch-'));
   const installations = [];
-  for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => abandon(root, installations));
+  for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => void abandon(root, installations));
   for (let index = 0; index < Number(values.installations); index++) {
     const random = generator(SEED, -1 - index);
     // Of every three one has its server elsewhere.
@@ -124,9 +124,10 @@ async function findHost() {
     throw new Error(
       'the Python environment or the Temporal server is not there yet: run `npm run setup` first',
     );
-  const which = (name) => execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
   return { python, tools: toolCache(), git: which('git'), temporal: which(temporal.path) };
 }
+
+const which = (name) => execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
 
 async function undisturbed(installation) {
   await mustUp(installation);
@@ -172,7 +173,8 @@ async function disturb({ installation, index, queue }, reference) {
       await checkProgress(study, progress);
       const next = take(queue, ({ point }) => POINTS[point].opening !== true);
       if (next === null) await sleep(300);
-      else await strike(context, { next, queue, where });
+      // What was taken away for long could not record anything.
+      else progress.at += 1_000 * (await strike(context, { next, queue, where }));
     }
     await judge(context, await reference, where);
   }
@@ -183,7 +185,7 @@ function take(queue, isWanted) {
   return place === -1 ? null : queue.splice(place, 1)[0];
 }
 
-/** Strikes, or puts it back for later. */
+/** Strikes, or puts it back for later. @returns {Promise<number>} seconds that the blow itself took */
 async function strike(context, { opening, next, queue, where }) {
   const planned = opening ?? next;
   const { installation, study } = context;
@@ -192,7 +194,7 @@ async function strike(context, { opening, next, queue, where }) {
   const told = await strikeOnce(context, planned, opening && (() => begin(study)));
   const isMissed = told === null || (told.hit === 0 && DISTURBANCES[planned.name].kills === true);
   if (isMissed) queue.push(planned);
-  if (told === null) return;
+  if (told === null) return 0;
   total.troubles += told.problems.length;
   total.double += told.double.length;
   if (!isMissed) {
@@ -202,6 +204,7 @@ async function strike(context, { opening, next, queue, where }) {
     came.points.add(planned.point);
   }
   say({ id: planned.id, seconds: elapsed(), ...where, ...told });
+  return told.awaySeconds;
 }
 
 /** Starts the study; what died meanwhile is made good as a user would. */

@@ -38,7 +38,10 @@ export class Proxy {
   }
 
   #relay(near) {
-    if (this.#state === 'reset') return near.resetAndDestroy();
+    if (this.#state === 'reset') {
+      near.resetAndDestroy();
+      return;
+    }
     const far = connect({ port: this.target, host: '127.0.0.1' });
     const pair = [near, far];
     this.#pairs.add(pair);

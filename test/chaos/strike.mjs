@@ -49,6 +49,8 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
   const problems = [];
   const long = random() < (kind.outlasted ?? 0) ? new LongRun(installation) : null;
   let told = { hit: 0, struck: [] };
+  const struckAt = performance.now();
+  let awaySeconds;
   let upSeconds;
   let died = false;
   try {
@@ -63,8 +65,9 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
     died = held !== null && !installation.only('git').some(({ pid }) => pid === held);
     if (gitFate !== 'goes on late') release();
     const began = performance.now();
+    awaySeconds = rounded(began - struckAt);
     problems.push(...(await comeUp(installation)));
-    upSeconds = Math.round((performance.now() - began) / 100) / 10;
+    upSeconds = rounded(performance.now() - began);
     release();
     await long?.untilTakenOver(study, kind.lastsMs);
   } finally {
@@ -83,11 +86,14 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
     ...(told.struck.length > 0 && { struck: told.struck.map((task) => task.split('/runs/')[1]) }),
     ...(held !== null && { git: died ? 'is killed' : gitFate }),
     ...(long !== null && { outlasted: true }),
+    awaySeconds,
     upSeconds,
     double: await crowds(installation),
     problems,
   };
 }
+
+const rounded = (ms) => Math.round(ms / 100) / 10;
 
 /** As a user does after trouble: again, while something still ends or a full disk is just free. */
 async function comeUp(installation) {
