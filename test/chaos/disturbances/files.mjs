@@ -55,7 +55,10 @@ export function clearLocks(study) {
     if (path.endsWith('.lock')) rmSync(join(git, path));
 }
 
-/** The machine dies, and of some files only a part had come to the disk, or nothing. */
+/**
+ * The machine dies, and of some files only a part had come to the disk, or nothing. Not of data.json: without it the study
+ * pauses and asks for a person, for other data would give other scores.
+ */
 export async function halfWritten({ installation, study, random }) {
   const told = await everything({ installation });
   const state = join(installation.root, 'state', 'autoresearch');
@@ -66,7 +69,6 @@ export async function halfWritten({ installation, study, random }) {
     join(state, 'worker', 'worker.json'),
     join(state, 'server', 'server.lock'),
     join(state, 'worker', 'worker.lock'),
-    join(study.state(), 'data.json'),
     ...(last === undefined
       ? []
       : [`${dirname(last)}.json`, join(last, 'status.json'), join(last, 'spec.json'), join(last, 'lock')]),
