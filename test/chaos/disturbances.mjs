@@ -46,7 +46,7 @@ export const DISTURBANCES = {
   },
   'server away for an hour': {
     strike: kill(['server'], { downMs: () => 3_660_000 }),
-    ...server,
+    kills: true,
     asked: true,
   },
   'worker and server killed': { strike: kill(['worker', 'server']), ...worker },
@@ -61,6 +61,19 @@ export const DISTURBANCES = {
   'server frozen': { strike: freeze('server', LONGER_THAN_A_HEARTBEAT), ...away },
   'runner frozen': { strike: freeze('runner', LONGER_THAN_A_HEARTBEAT), ...runner, mayRepeat: false },
   'trainer frozen': { strike: freeze('trainer', LONGER_THAN_A_HEARTBEAT), ...trainer, mayRepeat: false },
+  'server frozen for a minute': { strike: freeze('server', LONGER_THAN_A_RETRY), ...away, slow: true },
+  'runner frozen for a minute': {
+    strike: freeze('runner', LONGER_THAN_A_RETRY),
+    ...runner,
+    mayRepeat: false,
+    slow: true,
+  },
+  'trainer frozen for a minute': {
+    strike: freeze('trainer', LONGER_THAN_A_RETRY),
+    ...trainer,
+    mayRepeat: false,
+    slow: true,
+  },
   'disk full': { strike: fullDisk('state'), mayRepeat: true, where: hasDisk },
   'disk of the lab full': { strike: fullDisk('labs'), where: hasDisk },
   'up, twice at once': { strike: upTwice, ...worker },

@@ -199,7 +199,7 @@ async function strike(context, { opening, next, queue, where }) {
   total.double += told.double.length;
   if (!isMissed) {
     total.disturbances += 1;
-    total.kills += Number(DISTURBANCES[planned.name].kills === true || told.killed === true);
+    total.kills += Number(DISTURBANCES[planned.name].kills === true);
     came.kinds.add(planned.name);
     came.points.add(planned.point);
   }
