@@ -21,8 +21,14 @@ async function main(): Promise<void> {
   await writeProtocol();
   const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
   const workflowsPath = join(DIST, 'workflows', 'index.js');
+  const payloadConverterPath = join(DIST, 'temporal', 'payload-converter.js');
   for (const { file, options } of BUNDLES) {
-    const { code } = await bundleWorkflowCode({ workflowsPath, logger: quiet, ...options });
+    const { code } = await bundleWorkflowCode({
+      workflowsPath,
+      payloadConverterPath,
+      logger: quiet,
+      ...options,
+    });
     writeFileSync(join(DIST, file), code);
   }
   writeFileSync(buildIdFile(), `${hashOfScripts()}\n`);

@@ -1,4 +1,5 @@
-import { parseBudgetChange, parseHint, parseStop } from '../../src/domain/requests';
+import * as fc from 'fast-check';
+import { BadRequest, parseBudgetChange, parseHint, parseStop } from '../../src/domain/requests';
 
 test('budgets: absolute values, null clears, absent keeps', () => {
   expect(parseBudgetChange({ experiments: 200, gpuHours: null })).toEqual({
@@ -34,4 +35,29 @@ test('a hint is a text, plain or under "text"', () => {
   expect(parseHint({ text: 'try it' })).toBe('try it');
   for (const bad of ['', '   ', 7, {}, null, 'x'.repeat(2001)])
     expect(() => parseHint(bad)).toThrow(/^hint: expected (a text|at most)/);
+});
+
+const isLimit = (limit: unknown) =>
+  limit === null || (typeof limit === 'number' && limit > 0 && limit < Infinity);
+const isChange = (change: object) => Object.values(change).every(isLimit);
+const isStop = ({ now }: { now: unknown }) => typeof now === 'boolean';
+const isHint = (text: string) => text.trim() === text && text !== '' && text.length <= 2000;
+
+test.each([
+  ['adjustBudget', parseBudgetChange, isChange],
+  ['stop', parseStop, isStop],
+  ['hint', parseHint, isHint],
+] as const)('%s: anything at all is taken whole or refused in words', (_name, parse, isRight) => {
+  const outcomeOf = (input: unknown): boolean => {
+    try {
+      return isRight(parse(input) as never);
+    } catch (error) {
+      return error instanceof BadRequest;
+    }
+  };
+  fc.assert(
+    fc.property(fc.anything({ withNullPrototype: true, withBigInt: true, withDate: true }), (input) => {
+      expect(outcomeOf(input)).toBe(true);
+    }),
+  );
 });

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import type {
   ControlActivities,
@@ -159,7 +159,11 @@ export async function openStage(world: () => World, extraArgs: string[] = []): P
     Worker.create({
       ...common,
       taskQueue: controlQueue(),
-      workflowsPath: require.resolve('../../src/workflows'),
+      workflowBundle: await bundleWorkflowCode({
+        workflowsPath: require.resolve('../../src/workflows'),
+        payloadConverterPath: require.resolve('../../src/temporal/payload-converter'),
+        logger: new DefaultLogger('WARN'),
+      }),
     }),
     Worker.create({ ...common, taskQueue: LANE.queue }),
   ]);
