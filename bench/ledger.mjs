@@ -152,11 +152,13 @@ async function makeLab(root, git) {
   return study;
 }
 
+/** A text as `git fast-import` reads it. */
+const data = (text) => `data ${Buffer.byteLength(text)}\n${text}\n`;
+
 /** `size` records, one commit each, and the table of all of them in the last. */
 async function fill(root, git, study, size) {
   const records = Array.from({ length: size }, (_, number) => recordOf(study, number));
   const ledger = ledgerRef(study.tag);
-  const data = (text) => `data ${Buffer.byteLength(text)}\n${text}\n`;
   const lines = records.map((record, index) => {
     const name = String(record.number).padStart(4, '0');
     const from = index === 0 ? `from ${ledger}^0\n` : '';

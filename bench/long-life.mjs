@@ -23,8 +23,9 @@ const SAMPLE = 100; // experiments in a sample
 const WARM = 500; // experiments that warm up caches and compilers: no part of the slopes
 const HINT_EVERY = 10;
 const PAUSE_EVERY = 500;
+const FAILED_PRECONDITION = 9; // gRPC
 const NEAR = 30; // events before the suggested end of a run's history in which people are most lively
-const SUGGESTED = 4096; // the server's limit.historyCount.suggestContinueAsNew
+const SUGGESTED = 1024; // events: limit.historyCount.suggestContinueAsNew of the server that `up` starts
 
 const state = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'long-life-'));
 Object.assign(process.env, { XDG_STATE_HOME: state, XDG_RUNTIME_DIR: state });
@@ -92,6 +93,7 @@ await client.workflow.start('study', { taskQueue: controlQueue(), workflowId, ar
 const handle = client.workflow.getHandle(workflowId);
 
 let asked = 0; // hints sent
+let askedAgain = 0; // updates that were refused at first
 let limit = 1_000_000; // the last gpuHours limit that was set
 let runs = 1;
 let runId = null;
@@ -105,25 +107,38 @@ async function look() {
   history = { events: Number(info.historyLength), bytes: Number(info.historySizeBytes) };
 }
 
-async function hint() {
+/** As a person would: what the server refuses while a workflow task is done again is asked again. */
+async function update(name, ...args) {
+  for (;;) {
+    try {
+      return await handle.executeUpdate(name, { args });
+    } catch (error) {
+      if (error.cause?.code !== FAILED_PRECONDITION || isOver()) throw error;
+      askedAgain += 1;
+      await sleep(1000);
+    }
+  }
+}
+
+async function giveHint() {
   await handle.signal('hint', `hint ${asked++}`);
 }
 
 async function setLimit() {
-  const status = await handle.executeUpdate('adjustBudget', { args: [{ gpuHours: ++limit }] });
+  const status = await update('adjustBudget', { gpuHours: ++limit });
   check(status.limits.gpuHours === limit, `limit ${limit} was answered with ${status.limits.gpuHours}`);
   check(status.limits.experiments === EXPERIMENTS, `the experiments limit is ${status.limits.experiments}`);
 }
 
 /** Pauses, sees that nothing is recorded while it lasts, goes on. `during` comes after the pause, before the wait. */
 async function pauseForAWhile(during = async () => {}) {
-  await handle.executeUpdate('pause');
+  await update('pause');
   await during();
   while ((await handle.query('status')).phase !== 'paused') await sleep(100);
   const before = recorded;
   await sleep(1000);
   check(recorded === before, `experiment ${recorded - 1} was recorded in a pause`);
-  const status = await handle.executeUpdate('resume');
+  const status = await update('resume');
   check(status.spent.experiments === recorded, `${status.spent.experiments} counted, ${recorded} recorded`);
 }
 
@@ -133,7 +148,7 @@ async function crowd() {
   const lively = async () => {
     for (let nth = 0; nth < 15; nth++) {
       if (runId !== run || isOver()) return;
-      await Promise.all([hint(), setLimit(), handle.query('status'), look()]);
+      await Promise.all([giveHint(), setLimit(), handle.query('status'), look()]);
       await sleep(100);
     }
   };
@@ -185,7 +200,7 @@ for (let seen = 0, crowded = null; !isOver();) {
   const every = (n) => Math.floor(recorded / n) > Math.floor(seen / n);
   const passed = { hint: every(HINT_EVERY), pause: every(PAUSE_EVERY), sample: every(SAMPLE) };
   seen = recorded;
-  if (passed.hint) await Promise.all([hint(), setLimit(), look()]);
+  if (passed.hint) await Promise.all([giveHint(), setLimit(), look()]);
   if (history.events > SUGGESTED - 150) await look();
   if (history.events > SUGGESTED - NEAR && crowded !== runId) {
     crowded = runId;
@@ -222,7 +237,14 @@ const figures = {
   studyBytes: 'bytes of the study’s history in its run',
 };
 for (const [figure, unit] of Object.entries(figures)) say({ figure, unit, ...trend(samples, figure, WARM) });
-say({ experiments: recorded, runs, hints: asked, limitsSet: limit - 1_000_000, wrong: wrong.length });
+say({
+  experiments: recorded,
+  runs,
+  hints: asked,
+  askedAgain,
+  limitsSet: limit - 1_000_000,
+  wrong: wrong.length,
+});
 
 end.abort();
 worker.disconnect();
