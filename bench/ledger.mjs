@@ -61,6 +61,9 @@ const FINGERPRINT = { device: 'bench', torch: '2.15', lab: 'c'.repeat(64), data:
 const say = (experiments, figure, value, unit) =>
   console.log(JSON.stringify({ bench: 'ledger', experiments, figure, value: round(value), unit }));
 
+/** A text as `git fast-import` reads it. */
+const data = (text) => `data ${Buffer.byteLength(text)}\n${text}\n`;
+
 for (const size of SIZES) {
   const root = mkdtempSync(join(tmpdir(), 'ledger-'));
   try {
@@ -151,9 +154,6 @@ async function makeLab(root, git) {
   await openLedger(git, study);
   return study;
 }
-
-/** A text as `git fast-import` reads it. */
-const data = (text) => `data ${Buffer.byteLength(text)}\n${text}\n`;
 
 /** `size` records, one commit each, and the table of all of them in the last. */
 async function fill(root, git, study, size) {

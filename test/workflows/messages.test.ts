@@ -1,6 +1,7 @@
 /** Whatever is sent to a study, by whatever tool: it answers, refuses or overlooks it, and goes on. */
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import * as fc from 'fast-check';
+import type { StudyStatus } from '../../src/domain/status';
 import * as messages from '../../src/workflows/messages';
 import { openStage, until, World, type RunningStudy, type Stage } from './world';
 
@@ -56,8 +57,8 @@ test('updates of any JSON are answered or refused', async () => {
   await fc.assert(
     fc.asyncProperty(harmless, fc.array(fc.jsonValue(), { maxLength: 2 }), async (name, args) => {
       const answer = await study.handle
-        .executeUpdate(name, { args: args as [] })
-        .catch((error: unknown) => error);
+        .executeUpdate<StudyStatus, []>(name, { args: args as [] })
+        .catch((error: unknown) => error as Error);
       const outcome = answer instanceof Error ? answer.name : answer.phase;
       expect(['WorkflowUpdateFailedError', 'paused']).toContain(outcome);
     }),
