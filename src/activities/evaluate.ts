@@ -4,10 +4,9 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ScoreResult } from '../domain/experiment';
 import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/handin';
-import type { ScoreSpec } from '../runner/task';
 import { withFailures } from './failures';
 import type { DeviceActivities, EvaluateInput } from './interface';
-import { attend, commonSpec, handinFolder, taskName, type RunDependencies } from './watch';
+import { attend, commonSpec, handinFolder, taskName, type RunDependencies, type ScoreTask } from './watch';
 
 export function createEvaluate(dependencies: RunDependencies): DeviceActivities['evaluate'] {
   return async (input) =>
@@ -35,7 +34,7 @@ async function prepare(
   dependencies: RunDependencies,
   input: EvaluateInput,
   folder: string,
-): Promise<ScoreSpec> {
+): Promise<ScoreTask> {
   await checkHandin(input);
   const setting = await dependencies.resolveRun(input);
   const { lab } = setting;

@@ -1,10 +1,9 @@
 /** Trains a commit once, with the seed and the budget that it is given. */
 import { join } from 'node:path';
 import type { RunResult } from '../domain/experiment';
-import type { TrainSpec } from '../runner/task';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
-import { attend, commonSpec, type RunDependencies } from './watch';
+import { attend, commonSpec, type RunDependencies, type TrainTask } from './watch';
 
 export function createTrain(dependencies: RunDependencies): DeviceActivities['train'] {
   return async (input) =>
@@ -36,7 +35,7 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
     });
 }
 
-async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainSpec> {
+async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainTask> {
   const setting = await dependencies.resolveRun(input);
   const { lab } = setting;
   const tree = join(folder, 'tree');

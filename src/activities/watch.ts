@@ -3,7 +3,7 @@
  * outlives this worker, and whoever calls with the same task later sees the same run.
  */
 import { Context, log } from '@temporalio/activity';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -13,10 +13,11 @@ import { holderOf, launch } from '../process/detach';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
-import { deviceLock, studyState } from '../process/paths';
+import { deviceLock } from '../process/paths';
 import { trainBudgetSchema } from '../runner/protocol';
 import { queuedStatus } from '../runner/status-file';
-import { taskStatusSchema, type TaskSpec, type TaskStatus } from '../runner/task';
+import type { ScoreSpec, TaskSpec, TaskStatus, TrainSpec } from '../runner/task';
+import { attemptsOf, hasBegun, isFinal, ownerOfAttempt, runFolder, statusOf, type Attempt } from './attempts';
 import { heartbeatWhile } from './heartbeat';
 import type { Progress, StudyRef, TrainInput } from './interface';
 
@@ -35,13 +36,18 @@ export interface RunSetting {
   lab: LabConfig;
 }
 
+/** A task as it is when nothing has been spent on it. */
+type NewTask = TrainTask | ScoreTask;
+export type TrainTask = Omit<TrainSpec, 'spentSeconds'>;
+export type ScoreTask = Omit<ScoreSpec, 'spentSeconds'>;
+
 /** One training or scoring: its folder has a subfolder for each attempt. */
 export interface Task {
   kind: TaskSpec['kind'];
   input: TrainInput;
   runner: string;
   /** Makes what an attempt needs in `folder`, or finds it there. */
-  prepare(folder: string): Promise<TaskSpec>;
+  prepare(folder: string): Promise<NewTask>;
 }
 
 export interface Outcome {
@@ -60,11 +66,6 @@ const POLL_MS = 250;
 const STOP_MS = 4_000;
 /** What a runner may know of the worker's environment: no keys. */
 const ENVIRONMENT = /^(PATH|HOME|USER|LANG|TMPDIR|LD_LIBRARY_PATH|XDG_.*|AUTORESEARCH_(SANDBOX|DEVICES))$/;
-
-/** Where a run's folders are: attempts, and the hand-in that its training leaves for its scoring. */
-export function runFolder({ study, number, run }: TrainInput): string {
-  return join(studyState(study.labId, study.tag), 'runs', experimentName(number), String(run));
-}
 
 export const handinFolder = (input: TrainInput): string => join(runFolder(input), 'handin');
 
@@ -118,10 +119,7 @@ async function ownFolder(input: TrainInput): Promise<void> {
   const identity = { base: study.base, commit, seed, budget };
   const found = await readJsonIfWhole(file, identitySchema);
   if (isDeepStrictEqual(found, identity)) return;
-  const attempts = [
-    ...(await attemptsOf({ kind: 'train', input })),
-    ...(await attemptsOf({ kind: 'score', input })),
-  ];
+  const attempts = [...(await attemptsOf(input, 'train')), ...(await attemptsOf(input, 'score'))];
   const owners = await Promise.all(attempts.map(ownerOfAttempt));
   await Promise.all(owners.map(async (owner) => owner && terminate(owner, { graceMs: STOP_MS })));
   await rename(root, `${root}.replaced-${Date.now()}`).catch((error: unknown) => {
@@ -135,11 +133,11 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
   const context = Context.current();
   for (;;) {
     if (context.cancellationSignal.aborted) await context.cancelled;
-    const attempts = await attemptsOf(task);
+    const attempts = await attemptsOf(task.input, task.kind);
     const last = attempts.at(-1);
     const owner = last === undefined ? null : await ownerOfAttempt(last);
     if (owner !== null && last !== undefined) {
-      await follow(last.folder, owner, show);
+      throwTrouble(task, await follow(last.folder, owner, show));
       continue;
     }
     // It may have finished between the two looks.
@@ -149,64 +147,32 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
     if (last !== undefined && status !== null && begun.length >= MAX_ATTEMPTS) {
       return outcome(attempts.slice(0, -1), status, await lost(last, status, begun.length));
     }
-    const number = last === undefined ? 1 : last.number + Number(isUsed(status));
-    if (last !== undefined && isUsed(status))
-      log.warn('attempt was lost, starting another', { task: taskName(task.input), number });
-    // Its log and status tell what happened; its files only take room.
-    if (last !== undefined && number > last.number)
+    if (last === undefined) {
+      await start(task, 1, null, show);
+    } else if (hasBegun(status)) {
+      log.warn('attempt was lost, starting another', { task: taskName(task.input), number: last.number + 1 });
+      // Its log and status tell what happened; its files only take room.
       await rm(join(last.folder, 'tree'), { recursive: true, force: true });
-    await start(task, number, show);
+      await start(task, last.number + 1, null, show);
+    } else {
+      await start(task, last.number, status, show);
+    }
   }
 }
 
-interface Attempt {
-  number: number;
-  folder: string;
-  status: TaskStatus | null;
-}
-
-async function attemptsOf({ kind, input }: Pick<Task, 'kind' | 'input'>): Promise<Attempt[]> {
-  const root = runFolder(input);
-  const names = await readdir(root).catch(() => []);
-  const numbers = names
-    .flatMap((name) => new RegExp(`^${kind}-([1-9]\\d*)$`).exec(name)?.[1] ?? [])
-    .map(Number);
-  return Promise.all(
-    numbers
-      .toSorted((a, b) => a - b)
-      .map(async (number) => {
-        const folder = join(root, `${kind}-${number}`);
-        return { number, folder, status: await statusOf(folder) };
-      }),
-  );
-}
-
-/** A status that no runner of ours can have written is as good as none: the disk lost it, and the run is repeated. */
-function statusOf(folder: string): Promise<TaskStatus | null> {
-  return readJsonIfWhole(join(folder, 'status.json'), taskStatusSchema);
-}
-
-async function ownerOfAttempt({ folder, status }: Attempt): Promise<Owner | null> {
-  if (status !== null && isAlive(status.owner)) return status.owner;
-  return holderOf(join(folder, 'lock'));
-}
-
-/** `lost` is the runner's word for "killed from outside": that is repeated. */
-const isFinal = ({ phase, failure }: TaskStatus): boolean => phase === 'done' && failure?.reason !== 'lost';
-
-/** Stopped attempts do not count: nobody's candidate is to blame for a `down`. */
-const hasBegun = (status: TaskStatus | null): boolean =>
-  status !== null && status.phase !== 'queued' && status.phase !== 'stopped';
-
-/** Whether an attempt's folder can no longer be started in. */
-const isUsed = (status: TaskStatus | null): boolean => status !== null && status.phase !== 'queued';
-
-async function start(task: Task, number: number, show: (status: TaskStatus) => void): Promise<void> {
+/** @param stopped what the attempt said when it was stopped: it goes on in its folder, with the seconds that it has spent */
+async function start(
+  task: Task,
+  number: number,
+  stopped: TaskStatus | null,
+  show: (status: TaskStatus) => void,
+): Promise<void> {
   const { kind, input, runner } = task;
   const name = taskName(input);
   const folder = join(runFolder(input), `${kind}-${number}`);
   await mkdir(folder, { recursive: true });
-  await writeJsonAtomic(join(folder, 'spec.json'), await task.prepare(folder));
+  const spec = await task.prepare(folder);
+  await writeJsonAtomic(join(folder, 'spec.json'), { ...spec, spentSeconds: stopped?.wallSeconds ?? 0 });
   const device = deviceLock(input.device);
   const holder = await holderOf(device);
   if (holder !== null) log.info(`${name} waits for ${input.device}, held by ${holder.name}`);
@@ -218,19 +184,28 @@ async function start(task: Task, number: number, show: (status: TaskStatus) => v
     lock: join(folder, 'lock'),
     name,
     waitFor: [device],
-    queued: { file: join(folder, 'status.json'), content: queuedStatus() },
+    queued: {
+      file: join(folder, 'status.json'),
+      content: { ...queuedStatus(), wallSeconds: stopped?.wallSeconds ?? 0 },
+      ...(stopped === null ? {} : { instead: { phase: stopped.phase, updatedAt: stopped.updatedAt } }),
+    },
     adoptOrphans: true,
   });
   if (owner === null) return;
   log.info(`${name}: ${kind} ${number} started`, { pid: owner.pid });
   const status = await follow(folder, owner, show);
-  if (status === null || !isUsed(status)) {
+  if (status === null || status.phase === 'queued') {
     throw new Error(
       `the runner of ${name} ended before it began: ${await lastWords(folder)} (${folder}/runner.log)`,
     );
   }
-  if (status.phase === 'stopped' && status.failure !== null)
-    throw new Error(`${name}: ${status.failure.message}`);
+  throwTrouble(task, status);
+}
+
+/** The host's trouble is thrown, for Temporal to try again later, a minute apart at most. */
+function throwTrouble({ input }: Task, status: TaskStatus | null): void {
+  if (status?.phase === 'stopped' && status.failure !== null)
+    throw new Error(`${taskName(input)}: ${status.failure.message}`);
 }
 
 /** Watches a runner until it has ended. */

@@ -27,9 +27,9 @@ interface Launch {
   waitFor?: string[];
   /**
    * Written before waiting, with `owner` filled in: how others see what has not begun. When `file` is there with
-   * another phase, the command has begun before and is not started again.
+   * another phase, the command has begun before and is not started again, unless the file has all that `instead` has.
    */
-  queued?: { file: string; content: object };
+  queued?: { file: string; content: object; instead?: object };
   /** Descendants that lose their parent become its children (Linux), so that it can find and end them all. */
   adoptOrphans?: boolean;
 }

@@ -5,8 +5,9 @@ Called by detach.ts with one JSON argument:
     lock     file to lock, or nothing is started: says "busy" and exits 0
     name     what the holder calls itself, for messages; written into the lock files with pid and start time
     wait     locks to wait for once `lock` is held, in this order
-    queued   null, or {"file", "content"}: a JSON file to write before waiting, `owner` filled in; when it is there
-             already with another `phase`, this has begun before: says "busy" as well
+    queued   null, or {"file", "content", "instead"}: a JSON file to write before waiting, `owner` filled in; when it is
+             there already with another `phase`, this has begun before: says "busy" as well, unless all of `instead`,
+             which may be missing, is in the file: then it is to be replaced
     adopt    whether orphaned descendants become this process's children (Linux) instead of getting away
     command  what to become
 
@@ -68,9 +69,13 @@ def take(path, holder, on_busy):
 def has_begun(queued):
     try:
         with open(queued["file"]) as file:
-            return json.load(file).get("phase") != queued["content"].get("phase")
+            found = json.load(file)
     except (FileNotFoundError, ValueError):
         return False
+    instead = queued.get("instead")
+    if instead is not None and all(found.get(key) == value for key, value in instead.items()):
+        return False
+    return found.get("phase") != queued["content"].get("phase")
 
 
 def write_queued(queued, owner):

@@ -22,8 +22,14 @@ export function failure(reason: Failure['reason'], message: string, log: string)
   };
 }
 
+/** The sandbox could not be set up: the command has not begun, and the trouble is the host's. */
+class SandboxError extends Error {
+  override name = 'SandboxError';
+}
+
 /**
  * Why a process that ended by itself has not handed in.
+ * @throws SandboxError if it has not begun
  * @param kernelKilled whether the kernel has killed somebody for lack of memory meanwhile
  */
 export function exitFailure(
@@ -32,8 +38,7 @@ export function exitFailure(
   kernelKilled: boolean,
 ): Pick<Failure, 'reason' | 'message'> {
   const said = lastWords(log);
-  if (!began && signal === null)
-    return { reason: 'lost', message: `the sandbox could not be set up: ${said}` };
+  if (!began && signal === null) throw new SandboxError(`the sandbox could not be set up: ${said}`);
   if (signal === 'SIGKILL') {
     return kernelKilled
       ? { reason: 'oom', message: 'killed by the kernel: out of memory' }

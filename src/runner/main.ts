@@ -5,6 +5,9 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Failure } from '../domain/experiment';
+import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
 import { ownerOf } from '../process/owner';
 import { failure } from './failure';
@@ -15,6 +18,9 @@ import { StatusFile } from './status-file';
 import { taskSpecSchema } from './task';
 import { train } from './training';
 
+const NO_ROOM = new Set(['ENOSPC', 'EDQUOT']);
+const RETRY_MS = 1_000;
+
 async function main(folder: string): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
@@ -24,7 +30,7 @@ async function main(folder: string): Promise<void> {
   if (owner === null) throw new Error('this process cannot find itself in /proc');
   const { sandbox, detail } = await findSandbox();
   console.log(`${spec.name} on ${spec.device}, sandbox: ${sandbox} (${detail})`);
-  const status = new StatusFile(folder, owner, sandbox);
+  const status = new StatusFile(folder, owner, sandbox, spec.spentSeconds);
   const log = new BoundedLog(join(folder, 'log'), spec.logBytes);
   const scratch = join(folder, 'scratch');
   if (sandbox === 'none') await mkdir(scratch, { recursive: true });
@@ -33,14 +39,31 @@ async function main(folder: string): Promise<void> {
     await status.enter(spec.kind === 'train' ? 'starting' : 'scoring');
     const ending = await (spec.kind === 'train' ? train(spec, context) : score(spec, context));
     const failed = ending.kind === 'failed' ? failure(ending.reason, ending.message, log.tail()) : null;
-    await status.enter(ending.kind === 'stopped' ? 'stopped' : 'done', { failure: failed });
+    await finish(status, stop.signal, ending.kind === 'stopped' ? 'stopped' : 'done', failed);
   } catch (error) {
     // Not the candidate's fault (a full disk, a GPU that is gone): whoever watches waits a while, then repeats it.
     console.error(error);
-    await status.enter('stopped', { failure: failure('lost', String(error), '') });
+    await finish(status, stop.signal, 'stopped', failure('lost', String(error), ''));
   } finally {
     log.close();
     await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The end counts: it waits for room on a full disk, unless somebody wants this runner to go. */
+async function finish(
+  status: StatusFile,
+  stop: AbortSignal,
+  phase: 'done' | 'stopped',
+  failed: Failure | null,
+): Promise<void> {
+  for (;;) {
+    try {
+      return await status.enter(phase, { failure: failed });
+    } catch (error) {
+      if (stop.aborted || !NO_ROOM.has(errorCode(error) ?? '')) throw error;
+      await sleep(RETRY_MS);
+    }
   }
 }
 

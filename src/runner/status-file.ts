@@ -41,9 +41,14 @@ export class StatusFile {
   private timer: NodeJS.Timeout | null = null;
   private writing: Promise<void> = Promise.resolve();
 
-  constructor(folder: string, owner: Owner, sandbox: Sandbox) {
+  constructor(
+    folder: string,
+    owner: Owner,
+    sandbox: Sandbox,
+    private readonly spentSeconds: number,
+  ) {
     this.path = join(folder, 'status.json');
-    this.value = { ...queuedStatus(), owner, sandbox };
+    this.value = { ...queuedStatus(), owner, sandbox, wallSeconds: spentSeconds };
     setInterval(() => this.update({}), REFRESH_MS).unref();
   }
 
@@ -70,7 +75,7 @@ export class StatusFile {
     this.timer = null;
     const write = async (): Promise<void> => {
       this.value.updatedAt = Date.now();
-      this.value.wallSeconds = (performance.now() - this.began) / 1000;
+      this.value.wallSeconds = this.spentSeconds + (performance.now() - this.began) / 1000;
       await writeJsonAtomic(this.path, this.value);
     };
     // One after the other, a failed one not in the way of the next.

@@ -26,6 +26,8 @@ const common = {
   handin: z.string(),
   logBytes: z.int().positive(),
   scratchBytes: z.int().positive(),
+  /** Wall seconds that this attempt had used when it was stopped before. */
+  spentSeconds: seconds,
 };
 
 export const trainSpecSchema = z.strictObject({
@@ -61,7 +63,7 @@ export const taskStatusSchema = z.strictObject({
   owner: ownerSchema,
   /**
    * `queued`: waits for the device's lock. `done` is final, with or without a failure. `stopped`: ended by request,
-   * or with a failure by the host's trouble; to be repeated, and not counted as an attempt.
+   * or with a failure by the host's trouble; to be begun again in its folder, and not counted as an attempt.
    */
   phase: z.enum(['queued', 'starting', 'training', 'handing-in', 'scoring', 'done', 'stopped']),
   /** Wall clock, milliseconds since the epoch; for people, never for decisions. */

@@ -124,7 +124,7 @@ class Training implements Listener {
     const watch = new Watch(candidate, (reason, message) => this.fail(reason, message));
     try {
       server.on('connection', (socket) => this.connect(socket));
-      candidate.exited.then((exit) => this.onExit(exit, memory), this.abandon);
+      candidate.exited.then((exit) => this.onExit(exit, memory)).catch(this.abandon);
       const stop = (): void => void this.onStop(candidate).catch(this.abandon);
       context.stop.addEventListener('abort', stop);
       if (context.stop.aborted) stop();

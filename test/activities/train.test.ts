@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createEvaluate } from '../../src/activities/evaluate';
 import type { DeviceActivities, Progress, TrainInput } from '../../src/activities/interface';
 import { createTrain } from '../../src/activities/train';
-import { runFolder } from '../../src/activities/watch';
+import { runFolder } from '../../src/activities/attempts';
 import type { RunResult } from '../../src/domain/experiment';
 import { parseLabConfig, type LabConfig } from '../../src/lab/config';
 import { holderOf } from '../../src/process/detach';
@@ -226,7 +226,7 @@ describe('a run that is lost', () => {
     });
   });
 
-  it('by `down` is repeated without being counted', async () => {
+  it('by `down` goes on in its folder without being counted, and its seconds are', async () => {
     const of = input();
     const first = activity();
     const abandoned = train(of, ['slow'], first);
@@ -234,8 +234,13 @@ describe('a run that is lost', () => {
     first.cancel('workerShutdown');
     await expect(abandoned).rejects.toThrow(CancelledFailure);
     process.kill(owner.pid, 'SIGTERM');
-    expect(await train(of, ['slow'])).toMatchObject({ failure: null, attempts: 1, steps: 20 });
-    expect(await statusOf(of, 1)).toMatchObject({ phase: 'stopped' });
+    while ((await statusOf(of))?.phase !== 'stopped') await sleep(20);
+    const { wallSeconds: spent } = (await statusOf(of))!;
+    const result = await train(of, ['slow']);
+    expect(result).toMatchObject({ failure: null, attempts: 1, steps: 20 });
+    expect(spent).toBeGreaterThan(0.1);
+    expect(result.wallSeconds).toBeGreaterThan(spent + result.trainSeconds);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
   });
 });
 
@@ -277,12 +282,32 @@ describe('when the study cancels', () => {
   });
 });
 
-it('trouble of the host is thrown, for Temporal to try again later, and the candidate is not blamed', async () => {
-  const of = input({ device: 'cuda:99' });
-  await expect(train(of, ['happy'])).rejects.toThrow(/no cuda:99 here: \d+ GPUs were found/);
-  await expect(train(of, ['happy'])).rejects.toThrow(/no cuda:99 here/);
-  expect(await statusOf(of, 2)).toMatchObject({ phase: 'stopped', failure: { reason: 'lost' } });
-  expect(await train({ ...of, device: 'cpu' }, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
+describe('trouble of the host', () => {
+  it('is thrown, for Temporal to try again later, and takes no more room each time', async () => {
+    const of = input({ device: 'cuda:99' });
+    for (let retry = 0; retry < 3; retry++)
+      await expect(train(of, ['happy'])).rejects.toThrow(/no cuda:99 here: \d+ GPUs were found/);
+    expect(await statusOf(of)).toMatchObject({ phase: 'stopped', failure: { reason: 'lost' } });
+    expect(await train({ ...of, device: 'cpu' }, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+  });
+
+  it('is a sandbox that cannot be set up, however often', async () => {
+    const of = input();
+    const broken = { ...dependencies(['happy']), exportTree: () => Promise.resolve() };
+    for (let retry = 0; retry < 4; retry++) {
+      await expect(activity().environment.run(createTrain(broken), of)).rejects.toThrow(
+        /the sandbox could not be set up: bwrap: Can't find source path/,
+      );
+    }
+    expect(await train(of, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
+  });
+
+  it('is thrown by a worker that only watches, too', async () => {
+    const of = input({ device: 'cuda:99' });
+    const results = await Promise.allSettled([train(of, ['happy']), train(of, ['happy'])]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  });
 });
 
 it('a runner that cannot begin is our trouble, with its last words', async () => {

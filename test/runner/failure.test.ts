@@ -36,9 +36,14 @@ describe('why a candidate failed', () => {
     [{ code: null, signal: 'SIGKILL', began: true }, false, 'lost'],
     [{ code: null, signal: 'SIGSEGV', began: true }, true, 'error'],
     [{ code: 0, signal: null, began: true }, false, 'rejected'],
-    [{ code: 1, signal: null, began: false }, false, 'lost'],
   ])('by its exit: %j', (exit, kernelKilled, reason) => {
     expect(exitFailure(exit, 'bwrap: no', kernelKilled).reason).toBe(reason);
+  });
+
+  it('and is not blamed where it has not begun', () => {
+    expect(() => exitFailure({ code: 1, signal: null, began: false }, 'bwrap: no', false)).toThrow(
+      'the sandbox could not be set up: bwrap: no',
+    );
   });
 
   it('is told in one line of 200 characters and a tail of 4,000 that shows the traceback', () => {

@@ -122,6 +122,7 @@ export class Workshop {
       handin: join(task, 'handin'),
       logBytes: 100_000,
       scratchBytes: 32 << 20,
+      spentSeconds: 0,
     };
   }
 

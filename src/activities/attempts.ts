@@ -1,0 +1,63 @@
+/**
+ * The folders of one run's attempts, `runs/0042/1/train-1`, and what they tell. An attempt that the host's trouble or a
+ * `down` has stopped goes on in its folder; one that was lost leaves it behind, for its log.
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { experimentName } from '../domain/experiment';
+import { holderOf } from '../process/detach';
+import { JsonFileError, readJson } from '../process/json-file';
+import { isAlive, type Owner } from '../process/owner';
+import { studyState } from '../process/paths';
+import { taskStatusSchema, type TaskSpec, type TaskStatus } from '../runner/task';
+import type { TrainInput } from './interface';
+
+export interface Attempt {
+  number: number;
+  folder: string;
+  status: TaskStatus | null;
+}
+
+/** Where a run's folders are: attempts, and the hand-in that its training leaves for its scoring. */
+export function runFolder({ study, number, run }: TrainInput): string {
+  return join(studyState(study.labId, study.tag), 'runs', experimentName(number), String(run));
+}
+
+export async function attemptsOf(input: TrainInput, kind: TaskSpec['kind']): Promise<Attempt[]> {
+  const root = runFolder(input);
+  const names = await readdir(root).catch(() => []);
+  const numbers = names
+    .flatMap((name) => new RegExp(`^${kind}-([1-9]\\d*)$`).exec(name)?.[1] ?? [])
+    .map(Number);
+  return Promise.all(
+    numbers
+      .toSorted((a, b) => a - b)
+      .map(async (number) => {
+        const folder = join(root, `${kind}-${number}`);
+        return { number, folder, status: await statusOf(folder) };
+      }),
+  );
+}
+
+/** A status that no runner of ours can have written is as good as none: the disk lost it, and the run is repeated. */
+export async function statusOf(folder: string): Promise<TaskStatus | null> {
+  try {
+    return await readJson(join(folder, 'status.json'), taskStatusSchema);
+  } catch (error) {
+    if (error instanceof JsonFileError) return null;
+    throw error;
+  }
+}
+
+export async function ownerOfAttempt({ folder, status }: Attempt): Promise<Owner | null> {
+  if (status !== null && isAlive(status.owner)) return status.owner;
+  return holderOf(join(folder, 'lock'));
+}
+
+/** `lost` is the runner's word for "killed from outside": that is repeated. */
+export const isFinal = ({ phase, failure }: TaskStatus): boolean =>
+  phase === 'done' && failure?.reason !== 'lost';
+
+/** Whether an attempt has been lost by a foreign hand; stopped ones are nobody's fault. */
+export const hasBegun = (status: TaskStatus | null): boolean =>
+  status !== null && status.phase !== 'queued' && status.phase !== 'stopped';
