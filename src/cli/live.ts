@@ -12,6 +12,7 @@ import {
   decodeArrayFromPayloads,
   decodeOptionalFailureToOptionalError,
 } from '@temporalio/common/lib/internal-non-workflow';
+import type { Payload } from '@temporalio/common';
 import { z } from 'zod';
 import type { Progress } from '../activities/interface';
 import { experimentName } from '../domain/experiment';
@@ -96,16 +97,29 @@ export async function pendingActivity(
   const [pending] = raw.pendingActivities ?? [];
   if (pending === undefined) return null;
   const converter = client.options.loadedDataConverter;
-  const beats = await decodeArrayFromPayloads(converter, pending.heartbeatDetails?.payloads);
   const failure = await decodeOptionalFailureToOptionalError(converter, pending.lastFailure);
-  const progress = progressSchema.safeParse(beats[0]);
   return {
     name: pending.activityType?.name ?? 'activity',
     isWaiting: Number(pending.state) === SCHEDULED,
     attempt: pending.attempt ?? 1,
     lastFailure: failure?.message ?? null,
-    progress: progress.success ? progress.data : null,
+    progress: await progressOf(converter, pending.heartbeatDetails?.payloads),
   };
+}
+
+/** null for a heartbeat that says something else, or nothing that can be read. */
+async function progressOf(
+  converter: Client['options']['loadedDataConverter'],
+  payloads: Payload[] | null | undefined,
+): Promise<Progress | null> {
+  try {
+    const [beat] = await decodeArrayFromPayloads(converter, payloads);
+    return progressSchema.safeParse(beat).data ?? null;
+  } catch (error) {
+    // A key that is missing here is for the user to mend.
+    if (error instanceof Error && error.name === 'CodecKeyError') throw error;
+    return null;
+  }
 }
 
 /** The updates that a study takes (src/workflows/messages.ts). */

@@ -169,13 +169,23 @@ export class LabConfigError extends Error {
  * @throws LabConfigError with each problem's path (`caps.score_seconds`) and reason
  */
 export function parseLabConfig(text: string, source = 'lab.yaml'): LabConfig {
-  const document = parseDocument(text, { prettyErrors: true });
-  const broken = document.errors[0];
-  if (broken !== undefined) throw new LabConfigError(`${source} is not YAML: ${broken.message}`);
-  const parsed = labConfigSchema.safeParse(document.toJS());
+  const parsed = labConfigSchema.safeParse(readYaml(text, source));
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(
     (issue) => `  ${issue.path.join('.') || '(top)'}: ${issue.message}`,
   );
   throw new LabConfigError(`${source} is not a valid lab:\n${problems.join('\n')}`);
+}
+
+function readYaml(text: string, source: string): unknown {
+  const document = parseDocument(text, { prettyErrors: true, stringKeys: true, logLevel: 'error' });
+  const broken = document.errors[0];
+  if (broken !== undefined) throw new LabConfigError(`${source} is not YAML: ${broken.message}`);
+  try {
+    return document.toJS();
+  } catch (error) {
+    // Aliases of nothing, or too many of them: only now does anybody follow them.
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LabConfigError(`${source} is not YAML: ${why}`, { cause: error });
+  }
 }
