@@ -20,6 +20,7 @@ import { exportTree } from './lab/export';
 import { Git } from './lab/git';
 import { readLabConfigAt } from './lab/lab';
 import { addWorktree, changes, removeWorktree } from './lab/worktree';
+import { keepBounded } from './process/log-file';
 import { ownerOf } from './process/owner';
 import { asset } from './process/package-root';
 import { researcherOf } from './researchers';
@@ -32,7 +33,9 @@ import { buildId } from './temporal/build-id';
 import { dataConverter, workflowBundle } from './temporal/codec';
 import { connectNative } from './temporal/native-connection';
 import { controlQueue } from './temporal/queues';
+import { serverLog } from './temporal/server-info';
 import { environmentHas, writeWorkerInfo } from './temporal/worker-info';
+import { workerLog } from './temporal/worker-process';
 
 /** Cancellation rides on heartbeats, and "stop now" is to end a training within seconds. */
 const HEARTBEAT_THROTTLE = '1 second';
@@ -60,6 +63,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => workers.forEach(shutDown));
   }
+  keepBounded(workerLog(), serverLog());
   const running = Promise.all(workers.map((worker) => worker.run()));
   await writeWorkerInfo({
     format: 1,

@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { experimentName } from '../domain/experiment';
 import { holderOf } from '../process/detach';
-import { JsonFileError, readJson } from '../process/json-file';
+import { readJsonIfWhole } from '../process/json-file';
 import { isAlive, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
 import { taskStatusSchema, type TaskSpec, type TaskStatus } from '../runner/task';
@@ -40,14 +40,8 @@ export async function attemptsOf(input: TrainInput, kind: TaskSpec['kind']): Pro
 }
 
 /** A status that no runner of ours can have written is as good as none: the disk lost it, and the run is repeated. */
-export async function statusOf(folder: string): Promise<TaskStatus | null> {
-  try {
-    return await readJson(join(folder, 'status.json'), taskStatusSchema);
-  } catch (error) {
-    if (error instanceof JsonFileError) return null;
-    throw error;
-  }
-}
+export const statusOf = (folder: string): Promise<TaskStatus | null> =>
+  readJsonIfWhole(join(folder, 'status.json'), taskStatusSchema);
 
 export async function ownerOfAttempt({ folder, status }: Attempt): Promise<Owner | null> {
   if (status !== null && isAlive(status.owner)) return status.owner;

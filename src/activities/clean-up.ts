@@ -1,32 +1,57 @@
-/** After an experiment: takes away what its runs no longer need. Logs and statuses stay, and the weights of what was kept. */
+/**
+ * After an experiment: takes away what is needed no more. The hand-ins of a kept one stay, and of everything else what a person
+ * reads: statuses, and logs of a bounded size.
+ */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { experimentName, type ExperimentRecord } from '../domain/experiment';
+import { errorCode } from '../process/error-code';
+import { boundLog } from '../process/log-file';
 import { studyState } from '../process/paths';
 
 /** `tree.partial-…` is an export that was cut off. */
 const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out)$/;
+/** Of each log of a finished experiment, its beginning and its end. */
+const KEPT_LOG_BYTES = 64 * 1024;
+const LOGS = /^(log|runner\.log|transcript.*\.log)$/;
 
-/** May be called again; a run whose folder is gone is no error. */
+/** May be called again; a folder that is gone is no error. */
 export async function cleanUpRuns(
   { study, number, verdict }: ExperimentRecord,
   labId: string,
 ): Promise<void> {
-  const experiment = join(studyState(labId, study), 'runs', experimentName(number));
-  for (const run of await subfolders(experiment)) {
+  const state = studyState(labId, study);
+  const experiment = join(state, 'runs', experimentName(number));
+  for (const run of await entries(experiment)) {
     const folder = join(experiment, run);
-    if (verdict !== 'keep') await remove(join(folder, 'handin'));
-    for (const attempt of await subfolders(folder)) {
-      if (!/^(train|score)-/.test(attempt)) continue;
-      const left = (await subfolders(join(folder, attempt))).filter((name) => UNNEEDED.test(name));
-      await Promise.all(left.map((name) => remove(join(folder, attempt, name))));
-    }
+    // Another run of this name was put aside with its logs, in case somebody missed it: by now there is a record.
+    if (run.includes('.replaced-')) await remove(folder);
+    else if (/^\d+$/.test(run)) await cleanUpRun(folder, verdict === 'keep');
+  }
+  await shorten(join(state, 'proposals', experimentName(number)));
+}
+
+async function cleanUpRun(folder: string, isKept: boolean): Promise<void> {
+  if (!isKept) await remove(join(folder, 'handin'));
+  for (const attempt of await entries(folder)) {
+    if (/^(train|score)-/.test(attempt)) await shorten(join(folder, attempt));
+  }
+}
+
+async function shorten(folder: string): Promise<void> {
+  for (const name of await entries(folder)) {
+    if (UNNEEDED.test(name)) await remove(join(folder, name));
+    else if (LOGS.test(name)) await boundLog(join(folder, name), KEPT_LOG_BYTES);
   }
 }
 
 const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
 
-async function subfolders(path: string): Promise<string[]> {
-  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+async function entries(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return [];
+    throw error;
+  }
 }

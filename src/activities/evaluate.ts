@@ -6,7 +6,15 @@ import type { ScoreResult } from '../domain/experiment';
 import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/handin';
 import { withFailures } from './failures';
 import type { DeviceActivities, EvaluateInput } from './interface';
-import { attend, commonSpec, handinFolder, taskName, type RunDependencies, type ScoreTask } from './watch';
+import {
+  attend,
+  checkRoom,
+  commonSpec,
+  handinFolder,
+  taskName,
+  type RunDependencies,
+  type ScoreTask,
+} from './watch';
 
 export function createEvaluate(dependencies: RunDependencies): DeviceActivities['evaluate'] {
   return async (input) =>
@@ -38,6 +46,7 @@ async function prepare(
   await checkHandin(input);
   const setting = await dependencies.resolveRun(input);
   const { lab } = setting;
+  await checkRoom(input, setting, 0);
   const tree = join(folder, 'tree');
   // The base commit and nothing else: no file of the candidate's lies where the scorer imports from.
   await dependencies.exportTree(input.study, input.study.base, tree);

@@ -14,10 +14,11 @@ import { manifestSchema, type Manifest } from '../lab/data';
 import { exportTree } from '../lab/export';
 import { Git } from '../lab/git';
 import { readText } from '../lab/objects';
-import { holderOf, launch } from '../process/detach';
-import { errorCode } from '../process/error-code';
+import { holderOf } from '../process/detach';
 import { readJson, readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
-import { isAlive, type Owner } from '../process/owner';
+import { launchListed, unlist } from '../process/listed';
+import { boundLog } from '../process/log-file';
+import { isAlive, terminate, type Owner } from '../process/owner';
 import { packageRoot } from '../process/package-root';
 import { dataCache, studyState } from '../process/paths';
 
@@ -34,6 +35,7 @@ export class DataError extends Error {
 }
 
 const POLL_MS = 250;
+const STOP_MS = 2_000;
 const TAIL_CHARACTERS = 2000;
 /** prepare.py exits with 2 when its request or the text is at fault; 0 without a manifest is a fault of its own. */
 const LASTING_CODES = [0, 2];
@@ -159,7 +161,7 @@ async function runPreparer(
   const command = [program === 'python' ? python : program, ...words, '--source', source, '--out', folder];
   const env = { ...inherited(), AUTORESEARCH_PACKAGES: join(packageRoot(), 'node_modules') };
   const name = `data for study ${study.tag}`;
-  const owner = await launch({
+  const owner = await launchListed({
     command: [...KEEP_EXIT_CODE, exit, ...command],
     cwd: tree,
     env,
@@ -167,7 +169,7 @@ async function runPreparer(
     lock,
     name,
   });
-  await ended(owner ?? (await holderOf(lock)));
+  await ended(owner ?? (await holderOf(lock)), lock, log);
   const manifest = await readManifest(folder);
   if (manifest !== null) return manifest;
   if (owner === null) return runPreparer(study, lab, { python, source, folder });
@@ -185,29 +187,21 @@ const KEEP_EXIT_CODE = [
   'sh',
 ];
 
-/**
- * Waits for the preparer. It outlives this worker and this attempt; a study that is stopped takes it along.
- */
-async function ended(owner: Owner | null): Promise<void> {
+/** Waits for the preparer. It outlives this worker and this attempt; a study that is stopped takes it along. */
+async function ended(owner: Owner | null, lock: string, log: string): Promise<void> {
   const { cancellationSignal } = Context.current();
   if (owner === null) return;
   while (isAlive(owner)) {
     try {
       await sleep(POLL_MS, undefined, { signal: cancellationSignal });
     } catch (error) {
-      if (cancellationDetails()?.cancelRequested === true) endGroup(owner);
+      if (cancellationDetails()?.cancelRequested === true)
+        await terminate(owner, { graceMs: STOP_MS, group: true });
       throw cancellationSignal.reason ?? error;
     }
+    await boundLog(log);
   }
-}
-
-function endGroup(owner: Owner): void {
-  if (!isAlive(owner)) return;
-  try {
-    process.kill(-owner.pid, 'SIGTERM');
-  } catch (error) {
-    if (errorCode(error) !== 'ESRCH') throw error;
-  }
+  await unlist(lock);
 }
 
 function inherited(): NodeJS.ProcessEnv {

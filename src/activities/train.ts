@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import type { RunResult } from '../domain/experiment';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
-import { attend, commonSpec, type RunDependencies, type TrainTask } from './watch';
+import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from './watch';
+
+/** A lab may allow more, and few hand in as much: no study is to stand still for that. */
+const LARGE_WEIGHTS_BYTES = 1e9;
 
 export function createTrain(dependencies: RunDependencies): DeviceActivities['train'] {
   return async (input) =>
@@ -38,6 +41,7 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
 async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainTask> {
   const setting = await dependencies.resolveRun(input);
   const { lab } = setting;
+  await checkRoom(input, setting, Math.min(lab.caps.weights_bytes, LARGE_WEIGHTS_BYTES));
   const tree = join(folder, 'tree');
   await dependencies.exportTree(input.study, input.commit, tree);
   return {

@@ -9,11 +9,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { experimentName, type Failure } from '../domain/experiment';
 import type { LabConfig } from '../lab/config';
-import { holderOf, launch } from '../process/detach';
+import { holderOf } from '../process/detach';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
+import { requireRoom } from '../process/free-space';
+import { launchListed, unlist } from '../process/listed';
 import { isAlive, terminate, type Owner } from '../process/owner';
-import { deviceLock } from '../process/paths';
+import { deviceLock, studyState } from '../process/paths';
 import { trainBudgetSchema } from '../runner/protocol';
 import { queuedStatus } from '../runner/status-file';
 import type { ScoreSpec, TaskSpec, TaskStatus, TrainSpec } from '../runner/task';
@@ -62,6 +64,8 @@ export interface Outcome {
 /** Attempts that may be lost by a foreign hand before the run is given up. */
 const MAX_ATTEMPTS = 3;
 const POLL_MS = 250;
+/** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
+const ROOM_BYTES = 64e6;
 /** The runner takes 2 s to ask its candidate; then everything is killed. */
 const STOP_MS = 4_000;
 /** What a runner may know of the worker's environment: no keys. */
@@ -82,6 +86,22 @@ export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting,
     logBytes: lab.caps.log_bytes,
     scratchBytes: lab.caps.scratch_bytes,
   } as const;
+}
+
+/**
+ * Is there room for what a run may write?
+ * @param bytes beside its log
+ * @throws Error that says how much is missing where; the activity is tried again until there is
+ */
+export async function checkRoom({ study }: TrainInput, { lab }: RunSetting, bytes: number): Promise<void> {
+  await requireRoom([
+    {
+      what: 'the state folder',
+      folder: studyState(study.labId, study.tag),
+      bytes: bytes + lab.caps.log_bytes + ROOM_BYTES,
+    },
+    { what: "the lab's git", folder: study.lab, bytes: ROOM_BYTES },
+  ]);
 }
 
 /** `nov21/0042 run 1` */
@@ -176,7 +196,7 @@ async function start(
   const device = deviceLock(input.device);
   const holder = await holderOf(device);
   if (holder !== null) log.info(`${name} waits for ${input.device}, held by ${holder.name}`);
-  const owner = await launch({
+  const owner = await launchListed({
     command: [process.execPath, runner, folder],
     cwd: folder,
     env: Object.fromEntries(Object.entries(process.env).filter(([variable]) => ENVIRONMENT.test(variable))),
@@ -219,7 +239,10 @@ async function follow(
     const alive = isAlive(owner);
     const status = await statusOf(folder);
     if (status !== null) show(status);
-    if (!alive) return status;
+    if (!alive) {
+      await unlist(join(folder, 'lock'));
+      return status;
+    }
     try {
       await context.sleep(POLL_MS);
     } catch (error) {

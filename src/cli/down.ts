@@ -9,17 +9,13 @@ export function downCommand(): Command {
     name: 'down',
     summary: 'stop runs, worker and server on this host; `up` goes on with every study',
     details:
-      'Stops the runs, the worker and the Temporal server that autoresearch has started on this host, and nothing else. ' +
+      'Stops runs, data preparations, the worker and the Temporal server that autoresearch has started on this host, and nothing else. ' +
       'Studies stay: after `up` they go on where they were, and a run that was cut off is repeated with its seed.',
     examples: ['npx autoresearch down'],
   });
   return handle(command, z.object({}), async (out) => {
     const ended = await takeDown(out.note);
-    const parts = [
-      ...ended.runs.map((run) => `run ${run}`),
-      ...(ended.worker ? ['worker'] : []),
-      ...(ended.server ? ['server'] : []),
-    ];
+    const parts = [...ended.work, ...(ended.worker ? ['worker'] : []), ...(ended.server ? ['server'] : [])];
     out.answer(ended, parts.length === 0 ? 'nothing of ours was running' : `stopped: ${parts.join(', ')}`);
   });
 }

@@ -13,7 +13,7 @@ import { LaunchError, python3 } from './interpreter';
 import { isAlive, ownerOf, ownerSchema, type Owner } from './owner';
 import { asset } from './package-root';
 
-interface Launch {
+export interface Launch {
   command: string[];
   cwd: string;
   env: NodeJS.ProcessEnv;

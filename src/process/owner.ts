@@ -34,25 +34,30 @@ export function isAlive(owner: Owner): boolean {
 }
 
 /**
- * Ends a process: SIGTERM, after `graceMs` SIGKILL. Resolves when it is gone; at once when it already is.
+ * Ends a process, or the process group that it leads: SIGTERM, after `graceMs` SIGKILL. Resolves when it is gone; at once
+ * when it already is. What a leader has left behind in its group is killed then.
  * @throws Error if even SIGKILL does not end it within 30 s, or it belongs to another user
  */
-export async function terminate(owner: Owner, { graceMs }: { graceMs: number }): Promise<void> {
-  send(owner, 'SIGTERM');
+export async function terminate(
+  owner: Owner,
+  { graceMs, group = false }: { graceMs: number; group?: boolean },
+): Promise<void> {
+  if (!isAlive(owner)) return;
+  const target = group ? -owner.pid : owner.pid;
+  send(target, 'SIGTERM');
   // A stopped process sees SIGTERM only once it goes on.
-  send(owner, 'SIGCONT');
-  if (await goneWithin(owner, graceMs)) return;
-  send(owner, 'SIGKILL');
-  if (await goneWithin(owner, UNKILLABLE_MS)) return;
+  send(target, 'SIGCONT');
+  const gone = await goneWithin(owner, graceMs);
+  if (!gone || group) send(target, 'SIGKILL');
+  if (gone || (await goneWithin(owner, UNKILLABLE_MS))) return;
   throw new Error(
     `process ${owner.pid} did not end within ${UNKILLABLE_MS / 1000} s of SIGKILL: it hangs in the kernel`,
   );
 }
 
-function send(owner: Owner, signal: NodeJS.Signals): void {
-  if (!isAlive(owner)) return;
+function send(target: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(owner.pid, signal);
+    process.kill(target, signal);
   } catch (error) {
     if (errorCode(error) !== 'ESRCH') throw error;
   }

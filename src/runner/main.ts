@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Failure } from '../domain/experiment';
 import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
+import { keepBounded } from '../process/log-file';
 import { ownerOf } from '../process/owner';
 import { failure } from './failure';
 import { BoundedLog } from './log';
@@ -32,6 +33,7 @@ async function main(folder: string): Promise<void> {
   console.log(`${spec.name} on ${spec.device}, sandbox: ${sandbox} (${detail})`);
   const status = new StatusFile(folder, owner, sandbox, spec.spentSeconds);
   const log = new BoundedLog(join(folder, 'log'), spec.logBytes);
+  keepBounded(join(folder, 'runner.log'));
   const scratch = join(folder, 'scratch');
   if (sandbox === 'none') await mkdir(scratch, { recursive: true });
   const context = { folder, status, log, stop: stop.signal };

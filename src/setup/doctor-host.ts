@@ -1,8 +1,8 @@
 /** What `doctor` tells of this host: programs, the trainer's environment, the sandbox, the GPU, disk and memory. */
 import { existsSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { dirname } from 'node:path';
+import { freeBytes } from '../process/free-space';
 import { asset } from '../process/package-root';
 import { cacheRoot, runtimeRoot, stateRoot } from '../process/paths';
 import { detectDevices } from '../runner/devices';
@@ -140,11 +140,9 @@ function checkMemory(): Check {
 }
 
 async function checkDisk(name: string, folder: string, variable: string): Promise<Check> {
-  let existing = folder;
-  while (!existsSync(existing)) existing = dirname(existing);
-  const { bavail, bsize } = await statfs(existing);
-  const found = `${gigabytes(bavail * bsize)} free in ${folder}`;
-  return bavail * bsize >= LOW_DISK_BYTES
+  const free = await freeBytes(folder);
+  const found = `${gigabytes(free)} free in ${folder}`;
+  return free >= LOW_DISK_BYTES
     ? fine(name, found)
     : warn(name, found, `free some space, or let ${variable} name a folder on a larger disk`);
 }

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { holderOf, launch } from '../process/detach';
+import { boundLog, endOfLog } from '../process/log-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { serverState } from '../process/paths';
 import type { Say } from '../setup/progress';
@@ -10,7 +11,6 @@ import { codecKeys } from './codec';
 import { CODEC_PORT } from './codec-server';
 import { ServerUnavailable } from './connection';
 import { accepts, choosePorts, HOST, PortInUse, portOf, type Ports } from './ports';
-import { endOfLog, rotateLog } from './log-file';
 import { withoutTemporalSettings } from './own-environment';
 import {
   readServerInfo,
@@ -61,7 +61,7 @@ export async function ensureDevServer(
   const binary = await ensureTemporal(say);
   await mkdir(serverState(), { recursive: true });
   for (let attempt = 1; ; attempt++) {
-    const logged = await rotateLog(serverLog());
+    const logged = await boundLog(serverLog());
     const info = await start(binary, await choosePorts(ports, await readServerInfo(), say));
     if (await isListening(info)) return { info, started: true };
     const said = await endOfLog(serverLog(), logged);

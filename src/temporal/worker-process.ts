@@ -3,12 +3,12 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { holderOf, launch } from '../process/detach';
+import { boundLog, endOfLog } from '../process/log-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { asset } from '../process/package-root';
 import { workerState } from '../process/paths';
 import { buildId } from './build-id';
 import type { ServerAddress } from './connection';
-import { endOfLog, rotateLog } from './log-file';
 import { environmentHas, readWorkerInfo, workerInfoFile, workerLock, type WorkerInfo } from './worker-info';
 
 const READY_MS = 60_000;
@@ -82,7 +82,7 @@ function reasonToReplace(
 
 async function start(python: string): Promise<WorkerInfo> {
   await mkdir(workerState(), { recursive: true });
-  const logged = await rotateLog(workerLog());
+  const logged = await boundLog(workerLog());
   await rm(workerInfoFile(), { force: true });
   const owner = await launch({
     command: [process.execPath, '--enable-source-maps', asset('dist', 'worker.js')],

@@ -9,7 +9,9 @@ import type { StudyConfig } from '../../src/domain/study';
 import { readLabConfigAt } from '../../src/lab/lab';
 import { packageRoot } from '../../src/process/package-root';
 import { dataCache, studyState } from '../../src/process/paths';
+import { takeDown } from '../../src/setup/down';
 import { FILES, git, LAB_YAML, makeLab, makeStudy, temporary, write } from '../lab/make-lab';
+import { processesWith } from '../runner/workshop';
 
 /** Failures are what these tests ask for. */
 const newEnvironment = () => new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
@@ -137,6 +139,22 @@ test('a study that is stopped ends its preparer', async () => {
   write(place.folder, { text: 'some text' });
   await expect(prepare(place)).resolves.toBeDefined();
 });
+
+test('`down` ends a preparer with all that it has started; the next attempt begins another', async () => {
+  const place = makeData('forever');
+  const environment = newEnvironment();
+  const first = prepare(place, environment);
+  await started();
+  environment.cancel('WORKER_SHUTDOWN', new ActivityCancellationDetails({ workerShutdown: true }));
+  await expect(first).rejects.toThrow(/SHUTDOWN/);
+  expect(await takeDown(() => undefined)).toMatchObject({ work: ['data for study nov21'] });
+  expect(preparers()).toEqual([]);
+  expect(await takeDown(() => undefined)).toMatchObject({ work: [] });
+  write(place.folder, { text: 'some text' });
+  await expect(prepare(place)).resolves.toBeDefined();
+});
+
+const preparers = (): string[] => processesWith(dataCache());
 
 /** Waits until the preparer is at work. */
 async function started(): Promise<void> {

@@ -13,6 +13,7 @@ import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
 import { isAlive, type Owner } from '../../src/process/owner';
 import { deviceLock } from '../../src/process/paths';
+import { takeDown } from '../../src/setup/down';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
 import { CANDIDATE, pidsOf, processesWith, Workshop } from '../runner/workshop';
 
@@ -42,7 +43,7 @@ function input(change: Partial<TrainInput> = {}): TrainInput {
 
 const SCORE = `import json, sys; a = dict(zip(sys.argv[1::2], sys.argv[2::2])); json.dump({"value": len(open(a["--weights"]).read()), "tokens": 1, "bytes": 2, "seconds": 0.5, "parameters": 3}, open(a["--out"], "w"))`;
 
-function dependencies(candidate: string[], score: string[] = ['python', '-c', SCORE]) {
+function dependencies(candidate: string[], score: string[] = ['python', '-c', SCORE], caps: object = {}) {
   const lab: LabConfig = parseLabConfig(
     JSON.stringify({
       version: 1,
@@ -53,7 +54,7 @@ function dependencies(candidate: string[], score: string[] = ['python', '-c', SC
       data: { prepare: ['python', 'prepare.py'] },
       train: { command: ['python', 'candidate.py', ...candidate] },
       score: { command: score },
-      caps: { scratch_bytes: 32 << 20 },
+      caps: { scratch_bytes: 32 << 20, ...caps },
     }),
   );
   return {
@@ -226,6 +227,20 @@ describe('a run that is lost', () => {
     });
   });
 
+  it('by `down`, which finds it though its worker has died, is gone with all its children', async () => {
+    const of = input({ budget: { seconds: 600 } });
+    const marker = `marker-${process.pid}-down`;
+    const first = activity();
+    const abandoned = train(of, ['deaf', marker], first);
+    await whenTraining(of);
+    first.cancel('workerShutdown');
+    await expect(abandoned).rejects.toThrow(CancelledFailure);
+    const name = `nov21/${String(of.number).padStart(4, '0')} run 1`;
+    expect(await takeDown(() => undefined)).toMatchObject({ work: [name] });
+    expect(processesWith(marker)).toEqual([]);
+    expect(await takeDown(() => undefined)).toMatchObject({ work: [] });
+  });
+
   it('by `down` goes on in its folder without being counted, and its seconds are', async () => {
     const of = input();
     const first = activity();
@@ -290,6 +305,17 @@ describe('trouble of the host', () => {
     expect(await statusOf(of)).toMatchObject({ phase: 'stopped', failure: { reason: 'lost' } });
     expect(await train({ ...of, device: 'cpu' }, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
     expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+  });
+
+  it('is a full disk: it says how much room it waits for, and goes on by itself', async () => {
+    const of = input();
+    const hungry = dependencies(['happy'], undefined, { log_bytes: 2 ** 52 });
+    for (let retry = 0; retry < 2; retry++)
+      await expect(activity().environment.run(createTrain(hungry), of)).rejects.toThrow(
+        /waits for room on the disk: \d+ MB are free in the state folder .*, a run needs 4503\d+ MB/,
+      );
+    expect(await statusOf(of)).toBeNull();
+    expect(await train(of, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
   });
 
   it('is a sandbox that cannot be set up, however often', async () => {

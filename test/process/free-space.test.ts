@@ -1,0 +1,20 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freeBytes, requireRoom } from '../../src/process/free-space';
+
+const folder = join(tmpdir(), 'not', 'there', 'yet');
+
+test('room is asked of the disk where the folder will be', async () => {
+  expect(await freeBytes(folder)).toBeGreaterThan(0);
+  await expect(requireRoom([{ what: 'the state folder', folder, bytes: 1 }])).resolves.toBeUndefined();
+});
+
+test('too little is told with where, how much, and what to do', async () => {
+  const needs = [
+    { what: 'the state folder', folder, bytes: 1 },
+    { what: "the lab's git", folder, bytes: 1e18 },
+  ];
+  await expect(requireRoom(needs)).rejects.toThrow(
+    /waits for room on the disk: \d+ MB are free in the lab's git .*yet, a run needs 1000000000000 MB\. Free some/,
+  );
+});
