@@ -26,6 +26,7 @@ const COMMANDS = [
   'export',
   'replay',
   'codec',
+  'worker',
 ];
 
 /** @param argv what follows the program's name. @returns the exit code */

@@ -1,13 +1,12 @@
 /** `replay`: would today's workflow code do with these histories what was done? */
-import { DefaultLogger, Runtime } from '@temporalio/worker';
 import type { Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { tagSchema } from '../lab/refs';
-import { asset } from '../process/package-root';
 import { openArchive } from '../temporal/archive';
+import { workflowBundle } from '../temporal/codec';
 import { studyHistories, type RunHistory } from '../temporal/histories';
-import { replay, type Replayed } from '../temporal/replay';
+import { replay, silenceSdk, type Replayed } from '../temporal/replay';
 import { handle, newCommand } from './command';
 import { CliError, EXIT_CODES } from './errors';
 import { replayedText } from './render/replay';
@@ -74,14 +73,7 @@ async function fromServer(what: string | undefined, lab: string | undefined): Pr
 }
 
 async function collect(histories: AsyncIterable<RunHistory>): Promise<Replayed[]> {
-  const bundle = { codePath: asset('dist', 'workflows.bundle.js') };
   const replayed: Replayed[] = [];
-  for await (const one of replay(bundle, histories)) replayed.push(one);
+  for await (const one of replay(workflowBundle(), histories)) replayed.push(one);
   return replayed;
-}
-
-/** What goes wrong in a replay is our answer; the SDK would tell it as well, at length. */
-function silenceSdk(): void {
-  const logger = new DefaultLogger('ERROR', () => undefined);
-  Runtime.install({ logger, telemetryOptions: { logging: { filter: 'OFF' } } });
 }

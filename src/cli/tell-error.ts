@@ -15,6 +15,7 @@ const CODES: Record<string, ErrorCode> = {
   WorkerFailed: 'server',
   PortInUse: 'conflict',
   RefConflict: 'conflict',
+  TakeoverRefused: 'conflict',
   MissingPrerequisite: 'prerequisite',
 };
 

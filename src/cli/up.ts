@@ -11,7 +11,12 @@ const port = z.coerce
   .min(1, 'must be a port')
   .max(65_535, 'must be a port');
 
-const inputSchema = z.object({ port: port.optional(), uiPort: port.optional() });
+const inputSchema = z.object({
+  port: port.optional(),
+  uiPort: port.optional(),
+  createNamespace: z.boolean(),
+  force: z.boolean(),
+});
 
 export function upCommand(): Command {
   const command = newCommand({
@@ -23,9 +28,15 @@ export function upCommand(): Command {
     examples: ['npx autoresearch up', 'npx autoresearch up --port 7300 --ui-port 8300'],
   })
     .option('--port <N>', 'port of the Temporal server (default: 7233, or the next free one)')
-    .option('--ui-port <N>', 'port of the Temporal UI (default: 1000 above the other)');
-  return handle(command, inputSchema, async (out, ports) => {
-    const { server, worker, python, sandbox } = await bringUp(ports, out.note);
+    .option('--ui-port <N>', 'port of the Temporal UI (default: 1000 above the other)')
+    .option('--create-namespace', 'on a server that TEMPORAL_ADDRESS names, too', false)
+    .option(
+      '--force',
+      'replace a worker of another build also where a running study cannot go on with this one',
+      false,
+    );
+  return handle(command, inputSchema, async (out, wish) => {
+    const { server, worker, python, sandbox } = await bringUp(wish, out.note);
     for (const warning of server.warnings) out.note(colour.yellow(`warning: ${warning}`));
     if (sandbox.sandbox === 'none') {
       out.note(

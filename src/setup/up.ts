@@ -2,15 +2,20 @@
 import { join } from 'node:path';
 import { stateRoot } from '../process/paths';
 import { findSandbox, type SandboxFound } from '../runner/sandbox';
-import type { Ports } from '../temporal/ports';
 import { namedServer } from '../temporal/connection';
-import { ensureServer } from '../temporal/server';
+import { ensureServer, type ServerWish } from '../temporal/server';
 import { runningServer } from '../temporal/server-info';
 import { ensureWorker } from '../temporal/worker-process';
+import { checkTakeover } from './check-takeover';
 import { exclusively } from './exclusive';
 import type { Say } from './progress';
 import { ensureTools } from './tools';
 import { ensureTrainerPython } from './trainer-python';
+
+export interface UpWish extends ServerWish {
+  /** Replaces a worker of another build also where that could not go on with a running study. */
+  force?: boolean | undefined;
+}
 
 interface Ready {
   server: Awaited<ReturnType<typeof ensureServer>>;
@@ -23,16 +28,17 @@ interface Ready {
 /**
  * Makes the trainer's environment, starts server and worker; what is there already is left as it is.
  * Two at once give one server and one worker: the second waits and finds them.
- * @throws MissingPrerequisite, ServerUnavailable, PortInUse, WorkerFailed
+ * @throws MissingPrerequisite, ServerUnavailable, PortInUse, TakeoverRefused, WorkerFailed
  */
-export async function bringUp(ports: Ports, say: Say): Promise<Ready> {
+export async function bringUp(wish: UpWish, say: Say): Promise<Ready> {
   return exclusively(
     upLock(),
     () => say('another `up` or `down` is at work: waiting for it'),
     async () => {
       const needsBinary = namedServer() === null && (await runningServer()) === null;
       const python = await (needsBinary ? ensureTools(say) : ensureTrainerPython(say));
-      const server = await ensureServer(ports, say);
+      const server = await ensureServer(wish, say);
+      if (wish.force !== true) await checkTakeover(server, say);
       const worker = await ensureWorker(server, python);
       return { server, worker, python, sandbox: await findSandbox() };
     },

@@ -48,6 +48,15 @@ export async function* studyHistories(client: Client, workflowId: string): Async
   }
 }
 
+/** Of the workflows that have not ended, on one task queue: what a worker that begins now has to go on with. */
+export async function* openHistories(client: Client, taskQueue: string): AsyncGenerator<RunHistory> {
+  const query = `ExecutionStatus = 'Running' AND TaskQueue = '${taskQueue}'`;
+  for await (const { workflowId, runId } of client.workflow.list({ query })) {
+    const run = await fetchRun(client, { workflowId, runId });
+    if (run !== null) yield run;
+  }
+}
+
 /** Of the study itself: those that the server lists, the one that its id stands for, and their whole chains. */
 async function studyRuns(client: Client, workflowId: string, listed: readonly Run[]): Promise<RunHistory[]> {
   const current = await fetchRun(client, { workflowId, runId: '' });

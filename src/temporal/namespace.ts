@@ -34,7 +34,7 @@ export async function inspectNamespace(connected: Connected): Promise<NamespaceS
   if (found === null) {
     throw new ServerUnavailable(
       `the Temporal server at ${connected.address} has no namespace ${namespace}`,
-      `create it (\`temporal operator namespace create ${namespace}\`) or name another in TEMPORAL_NAMESPACE`,
+      `create it (\`npx autoresearch up --create-namespace\`, where you may) or name another in TEMPORAL_NAMESPACE`,
     );
   }
   const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
@@ -51,12 +51,13 @@ export async function inspectNamespace(connected: Connected): Promise<NamespaceS
 
 /**
  * Raises the retention and registers the search attributes, as far as they are not there and we may.
+ * @param create also the namespace; on a server not ours it may be another's, mistyped
  * @returns what could not be done, a line each
- * @throws ServerUnavailable if a server not ours has no such namespace
+ * @throws ServerUnavailable if there is no such namespace, and it is not to be created or we may not
  */
-export async function prepareNamespace(connected: Connected): Promise<string[]> {
+export async function prepareNamespace(connected: Connected, create: boolean): Promise<string[]> {
   const { connection, namespace } = connected;
-  if (connected.ours) await createNamespace(connected);
+  if (create) await createNamespace(connected);
   const found = await inspectNamespace(connected).catch((error: unknown) => {
     // Not everyone may look: Temporal Cloud, for one, tells its search attributes elsewhere.
     if (connected.ours || !isGrpcServiceError(error)) throw error;
@@ -101,9 +102,14 @@ export async function prepareNamespace(connected: Connected): Promise<string[]> 
 async function createNamespace({ connection, namespace }: Connected): Promise<void> {
   const found = await ignore(NOT_FOUND, connection.workflowService.describeNamespace({ namespace }));
   if (found !== null) return;
-  await connection.workflowService.registerNamespace({
-    namespace,
-    workflowExecutionRetentionPeriod: RETENTION,
+  const request = { namespace, workflowExecutionRetentionPeriod: RETENTION };
+  await connection.workflowService.registerNamespace(request).catch((error: unknown) => {
+    if (!isGrpcServiceError(error)) throw error;
+    throw new ServerUnavailable(
+      `the Temporal server does not let us create namespace ${namespace}: ${error.details}`,
+      'have it created, with a retention of 30 days or more, or name another in TEMPORAL_NAMESPACE',
+      { cause: error },
+    );
   });
   await untilAccepted(NOT_FOUND, () => connection.operatorService.listSearchAttributes({ namespace }));
 }

@@ -5,7 +5,13 @@
 import { PassThrough } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import type { History } from '@temporalio/common/lib/proto-utils';
-import { Worker, type ReplayResult, type ReplayWorkerOptions } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  Runtime,
+  Worker,
+  type ReplayResult,
+  type ReplayWorkerOptions,
+} from '@temporalio/worker';
 import { dataConverter } from './codec';
 import type { RunHistory } from './histories';
 
@@ -30,6 +36,12 @@ export type WorkflowBundle = NonNullable<ReplayWorkerOptions['workflowBundle']>;
 
 /** The longest history takes seconds. */
 const STUCK_MS = 60_000;
+
+/** What goes wrong in a replay is our answer; the SDK would tell it as well, at length. Once a process. */
+export function silenceSdk(): void {
+  const logger = new DefaultLogger('ERROR', () => undefined);
+  Runtime.install({ logger, telemetryOptions: { logging: { filter: 'OFF' } } });
+}
 
 /**
  * Replays one history after the other, by one worker.

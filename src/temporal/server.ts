@@ -16,28 +16,37 @@ interface ReadyServer extends ServerAddress {
   warnings: string[];
 }
 
+export interface ServerWish extends Ports {
+  /** On a server that the environment names, too. */
+  createNamespace?: boolean | undefined;
+}
+
 /**
  * Finds or starts the server and readies its namespace. Callers hold the lock of `up`: one at a time.
  * @throws ServerUnavailable, PortInUse, MissingPrerequisite
  */
-export async function ensureServer(ports: Ports, say: Say): Promise<ReadyServer> {
+export async function ensureServer(wish: ServerWish, say: Say): Promise<ReadyServer> {
   const named = namedServer();
-  if (named !== null) return prepare(named, 'named');
-  const { info, started } = await ensureDevServer(ports, say);
+  if (named !== null) return prepare(named, 'named', wish.createNamespace ?? false);
+  const { info, started } = await ensureDevServer(wish, say);
   const server = { address: info.address, namespace: namedNamespace(), options: {}, ui: info.ui, ours: true };
   try {
-    return await prepare(server, started ? 'started' : 'running');
+    return await prepare(server, started ? 'started' : 'running', true);
   } catch (error) {
     // Found while it was ending: it still lived, and took no calls any more.
     if (started || !(await goneWithin(info.owner, ENDING_MS))) throw error;
-    return ensureServer(ports, say);
+    return ensureServer(wish, say);
   }
 }
 
-async function prepare(server: ServerAddress, state: ReadyServer['state']): Promise<ReadyServer> {
+async function prepare(
+  server: ServerAddress,
+  state: ReadyServer['state'],
+  createNamespace: boolean,
+): Promise<ReadyServer> {
   const connected = await connect(server);
   try {
-    return { ...server, state, warnings: await prepareNamespace(connected) };
+    return { ...server, state, warnings: await prepareNamespace(connected, createNamespace) };
   } finally {
     await connected.connection.close();
   }

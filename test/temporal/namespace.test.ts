@@ -4,6 +4,7 @@ import type { Connected } from '../../src/temporal/connection';
 import { prepareNamespace } from '../../src/temporal/namespace';
 
 const broken = (): Promise<never> => Promise.reject(new ServiceError('gone'));
+const absent = (): Promise<never> => Promise.reject(grpcError(5, 'Namespace research is not found.'));
 const denied = (): Promise<never> => Promise.reject(grpcError(7, 'PERMISSION_DENIED: Request unauthorized.'));
 
 function grpcError(code: number, message: string): Error {
@@ -28,7 +29,7 @@ test('what we may not raise or register becomes warnings', async () => {
       addSearchAttributes: denied,
     },
   );
-  const warnings = await prepareNamespace(connected);
+  const warnings = await prepareNamespace(connected, false);
   expect(warnings).toEqual([
     expect.stringContaining('Study of namespace research has another type'),
     expect.stringContaining('retention stays at 7 days'),
@@ -38,11 +39,29 @@ test('what we may not raise or register becomes warnings', async () => {
 
 test('a namespace that we may not even look at is a warning that names what it needs', async () => {
   const connected = foreign({ describeNamespace: denied }, { listSearchAttributes: denied });
-  expect(await prepareNamespace(connected)).toEqual([
+  expect(await prepareNamespace(connected, false)).toEqual([
     expect.stringMatching(/may not be looked at .*Study \(keyword\), Verdict \(keyword\), Score \(double\)/u),
   ]);
 });
 
+test('a namespace is created only when that is asked for, and a server that refuses is told', async () => {
+  const registered: object[] = [];
+  const services = {
+    describeNamespace: absent,
+    registerNamespace: (request: object) => (registered.push(request), denied()),
+  };
+  await expect(prepareNamespace(foreign(services, {}), false)).rejects.toMatchObject({
+    name: 'ServerUnavailable',
+    todo: expect.stringContaining('--create-namespace'),
+  });
+  expect(registered).toEqual([]);
+  await expect(prepareNamespace(foreign(services, {}), true)).rejects.toMatchObject({
+    name: 'ServerUnavailable',
+    message: expect.stringContaining('does not let us create namespace research'),
+  });
+  expect(registered).toHaveLength(1);
+});
+
 test('a server that breaks down meanwhile is no warning', async () => {
-  await expect(prepareNamespace(foreign({ describeNamespace: broken }, {}))).rejects.toThrow('gone');
+  await expect(prepareNamespace(foreign({ describeNamespace: broken }, {}), false)).rejects.toThrow('gone');
 });
