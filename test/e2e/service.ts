@@ -37,10 +37,14 @@ export interface StatusAnswer {
 export class Service {
   private constructor(
     readonly root: string,
-    private readonly env: NodeJS.ProcessEnv,
+    /** Of every command; what `up` starts inherits it. A test may change it in between. */
+    readonly env: NodeJS.ProcessEnv,
     private readonly ports: string[],
     private readonly temporalPath: string,
   ) {}
+
+  /** The installation that is called: another one is another version. */
+  program = join(packageRoot(), 'bin', 'autoresearch.js');
 
   static async create(): Promise<Service> {
     const root = await mkdtemp(join(tmpdir(), 'ar-'));
@@ -63,15 +67,11 @@ export class Service {
   /** Runs `autoresearch …`, whatever its exit code. */
   async run(...args: string[]): Promise<Answered> {
     try {
-      const { stdout, stderr } = await run(
-        process.execPath,
-        [join(packageRoot(), 'bin', 'autoresearch.js'), ...args],
-        {
-          env: this.env,
-          cwd: this.root,
-          maxBuffer: 64 << 20,
-        },
-      );
+      const { stdout, stderr } = await run(process.execPath, [this.program, ...args], {
+        env: this.env,
+        cwd: this.root,
+        maxBuffer: 64 << 20,
+      });
       return { code: 0, stdout, stderr };
     } catch (error) {
       const failed = error as Error & { code?: number; stdout: string; stderr: string };

@@ -1,0 +1,59 @@
+/** PostgreSQL, Temporal's server and our worker, as docker-compose.yml puts them together. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Service } from '../e2e/service';
+import { done, expectWhole, startTiny, trains } from './tiny';
+import { Topology } from './topology';
+
+jest.setTimeout(180_000);
+const TAG = 'pg';
+let topology: Topology;
+let service: Service;
+
+beforeAll(async () => {
+  topology = await Topology.create();
+  await topology.startServer();
+  service = await Service.create();
+  Object.assign(service.env, {
+    TEMPORAL_ADDRESS: topology.address,
+    TEMPORAL_NAMESPACE: 'autoresearch',
+    AUTORESEARCH_DEVICES: 'cpu',
+  });
+});
+afterAll(async () => {
+  await service?.remove();
+  await topology?.remove();
+});
+
+test('a namespace that is not there is made when that is asked for, with all that studies need', async () => {
+  const refused = await service.run('up');
+  expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('up --create-namespace')]);
+  const ready = await service.ask<{ server: { state: string; warnings: string[] } }>(
+    'up',
+    '--create-namespace',
+  );
+  expect(ready.server).toMatchObject({ state: 'named', warnings: [] });
+  const { checks } = await service.ask<{ checks: { name: string; state: string; found: string }[] }>(
+    'doctor',
+  );
+  expect(checks.filter(({ name }) => /namespace|search attributes/u.test(name))).toEqual([
+    expect.objectContaining({ state: 'ok', found: expect.stringContaining('90 days') }),
+    expect.objectContaining({ state: 'ok' }),
+  ]);
+});
+
+test('a server that is killed in the middle of a run: the run goes on, and so does the study', async () => {
+  await startTiny(service, TAG, { experiments: 3, slow: 1 });
+  await trains(service, TAG, 1);
+  await topology.killServer();
+  await sleep(3_000);
+  await topology.startServer();
+  await expectWhole(service, TAG, 3);
+});
+
+test('the schema job, run again on a database in use, changes nothing', async () => {
+  const before = topology.dump('temporal').match(/COPY public\.schema_version[^]*?\\\./u)?.[0];
+  await topology.setUpSchema();
+  expect(topology.dump('temporal').match(/COPY public\.schema_version[^]*?\\\./u)?.[0]).toBe(before);
+  await service.ask('budget', TAG, '--experiments', '4');
+  expect(await done(service, TAG, 4)).toHaveLength(4);
+});
