@@ -31,6 +31,7 @@ import { torchVersion } from './runner/torch-version';
 import { trainerPython } from './setup/trainer-python';
 import { buildId } from './temporal/build-id';
 import { dataConverter, workflowBundle } from './temporal/codec';
+import { credentialsId } from './temporal/connection';
 import { connectNative } from './temporal/native-connection';
 import { controlQueue } from './temporal/queues';
 import { serverLog } from './temporal/server-info';
@@ -44,7 +45,8 @@ async function main(): Promise<void> {
   const python = trainerPython();
   if (python === null) throw new Error('the trainer has no Python environment yet: run `autoresearch up`');
   const devices = await detectDevices();
-  const { connection, address, namespace } = await connectNative();
+  const { connection, ...server } = await connectNative();
+  const { address, namespace } = server;
   const options = {
     connection,
     namespace,
@@ -71,6 +73,7 @@ async function main(): Promise<void> {
     build: buildId(),
     address,
     namespace,
+    credentials: credentialsId(server),
     queues: [controlQueue(), ...devices.map((device) => laneOf(device).queue)],
     devices: devices.map(({ id }) => id),
     python,

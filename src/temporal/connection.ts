@@ -2,10 +2,12 @@
  * The way to the Temporal server: the standard environment variables and profiles of Temporal's own tools
  * (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE), else the dev server of ours.
  */
+import { createHash } from 'node:crypto';
 import { Client, Connection, type ConnectionOptions, type TLSConfig } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { CodecKeyError, codecKeys, dataConverter } from './codec';
+import { CodecKeyError, codecKeys, dataConverter, type CodecKey } from './codec';
 import { runningServer } from './server-info';
+import { whyUnreachable } from './why-unreachable';
 import { readWorkerInfo, workerInfoFile } from './worker-info';
 
 const CONNECT_MS = 4_000;
@@ -53,6 +55,10 @@ export function namedServer(): ServerAddress | null {
   return address === undefined ? null : { address, namespace, options, ui: null, ours: false };
 }
 
+/** Names what a connection is let in by, without telling it: a worker keeps what it was started with. */
+export const credentialsId = ({ options }: ServerAddress): string =>
+  createHash('sha256').update(JSON.stringify(options)).digest('hex').slice(0, 8);
+
 /** The namespace that the environment names, or Temporal's default. */
 export const namedNamespace = (): string => environment().namespace;
 
@@ -73,12 +79,12 @@ export async function serverAddress(): Promise<ServerAddress> {
 /**
  * Connects a client. The caller closes `connection`.
  * @throws ServerUnavailable within a few seconds if there is no server, or it does not let us in
- * @throws CodecKeyError if what the worker of this host encrypts could not be read, and what we say would be in the open
+ * @throws CodecKeyError if what the worker of this host encrypts could not be read here
  */
 export async function connect(server?: ServerAddress): Promise<Connected> {
   const target = server ?? (await serverAddress());
   const keys = codecKeys();
-  if (keys.length === 0) await checkInTheOpen();
+  await checkKeys(keys);
   try {
     const connection = await Connection.connect({
       address: target.address,
@@ -92,23 +98,25 @@ export async function connect(server?: ServerAddress): Promise<Connected> {
     });
     return { ...target, connection, client };
   } catch (error) {
-    throw unavailable(target, error);
+    throw await unavailable(target, error);
   }
 }
 
-/** A worker that encrypts is not talked to in the open, nor followed by one that does not: the last one counts. */
-async function checkInTheOpen(): Promise<void> {
-  const id = (await readWorkerInfo())?.has.codecKeys[0];
-  if (id === undefined) return;
+/** A worker that encrypts is not talked to without its key, nor followed by one that lacks it: the last one counts. */
+async function checkKeys(keys: readonly CodecKey[]): Promise<void> {
+  const needed = (await readWorkerInfo())?.has.codecKeys[0];
+  if (needed === undefined || keys.some(({ id }) => id === needed)) return;
+  const have = keys.map(({ id }) => id).join(', ');
   throw new CodecKeyError(
-    `the worker of this host encrypts with key ${id}, and no AUTORESEARCH_CODEC_KEY is set here`,
+    `the worker of this host encrypts with key ${needed}, and ${have === '' ? 'no AUTORESEARCH_CODEC_KEY' : `only ${have}`} is set here`,
     `set it as it was for \`up\`; to encrypt no more, stop the studies, and remove ${workerInfoFile()}`,
   );
 }
 
 /** Tells why a server could not be reached, for clients and workers. */
-export function unavailable({ address, ours }: ServerAddress, error: unknown): ServerUnavailable {
-  const reason = deepest(error);
+export async function unavailable(server: ServerAddress, error: unknown): Promise<ServerUnavailable> {
+  const { address, ours } = server;
+  const reason = (await whyUnreachable(server)) ?? deepest(error);
   const todo = ours
     ? `${UP}; if it goes on: \`npx autoresearch down\`, then up again`
     : 'check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the credentials (or the profile in temporal.toml); ' +

@@ -61,7 +61,7 @@ export async function prepareNamespace(connected: Connected, create: boolean): P
   const found = await inspectNamespace(connected).catch((error: unknown) => {
     // Not everyone may look: Temporal Cloud, for one, tells its search attributes elsewhere.
     if (connected.ours || !isGrpcServiceError(error)) throw error;
-    return error.message;
+    return checkLetIn(connected).then(() => error.details);
   });
   if (typeof found === 'string') {
     const names = SEARCH_ATTRIBUTES.map(({ name, type }) => `${name} (${type.toLowerCase()})`).join(', ');
@@ -97,6 +97,20 @@ export async function prepareNamespace(connected: Connected, create: boolean): P
       );
   }
   return warnings;
+}
+
+/** Studies are listed, whatever else is not allowed. */
+async function checkLetIn({ connection, namespace, address }: Connected): Promise<void> {
+  await connection.workflowService
+    .listWorkflowExecutions({ namespace, pageSize: 1 })
+    .catch((error: unknown) => {
+      if (!isGrpcServiceError(error)) throw error;
+      throw new ServerUnavailable(
+        `the Temporal server at ${address} does not let us into namespace ${namespace}: ${error.details}`,
+        'check TEMPORAL_API_KEY (or the profile that is used) and what it may do, and TEMPORAL_NAMESPACE',
+        { cause: error },
+      );
+    });
 }
 
 async function createNamespace({ connection, namespace }: Connected): Promise<void> {

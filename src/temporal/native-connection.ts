@@ -13,6 +13,6 @@ export async function connectNative(): Promise<NativeConnected> {
   try {
     return { ...server, connection: await NativeConnection.connect(options) };
   } catch (error) {
-    throw unavailable(server, error);
+    throw await unavailable(server, error);
   }
 }

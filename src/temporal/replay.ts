@@ -4,6 +4,7 @@
  */
 import { PassThrough } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
+import type { PayloadCodec } from '@temporalio/common';
 import type { History } from '@temporalio/common/lib/proto-utils';
 import {
   DefaultLogger,
@@ -12,7 +13,7 @@ import {
   type ReplayResult,
   type ReplayWorkerOptions,
 } from '@temporalio/worker';
-import { dataConverter } from './codec';
+import { CodecKeyError, dataConverter } from './codec';
 import type { RunHistory } from './histories';
 
 export interface Replayed {
@@ -46,6 +47,7 @@ export function silenceSdk(): void {
 /**
  * Replays one history after the other, by one worker.
  * @param stuckMs how long each may take. A worker that is stuck stays so: the process then has to be ended
+ * @throws CodecKeyError if one is encrypted with a key that is not set
  */
 export async function* replay(
   workflowBundle: WorkflowBundle,
@@ -53,24 +55,43 @@ export async function* replay(
   stuckMs = STUCK_MS,
 ): AsyncGenerator<Replayed> {
   let replayer = new Replayer(workflowBundle, stuckMs);
-  for await (const { workflowId, runId, history } of histories) {
-    const failure = await replayer.replay(history);
-    if (failure?.kind === 'nondeterminism') failure.event = await findEvent(replayer, history);
-    if (failure?.kind === 'stuck') replayer = new Replayer(workflowBundle, stuckMs);
-    yield { workflowId, runId, events: history.events?.length ?? 0, failure };
+  try {
+    for await (const { workflowId, runId, history } of histories) {
+      const failure = await replayer.replay(history);
+      if (failure?.kind === 'nondeterminism') failure.event = await findEvent(replayer, history);
+      if (failure?.kind === 'stuck') replayer = new Replayer(workflowBundle, stuckMs);
+      yield { workflowId, runId, events: history.events?.length ?? 0, failure };
+    }
+  } finally {
+    await replayer.end();
   }
-  await replayer.end();
 }
 
 class Replayer {
   readonly #fed = new PassThrough({ objectMode: true });
   readonly #results: AsyncIterator<ReplayResult>;
+  /** The SDK makes one of many failures of it. */
+  #unreadable: CodecKeyError | null = null;
 
   constructor(
     workflowBundle: WorkflowBundle,
     private readonly stuckMs: number,
   ) {
-    this.#results = Worker.runReplayHistories({ workflowBundle, dataConverter: dataConverter() }, this.#fed);
+    const { payloadCodecs = [], ...converter } = dataConverter();
+    const noting = payloadCodecs.map((codec) => this.#noting(codec));
+    const options = { workflowBundle, dataConverter: { ...converter, payloadCodecs: noting } };
+    this.#results = Worker.runReplayHistories(options, this.#fed);
+  }
+
+  #noting(codec: PayloadCodec): PayloadCodec {
+    return {
+      encode: (payloads) => codec.encode(payloads),
+      decode: (payloads) =>
+        codec.decode(payloads).catch((error: unknown) => {
+          if (error instanceof CodecKeyError) this.#unreadable = error;
+          throw error;
+        }),
+    };
   }
 
   async replay(history: History): Promise<ReplayFailure | null> {
@@ -81,6 +102,7 @@ class Replayer {
     const stuck = setTimeout(this.stuckMs, null, { signal: timer.signal }).catch(() => null);
     const result = await Promise.race([this.#results.next(), stuck]);
     timer.abort();
+    if (this.#unreadable !== null) throw this.#unreadable;
     if (result === null) {
       const message = `no end within ${this.stuckMs / 1000} s: no server writes such a history`;
       return { kind: 'stuck', message, event: null };

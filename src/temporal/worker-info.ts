@@ -17,6 +17,8 @@ const workerInfoSchema = z.object({
   build: z.string(),
   address: z.string(),
   namespace: z.string(),
+  /** See `credentialsId`; null before it was written down. */
+  credentials: z.string().nullable().default(null),
   /** Every task queue that it polls. */
   queues: z.array(z.string()),
   /** `cuda:0`, `cpu`: what its lanes train on. */

@@ -8,7 +8,7 @@ import { isAlive, terminate, type Owner } from '../process/owner';
 import { asset } from '../process/package-root';
 import { workerState } from '../process/paths';
 import { buildId } from './build-id';
-import type { ServerAddress } from './connection';
+import { credentialsId, type ServerAddress } from './connection';
 import { environmentHas, readWorkerInfo, workerInfoFile, workerLock, type WorkerInfo } from './worker-info';
 
 const READY_MS = 60_000;
@@ -58,15 +58,12 @@ export async function stopWorker(): Promise<boolean> {
   return true;
 }
 
-function reasonToReplace(
-  worker: WorkerInfo,
-  { address, namespace }: ServerAddress,
-  python: string,
-): string | null {
+function reasonToReplace(worker: WorkerInfo, server: ServerAddress, python: string): string | null {
   if (worker.build !== buildId()) return 'it was of another build';
-  if (worker.address !== address || worker.namespace !== namespace) {
+  if (worker.address !== server.address || worker.namespace !== server.namespace) {
     return `it served ${worker.namespace} at ${worker.address}`;
   }
+  if (worker.credentials !== credentialsId(server)) return 'it had other credentials';
   if (worker.python !== python) return `it trained with ${worker.python}`;
   const devices = (process.env['AUTORESEARCH_DEVICES'] ?? '').replaceAll(' ', '');
   if (devices !== '' && devices !== worker.devices.join(',')) {

@@ -39,7 +39,8 @@ export class Service {
     readonly root: string,
     /** Of every command; what `up` starts inherits it. A test may change it in between. */
     readonly env: NodeJS.ProcessEnv,
-    private readonly ports: string[],
+    /** Options of `up`. */
+    readonly ports: string[],
     private readonly temporalPath: string,
   ) {}
 

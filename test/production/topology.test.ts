@@ -1,7 +1,7 @@
 /** PostgreSQL, Temporal's server and our worker, as docker-compose.yml puts them together. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Service } from '../e2e/service';
-import { done, expectWhole, startTiny, trains } from './tiny';
+import { done, outcome, startTiny, trains, whole } from './tiny';
 import { Topology } from './topology';
 
 jest.setTimeout(180_000);
@@ -47,7 +47,7 @@ test('a server that is killed in the middle of a run: the run goes on, and so do
   await topology.killServer();
   await sleep(3_000);
   await topology.startServer();
-  await expectWhole(service, TAG, 3);
+  expect(await outcome(service, TAG, 3)).toEqual(whole(3));
 });
 
 test('the schema job, run again on a database in use, changes nothing', async () => {

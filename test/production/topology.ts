@@ -58,8 +58,8 @@ export class Topology {
   /** With characters that have a meaning in YAML, in URLs and in shells. */
   readonly #password = `${randomBytes(8).toString('hex')}"'/%@:$`;
 
-  /** Database and schema; the server is started next. @param settings for the server, such as TEMPORAL_TLS_DIR */
-  static async create(settings: NodeJS.ProcessEnv = {}): Promise<Topology> {
+  /** Database and schema; the server is started next. */
+  static async create(): Promise<Topology> {
     const topology = new Topology();
     const [postgres, frontend, internal, history, matching, worker, ...members] = await freePorts(11);
     const [frontendMember, internalMember, historyMember, matchingMember, workerMember] = members;
@@ -82,7 +82,6 @@ export class Topology {
       TEMPORAL_WORKER_PORT: worker,
       TEMPORAL_WORKER_MEMBERSHIP_PORT: workerMember,
       TEMPORAL_LOG_LEVEL: 'warn',
-      ...settings,
     };
     await topology.#startDatabase(Number(postgres));
     await topology.setUpSchema();
@@ -124,7 +123,9 @@ export class Topology {
     if (code !== 0) throw new Error(`the schema was not set up: ${this.log('schema.log')}`);
   }
 
-  async startServer(): Promise<void> {
+  /** @param settings beside those it was made with, such as TEMPORAL_TLS_DIR */
+  async startServer(settings: NodeJS.ProcessEnv = {}): Promise<void> {
+    Object.assign(this.#env, settings);
     this.#server = this.#start(commandOf('temporal'), 'server.log');
     await until(
       () => accepts(Number(this.address.split(':')[1])),
@@ -184,9 +185,10 @@ async function end(child: ChildProcess | null, signal: NodeJS.Signals): Promise<
 /** PostgreSQL refuses to run as root: there it runs as the user that Debian's package made. */
 function unprivileged(): { uid?: number; gid?: number } {
   if (userInfo().uid !== 0) return {};
-  const id = (flag: string): number =>
-    Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }).trim());
-  return { uid: id('-u'), gid: id('-g') };
+  const [uid, gid] = ['-u', '-g'].map((flag) =>
+    Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }).trim()),
+  );
+  return { uid: uid!, gid: gid! };
 }
 
 function postgresBin(): string {

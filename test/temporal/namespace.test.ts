@@ -38,7 +38,8 @@ test('what we may not raise or register becomes warnings', async () => {
 });
 
 test('a namespace that we may not even look at is a warning that names what it needs', async () => {
-  const connected = foreign({ describeNamespace: denied }, { listSearchAttributes: denied });
+  const services = { describeNamespace: denied, listWorkflowExecutions: () => Promise.resolve({}) };
+  const connected = foreign(services, { listSearchAttributes: denied });
   expect(await prepareNamespace(connected, false)).toEqual([
     expect.stringMatching(/may not be looked at .*Study \(keyword\), Verdict \(keyword\), Score \(double\)/u),
   ]);
@@ -60,6 +61,15 @@ test('a namespace is created only when that is asked for, and a server that refu
     message: expect.stringContaining('does not let us create namespace research'),
   });
   expect(registered).toHaveLength(1);
+});
+
+test('a namespace that does not let us in at all is told, with what to check', async () => {
+  const services = { describeNamespace: denied, listWorkflowExecutions: denied };
+  await expect(prepareNamespace(foreign(services, {}), false)).rejects.toMatchObject({
+    name: 'ServerUnavailable',
+    message: expect.stringMatching(/does not let us into namespace research: .*unauthorized/u),
+    todo: expect.stringContaining('TEMPORAL_API_KEY'),
+  });
 });
 
 test('a server that breaks down meanwhile is no warning', async () => {
