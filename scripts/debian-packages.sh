@@ -2,12 +2,22 @@
 # Installs the Debian (Ubuntu) packages that are missing on this machine, and says which. Needs root.
 #   bubblewrap    the sandbox of every run
 #   python3-venv  to make an environment for uv, where uv is not installed
+# With --tests also what the suite `production` runs:
+#   postgresql    the database of docker-compose.yml
+#   chromium      to look at the Temporal UI
+#   openssl       certificates
 set -eu
 
 missing=''
 command -v bwrap >/dev/null || missing="$missing bubblewrap"
 if ! command -v uv >/dev/null && ! python3 -c 'import ensurepip' 2>/dev/null; then
   missing="$missing python3-venv"
+fi
+
+if [ "${1:-}" = --tests ]; then
+  ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+  [ -x /usr/bin/chromium ] || missing="$missing chromium"
+  command -v openssl >/dev/null || missing="$missing openssl"
 fi
 
 if [ -z "$missing" ]; then

@@ -1,6 +1,6 @@
 /**
- * `npm test [-- SUITE…]`: the same set-up as `npm start`, then the tests. Suites: unit, e2e, python, chaos, and check
- * (`npm run check`, as one test), which is left out unless named. The last line is `N passed, N failed`.
+ * `npm test [-- SUITE…]`: the same set-up as `npm start`, then the tests. Suites: unit, e2e, python, chaos; and, left
+ * out unless named, production (PostgreSQL, Temporal's own server, Chromium) and check (`npm run check`, as one test). The last line is `N passed, N failed`.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,11 +8,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compiled, main, root } from './bootstrap.mjs';
+import { ensureTemporalServer } from './temporal-server.mjs';
 
-const SUITES = { unit, e2e, python, chaos, check };
+const SUITES = { unit, e2e, python, chaos, production, check };
 const USUAL = ['unit', 'e2e', 'python', 'chaos'];
 /** Whole studies, and killing them: minutes each. */
 const SLOW = ['test/e2e/', 'test/chaos/'];
+/** Needs what a user does not: scripts/debian-packages.sh --tests installs it. */
+const PRODUCTION = 'test/production/';
 
 await main(async () => {
   const wanted = process.argv.slice(2);
@@ -48,11 +51,16 @@ function report(results) {
 }
 
 function unit(env) {
-  return jest(env, ['--testPathIgnorePatterns', '/node_modules/', ...SLOW]);
+  return jest(env, ['--testPathIgnorePatterns', '/node_modules/', ...SLOW, PRODUCTION]);
 }
 
 function e2e(env) {
   return jest(env, ['--runInBand', ...SLOW]);
+}
+
+async function production(env) {
+  await ensureTemporalServer(console.log);
+  return jest(env, ['--runInBand', PRODUCTION]);
 }
 
 async function jest(env, args) {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isAlive } from '../process/owner';
 import { bringUp } from '../setup/up';
-import { endOfLog } from '../temporal/log-file';
+import { endOfLog } from '../process/log-file';
 import { runningWorker, stopWorker, workerLog } from '../temporal/worker-process';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
