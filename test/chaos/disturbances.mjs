@@ -2,6 +2,7 @@
  * Everything that is done to an installation. Each `strike` hits, and heals what `up` cannot.
  *   kills      processes die of it
  *   mayRepeat  a run that is under way may be begun again because of it
+ *   lasts      for seconds, in which a run may be begun again more than once
  *   outlasted  share of the cases in which a run lasts until it is taken over; `lastsMs` how long at most
  *   points     where it strikes; all, where none are named. `needs`: a role that has to be there
  *   where      the installations that it can be done to
@@ -52,6 +53,8 @@ export const DISTURBANCES = {
   'worker and server killed': { strike: kill(['worker', 'server']), ...worker },
   'runner killed': { strike: kill(['runner']), kills: true, ...runner },
   'trainer killed': { strike: kill(['trainer']), kills: true, ...trainer },
+  // Whoever keeps the sandbox, and with it the candidate or the scorer in it.
+  'keeper killed': { strike: kill(['keeper']), kills: true, ...trainer, needs: 'keeper' },
   'everything killed': { strike: everything, kills: true, mayRepeat: true },
   'everything killed, files half written': { strike: halfWritten, kills: true, mayRepeat: true },
   'worker and git killed, locks left': { strike: locks, kills: true },
@@ -74,7 +77,7 @@ export const DISTURBANCES = {
     mayRepeat: false,
     slow: true,
   },
-  'disk full': { strike: fullDisk('state'), mayRepeat: true, where: hasDisk },
+  'disk full': { strike: fullDisk('state'), mayRepeat: true, lasts: true, where: hasDisk },
   'disk of the lab full': { strike: fullDisk('labs'), where: hasDisk },
   'up, twice at once': { strike: upTwice, ...worker },
   'a second worker': { strike: secondWorker('works on'), ...worker },

@@ -165,7 +165,7 @@ async function disturb({ installation, index, queue }, reference) {
       if (count > progress.count) Object.assign(progress, { count, at: performance.now() });
       return count >= EXPERIMENTS;
     };
-    const context = { installation, study, struck: new Set(), isOver, experiments: EXPERIMENTS };
+    const context = { installation, study, struck: new Map(), isOver, experiments: EXPERIMENTS };
     const opening = take(queue, ({ point }) => POINTS[point].opening === true);
     if (opening === null) await begin(study);
     else await strike(context, { opening, queue, where });

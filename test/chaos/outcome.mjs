@@ -70,7 +70,7 @@ export function compare(study, reference) {
 /**
  * Seconds that a device was held for a run that had been begun before, without its runner or trainer having been
  * struck: what a kill of worker or server has cost.
- * @param {Set<string>} struck attempts whose runner or trainer was killed
+ * @param {Map<string, number>} struck attempts that were struck, and how often
  * @returns {{ train: number, score: number, repeated: string[] }}
  */
 export function secondsSpentTwice(study, struck) {
@@ -82,11 +82,11 @@ export function secondsSpentTwice(study, struck) {
         const attempts = readdirSync(join(runs, number, run)).filter((name) => name.startsWith(`${kind}-`));
         for (const attempt of attempts) {
           const folder = join(runs, number, run, attempt);
-          const isStruck = struck.has(join(runs, number, run.replace(/\..*/u, ''), attempt));
+          const blows = struck.get(join(runs, number, run.replace(/\..*/u, ''), attempt)) ?? 0;
           const begun = (read(join(folder, 'runner.log')).match(/Z (starting|scoring)$/gmu) ?? []).length;
           // The last one is the one that counts; of one that was struck nothing else could be expected.
           const isLast = attempt === `${kind}-${attempts.length}` && /^\d+$/u.test(run);
-          const wasted = Math.max(0, begun - Number(isStruck) - Number(isLast));
+          const wasted = Math.max(0, begun - blows - Number(isLast));
           if (wasted === 0) continue;
           const status = JSON.parse(read(join(folder, 'status.json')) || '{}');
           spent[kind] += Math.max(status.wallSeconds ?? 0, UNKNOWN_SECONDS);

@@ -69,6 +69,7 @@ function names({ pid, began, command }, root) {
 function roleOf(command) {
   if (/ server start-dev /u.test(command)) return 'server';
   if (/dist\/worker\.js/u.test(command)) return 'worker';
+  if (/process\/keep\.py/u.test(command)) return 'keeper';
   if (/dist\/runner\/main\.js/u.test(command)) return 'runner';
   if (/^\S*python\S* (train|score)\.py/u.test(command)) return 'trainer';
   if (/\/bin\/git |\/real\/git |^git /u.test(command)) return 'git';
@@ -76,4 +77,4 @@ function roleOf(command) {
 }
 
 /** The folder of a runner's attempt: `…/runs/0003/1/train-1`. */
-const taskOf = (command) => /\/\S+?\/runs\/\d{4}\/\d+\/(?:train|score)-\d+/u.exec(command)?.[0] ?? null;
+const taskOf = (command) => /\/[^\s",]+?\/runs\/\d{4}\/\d+\/(?:train|score)-\d+/u.exec(command)?.[0] ?? null;

@@ -14,20 +14,20 @@ const root = dirname(dirname(here));
 const afterTheHead = 'async function ownerOfAttempt({ folder, status }) {';
 const noOwner = (kind) => `${afterTheHead} if (/${kind}-\\d+$/.test(folder)) return null;`;
 
-/** `change`: what stands in a compiled file, and what is put in its place. `seenAs`: the sums that must not be 0. */
+/** `change`: what stands in a file of the build, and what is put in its place. `seenAs`: the sums that must not be 0. */
 const FAULTS = {
   'a live training is not found again': {
-    change: ['activities/watch.js', afterTheHead, noOwner('train')],
+    change: ['dist/activities/watch.js', afterTheHead, noOwner('train')],
     strikes: ['--only', 'worker killed', '--experiments', '8', '--kills', '10'],
     seenAs: ['trainSecondsSpentTwice'],
   },
   'a live scoring is not found again': {
-    change: ['activities/watch.js', afterTheHead, noOwner('score')],
+    change: ['dist/activities/watch.js', afterTheHead, noOwner('score')],
     strikes: ['--only', 'worker killed@scorer at work', '--experiments', '6', '--kills', '4'],
     seenAs: ['scoreSecondsSpentTwice'],
   },
   'a record is written again': {
-    change: ['lab/ledger.js', 'if (earlier !== null) {', 'if (earlier === undefined) {'],
+    change: ['dist/lab/ledger.js', 'if (earlier !== null) {', 'if (earlier === undefined) {'],
     strikes: [
       '--only',
       'worker killed@after git write: record in the ledger',
@@ -39,13 +39,17 @@ const FAULTS = {
     seenAs: ['double'],
   },
   'a sandbox outlives its runner': {
-    change: ['runner/sandbox.js', "'--die-with-parent',", ''],
+    change: [
+      'src/process/keep.py',
+      'raise Orphaned\n                else',
+      'poll.unregister(LIFELINE)\n                else',
+    ],
     strikes: ['--only', 'runner killed@candidate trains', '--experiments', '4', '--kills', '2'],
     seenAs: ['leaked'],
   },
   'a second attempt gets another seed': {
     change: [
-      'activities/train.js',
+      'dist/activities/train.js',
       'seed: input.seed,\n        budget',
       'seed: input.seed + Number(!folder.endsWith("-1")),\n        budget',
     ],
@@ -71,7 +75,7 @@ async function struck({ change: [file, from, to], strikes }) {
   const build = mkdtempSync(join(tmpdir(), 'chaos-fault-'));
   try {
     copyBuild(build);
-    const path = join(build, 'dist', file);
+    const path = join(build, file);
     const text = readFileSync(path, 'utf8');
     if (text.split(from).length !== 2) throw new Error(`expected once in ${file}: ${from}`);
     writeFileSync(

@@ -21,7 +21,8 @@ const TRIES = 3;
  * @param {object} where
  * @param {import('./installation.mjs').Installation} where.installation
  * @param {import('./study.mjs').Study} where.study
- * @param {Set<string>} where.struck attempts that have lost their runner or trainer by our hand; more come to it
+ * @param {Map<string, number>} where.struck attempts that were struck, and how often: runner or trainer died by our hand, or
+ *   had no disk; more come to it
  * @param {() => boolean} where.isOver
  * @param {number} where.experiments of the study
  * @param {() => Promise<void>} [begin] begins the study, once its first points are watched for
@@ -60,7 +61,7 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
         problems.push(String(error));
         return told;
       });
-    for (const task of told.struck) struck.add(task);
+    for (const task of told.struck) struck.set(task, (struck.get(task) ?? 0) + (kind.lasts ? Infinity : 1));
     if (gitFate === 'is killed') signal(installation.only('git'), 'SIGKILL');
     died = held !== null && !installation.only('git').some(({ pid }) => pid === held);
     if (gitFate !== 'goes on late') release();
@@ -112,7 +113,7 @@ async function comesToLife(installation, role) {
 
 const strikesOf = (struck, task) => {
   const run = task.replace(/\d+$/u, '');
-  return [...struck].filter((each) => each.startsWith(run)).length;
+  return [...struck.keys()].filter((each) => each.startsWith(run)).length;
 };
 
 /** Between a record and its branch a worker may have died: the next one goes on within a heartbeat's timeout. */

@@ -11,7 +11,9 @@ import { liveTasks } from '../runs.mjs';
 export function kill(roles, { name = 'SIGKILL', downMs = () => 0 } = {}) {
   return async ({ installation, random, gitToo }) => {
     const victims = installation.only(...roles);
-    const struck = victims.some(({ role }) => /runner|trainer/u.test(role)) ? liveTasks(installation) : [];
+    const struck = victims.some(({ role }) => /runner|keeper|trainer/u.test(role))
+      ? liveTasks(installation)
+      : [];
     signal(victims, name);
     // A git that a dead worker had called goes on by itself, unless it dies as well.
     if (gitToo && roles.includes('worker')) signal(installation.only('git'), 'SIGKILL');
