@@ -30,7 +30,7 @@ export class Installation {
    * @param {object} where
    * @param {string} where.root a folder that is not there yet
    * @param {string} where.build the package that is struck
-   * @param {{ tools: string, python: string, git: string, temporal: string }} where.host
+   * @param {{ tools: string, python: string, git: string, temporal: string, python3: string }} where.host
    * @param {boolean} where.isRemote its server is named by TEMPORAL_ADDRESS, across a network of ours; else `up` starts it
    * @param {() => number} where.random
    */
@@ -60,6 +60,8 @@ export class Installation {
       copyFileSync(join(here, 'bin', name), join(root, 'bin', name));
       symlinkSync(host[name], join(root, 'bin', 'real', name));
     }
+    // Past the shims of version managers, which cost more than what they stand before.
+    symlinkSync(host.python3, join(root, 'bin', 'python3'));
     this.trap = new GitTrap(join(root, 'bin', 'trap'));
     this.port = port;
     this.uiPort = uiPort;

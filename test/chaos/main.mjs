@@ -17,7 +17,7 @@ import { Installation } from './installation.mjs';
 import { compare, outcomeOf, secondsSpentTwice } from './outcome.mjs';
 import { deal } from './plan.mjs';
 import { POINTS } from './points.mjs';
-import { processesOf, signal } from './processes.mjs';
+import { processesOf, signal, strays } from './processes.mjs';
 import { generator } from './random.mjs';
 import { strikeOnce } from './strike.mjs';
 import { phaseOf, Study } from './study.mjs';
@@ -124,7 +124,9 @@ async function findHost() {
     throw new Error(
       'the Python environment or the Temporal server is not there yet: run `npm run setup` first',
     );
-  return { python, tools: toolCache(), git: which('git'), temporal: which(temporal.path) };
+  const askSelf = ['-c', 'import sys; print(sys.executable)'];
+  const python3 = execFileSync('python3', askSelf, { encoding: 'utf8' }).trim();
+  return { python, python3, tools: toolCache(), git: which('git'), temporal: which(temporal.path) };
 }
 
 const which = (name) => execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
@@ -231,9 +233,7 @@ async function checkProgress(study, { count, at }) {
 async function judge({ installation, study, struck }, reference, where) {
   installation.setClock(0);
   clearLocks(study);
-  const leaked = await countLeaks(where, () =>
-    installation.processes().filter(({ role }) => role !== 'server' && role !== 'worker'),
-  );
+  const leaked = await countLeaks(where, () => strays(installation.processes()));
   const verified = await study.verify();
   const { lost, double } = compare(study, reference);
   if (verified.code !== 0) lost.push(`verify ended with ${verified.code}: ${verified.said}`);

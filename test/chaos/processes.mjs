@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 /**
  * Every live process of the installation in `root`: those that name it on their command line or in their
  * environment, and all their descendants (a sandbox's environment is cleared).
- * @returns {{ pid: number, command: string, role: string, task: string | null }[]}
+ * @returns {{ pid: number, parent: number, command: string, role: string, task: string | null }[]}
  */
 export function processesOf(root) {
   const all = everyProcess();
@@ -17,7 +17,25 @@ export function processesOf(root) {
   }
   return all
     .filter(({ pid }) => own.has(pid))
-    .map(({ pid, command }) => ({ pid, command, role: roleOf(command), task: taskOf(command) }));
+    .map(({ pid, parent, command }) => ({
+      pid,
+      parent,
+      command,
+      role: roleOf(command),
+      task: taskOf(command),
+    }));
+}
+
+/** Those that neither a server nor a worker, nor what it is doing just now, can answer for. */
+export function strays(processes) {
+  const kept = new Set(
+    processes.filter(({ role }) => role === 'server' || role === 'worker').map(({ pid }) => pid),
+  );
+  for (let before = -1; before !== kept.size;) {
+    before = kept.size;
+    for (const { pid, parent } of processes) if (kept.has(parent)) kept.add(pid);
+  }
+  return processes.filter(({ pid }) => !kept.has(pid));
 }
 
 /** Sends a signal to each; one that has gone meanwhile is no error. */
