@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { createApply } from './activities/apply';
+import { createCheck } from './activities/check-proposal';
 import { cleanUpRuns } from './activities/clean-up';
 import { createEvaluate } from './activities/evaluate';
 import { beating } from './activities/heartbeat';
@@ -14,6 +15,7 @@ import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';
 import { createRecord } from './activities/record';
+import { createSave } from './activities/save';
 import { createTrain } from './activities/train';
 import type { RunDependencies } from './activities/watch';
 import { exportTree } from './lab/export';
@@ -120,14 +122,16 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
       machine: async () => ({ device: first.name, torch: await torchVersion(python) }),
       prepareData: (study, lab) => prepareData(study, lab, python),
     }),
-    propose: createPropose({ python, researcher }),
+    propose: createPropose({ python, researcher, check: createCheck() }),
     apply: beating(createApply()),
     record: beating(createRecord({ cleanUp: cleanUpRuns })),
+    save: beating(createSave()),
   };
 }
 
 function researcher(input: ProposeInput): Researcher {
-  return researcherOf(input.researcher, input.researcherCommand, (context) => openWorkspace(input, context));
+  const { researcher: name, researcherCommand } = input.study;
+  return researcherOf(name, researcherCommand, (context) => openWorkspace(input, context));
 }
 
 async function openWorkspace(

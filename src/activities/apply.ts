@@ -1,41 +1,46 @@
 /** Turns a proposal into the experiment's commit. Edits that break a rule give an empty commit and a failure. */
-import type { Failure } from '../domain/experiment';
+import type { Failure, Reason } from '../domain/experiment';
 import { applyEdits, EditRejected } from '../lab/apply-edits';
-import { keepCandidate } from '../lab/commits';
+import { keepCandidate, keepCrashed } from '../lab/commits';
 import { readProposal, type Proposal } from '../lab/edits';
 import { Git } from '../lab/git';
 import { readLabConfigAt } from '../lab/lab';
 import { readRecord } from '../lab/ledger';
+import { completeApply } from './earlier';
 import { withFailures } from './failures';
 import type { Applied, ApplyInput, ControlActivities } from './interface';
 
+/** Reasons that come before any run. */
+const NOT_TRIED = new Set<Reason>(['rejected', 'no-proposal']);
 const BASELINE: Proposal = { format: 1, title: 'baseline', hypothesis: '', edits: [] };
 
 export function createApply(): ControlActivities['apply'] {
-  return async (input) => withFailures(() => apply(input));
+  return async (input) => withFailures(() => apply(completeApply(input)));
 }
 
-async function apply({ study, number, incumbent, proposal, at }: ApplyInput): Promise<Applied> {
+async function apply({ study, number, incumbent, proposal, repair, at }: ApplyInput): Promise<Applied> {
   const git = new Git(study.lab);
   const recorded = await readRecord(git, study.tag, number);
   // A verdict was reached on that commit: done again, the experiment is still the same one.
   if (recorded !== null)
     return {
       commit: recorded.commit,
-      failure: recorded.failure?.reason === 'rejected' ? recorded.failure : null,
+      failure: NOT_TRIED.has(recorded.reason) ? recorded.failure : null,
     };
-  const own = await git.text(['rev-parse', `${incumbent}^{tree}`]);
-  const { title, hypothesis, edits } = proposal === null ? BASELINE : await readProposal(git, proposal);
-  let tree = own;
-  let rejected: string | null = null;
-  if (proposal !== null) {
+  const { title, hypothesis, edits, gaveUp } =
+    proposal === null ? BASELINE : await readProposal(git, proposal);
+  let tree = await git.text(['rev-parse', `${incumbent}^{tree}`]);
+  let rejected: string | null = gaveUp ?? null;
+  if (proposal !== null && rejected === null) {
     try {
-      tree = await applyEdits(git, incumbent, edits, await readLabConfigAt(git, study.base));
+      const from = repair?.commit ?? incumbent;
+      tree = await applyEdits(git, from, edits, await readLabConfigAt(git, study.base));
     } catch (error) {
       if (!(error instanceof EditRejected)) throw error;
       rejected = error.message;
     }
   }
+  if (repair !== null) await keepCrashed(git, study.tag, number, repair.attempt, repair.commit);
   const commit = await keepCandidate(git, {
     tag: study.tag,
     number,
@@ -46,9 +51,14 @@ async function apply({ study, number, incumbent, proposal, at }: ApplyInput): Pr
     rejected,
     at,
   });
-  return { commit, failure: rejected === null ? null : rejection(rejected) };
+  return { commit, failure: rejected === null ? null : notTried(rejected, gaveUp !== undefined) };
 }
 
-function rejection(message: string): Failure {
-  return { reason: 'rejected', message: message.slice(0, 200), tail: '' };
+/** Of a commit that changes nothing: its edits broke a rule, or there were none. */
+function notTried(message: string, gaveUp: boolean): Failure {
+  return {
+    reason: gaveUp ? 'no-proposal' : 'rejected',
+    message: message.replace(/\s+/g, ' ').slice(0, 200),
+    tail: gaveUp ? message : '',
+  };
 }

@@ -7,6 +7,7 @@ import type {
   ExperimentSummary,
   Failure,
   Fingerprint,
+  Repair,
   RunResult,
   ScoredRun,
   ScoreResult,
@@ -14,7 +15,7 @@ import type {
 } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
 import type { Decision, Incumbent } from '../domain/policy';
-import type { StudyConfig, StudyState } from '../domain/study';
+import type { StudyConfig, StudyState, Waiting } from '../domain/study';
 
 /** Names a study and where it lives; all that most activities need to know of it. */
 export type StudyRef = Pick<StudyConfig, 'tag' | 'workflowId' | 'lab' | 'labId' | 'base'>;
@@ -43,13 +44,24 @@ export interface Caps {
 }
 
 export interface ProposeInput {
-  study: StudyRef;
+  study: StudyConfig;
   number: number;
-  researcher: string;
-  researcherCommand: string | null;
   /** The commit to build on: the incumbent's, or the base. */
   incumbent: string;
-  hints: string[];
+  /** What people have said for this experiment and the backlog. */
+  waiting: Waiting;
+  /** What is left of each limit before this experiment; null where there is none. */
+  left: Limits;
+  /** The candidate that crashed, when the question is how to repair it; null for a new change. */
+  repair: RepairInput | null;
+}
+
+export interface RepairInput {
+  /** 1 is the first. */
+  attempt: number;
+  /** The candidate that crashed, and how. */
+  commit: string;
+  failure: Failure;
 }
 
 export interface Proposed {
@@ -57,7 +69,12 @@ export interface Proposed {
   proposal: string;
   /** At most 120 characters, one line. */
   title: string;
+  /** For all that was asked for this experiment so far. */
   dollars: number;
+  /** What it has taken in; what people say while it works is for the next one. */
+  taken: Waiting;
+  /** Nothing was proposed, and why; null otherwise. */
+  gaveUp: string | null;
 }
 
 export interface ApplyInput {
@@ -66,6 +83,8 @@ export interface ApplyInput {
   incumbent: string;
   /** null for the baseline: nothing is changed. */
   proposal: string | null;
+  /** The candidate that crashed and that this one repairs: its edits are to those files. Null for a new change. */
+  repair: RepairInput | null;
   /** ISO 8601; the commit's date, so that a retry gives the same hash. */
   at: string;
 }
@@ -96,10 +115,14 @@ export interface RecordInput {
   commit: string;
   /** The incumbent that the candidate was tried against, as a hash, and its score. */
   incumbent: Incumbent | null;
-  proposal: string | null;
+  /** The change, and its repairs after it; empty for the baseline. */
+  proposals: string[];
+  /** What people said that this experiment takes in. */
+  taken: Waiting;
   decision: Decision;
   failure: Failure | null;
   runs: ScoredRun[];
+  repairs: Repair[];
   startedAt: string;
   finishedAt: string;
   dollars: number;
@@ -117,6 +140,12 @@ export interface Recorded {
   branch: string;
 }
 
+export interface SaveInput {
+  study: StudyConfig;
+  limits: Limits;
+  waiting: Waiting;
+}
+
 /** Served on the control queue. */
 export interface ControlActivities {
   /** Makes base ref, branch and ledger, prepares the data, or finds them, and rebuilds the study's state. */
@@ -125,6 +154,8 @@ export interface ControlActivities {
   apply(input: ApplyInput): Promise<Applied>;
   /** Writes verdict and row to the ledger, then moves the branch (keep) or leaves it (reset), then cleans up. */
   record(input: RecordInput): Promise<Recorded>;
+  /** Keeps a stopped study's limits, and what people said that no proposal has heard, in its ledger. */
+  save(input: SaveInput): Promise<void>;
 }
 
 /** Served on a lane's own queue, one at a time. */

@@ -2,81 +2,177 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import { Git } from '../lab/git';
-import { readLedger } from '../lab/ledger';
-import { readLabConfigAt } from '../lab/lab';
-import { readAt, readText } from '../lab/objects';
-import { findProposal, readProposal, storeProposal } from '../lab/edits';
 import { experimentName } from '../domain/experiment';
+import { backlog, lessons } from '../domain/ideas';
+import { plateauOf } from '../domain/plateau';
+import { diff } from '../lab/commits';
+import type { LabConfig } from '../lab/config';
+import { findProposal, readProposal, storeProposal, type Proposal } from '../lab/edits';
+import { Git } from '../lab/git';
+import { readLabConfigAt } from '../lab/lab';
+import { readLedger } from '../lab/ledger';
+import { readAt, readText } from '../lab/objects';
 import { studyState } from '../process/paths';
-import { NoProposal, type Researcher, type ResearchContext } from '../researchers/researcher';
+import { BudgetExhausted, Purse } from '../researchers/purse';
+import { NoProposal, type Repairing, type Researcher, type ResearchContext } from '../researchers/researcher';
+import { completePropose } from './earlier';
 import { withFailures } from './failures';
 import { heartbeatWhile } from './heartbeat';
 import type { ControlActivities, Proposed, ProposeInput } from './interface';
 
-/** Asked this often in vain, the study pauses and says so, rather than asking all night. */
+/** Asked this often in vain, the experiment ends without a proposal, rather than asking all night. */
 const ATTEMPTS = 3;
 
 export interface ProposeDependencies {
   /** @throws if there is no researcher of that name */
   researcher(input: ProposeInput): Researcher;
+  /** See `ResearchContext`. */
+  check(input: ProposeInput, lab: LabConfig): ResearchContext['check'];
   /** The interpreter of the trainer's environment. */
   python: string;
 }
 
 export function createPropose(dependencies: ProposeDependencies): ControlActivities['propose'] {
-  return (input) => withFailures(() => propose(dependencies, input));
+  return (input) => withFailures(async () => propose(dependencies, await completePropose(input)));
 }
 
 async function propose(dependencies: ProposeDependencies, input: ProposeInput): Promise<Proposed> {
-  const { study, number } = input;
+  const { study, number, repair, waiting } = input;
   const git = new Git(study.lab);
-  const id = (await findProposal(git, study.tag, number)) ?? (await ask(dependencies, git, input));
-  const { title, dollars } = await readProposal(git, id);
-  return { proposal: id, title, dollars: dollars ?? 0 };
+  const attempt = repair?.attempt ?? 0;
+  const found = await findProposal(git, study.tag, number, attempt);
+  const id =
+    found ?? (await storeProposal(git, study.tag, number, await ask(dependencies, git, input), attempt));
+  const { title, dollars = 0, research, gaveUp = null } = await readProposal(git, id);
+  // A hint that came after the proposal was made has not been heard: it waits for the next one.
+  const heard = research?.hints ?? [];
+  return { proposal: id, title, dollars, taken: { ...waiting, hints: heard }, gaveUp };
 }
 
-async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeInput): Promise<string> {
-  const { cancellationSignal, info } = Context.current();
+async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeInput): Promise<Proposal> {
+  const { cancellationSignal } = Context.current();
   const researcher = dependencies.researcher(input);
   const context = await contextOf(dependencies, git, input);
-  try {
-    const proposal = await heartbeatWhile(researcher.propose(context, cancellationSignal));
-    return await storeProposal(git, input.study.tag, input.number, proposal);
-  } catch (error) {
-    if (!(error instanceof NoProposal) || cancellationSignal.aborted) throw error;
-    throw ApplicationFailure.create({
-      type: 'NoProposal',
-      message: `the ${input.researcher} researcher proposed nothing (${info.attempt} of ${ATTEMPTS} tries): ${error.message}`,
-      nonRetryable: info.attempt >= ATTEMPTS,
-      cause: error,
-    });
+  const reasons: string[] = [];
+  while (reasons.length < ATTEMPTS) {
+    try {
+      const proposal = await heartbeatWhile(researcher.propose(context, cancellationSignal));
+      return {
+        ...asRepair(proposal, context.repair),
+        dollars: context.purse.spent() + (proposal.dollars ?? 0),
+      };
+    } catch (error) {
+      if (error instanceof BudgetExhausted) return noMoney(error, context);
+      if (!(error instanceof NoProposal) || cancellationSignal.aborted) throw error;
+      reasons.push(error.message);
+    }
   }
+  return givenUp(context, reasons);
+}
+
+/** A repair goes by the name of what it repairs. */
+function asRepair(proposal: Proposal, repair: Repairing | null): Proposal {
+  return repair === null ? proposal : { ...proposal, title: repair.title, hypothesis: repair.hypothesis };
+}
+
+/** A candidate that cannot be repaired for want of money is a crash; a new change waits until there is some. */
+function noMoney(error: BudgetExhausted, context: ResearchContext): Proposal {
+  if (context.repair !== null) return givenUp(context, [error.message]);
+  throw ApplicationFailure.create({
+    type: error.name,
+    message: `dollars limit: ${error.message}`,
+    nonRetryable: true,
+    cause: error,
+  });
+}
+
+function givenUp({ purse, repair, hints }: ResearchContext, reasons: readonly string[]): Proposal {
+  const why = [...new Set(reasons)].join('; ').slice(0, 1000);
+  const title = repair?.title ?? 'nothing was proposed';
+  return {
+    format: 1,
+    title,
+    hypothesis: repair?.hypothesis ?? '',
+    edits: [],
+    dollars: purse.spent(),
+    gaveUp: why,
+    research: {
+      expected: '',
+      knobs: [],
+      program: '',
+      meaning: null,
+      hints: [...hints],
+      idea: null,
+      lessons: null,
+      ranges: [],
+      approach: null,
+      usage: null,
+    },
+  };
 }
 
 async function contextOf(
-  { python }: ProposeDependencies,
+  dependencies: ProposeDependencies,
   git: Git,
-  { study, number, incumbent, hints }: ProposeInput,
+  input: ProposeInput,
 ): Promise<ResearchContext> {
+  const { study, number, incumbent, waiting, left } = input;
   const lab = await readLabConfigAt(git, study.base);
-  const contents = await Promise.all(
-    lab.editable.map(async (path) => [path, await readText(git, incumbent, path)] as const),
-  );
+  const history = await readLedger(git, study.tag);
+  const folder = join(studyState(study.labId, study.tag), 'proposals', experimentName(number));
+  const lastKeep = history.findLast(({ verdict }) => verdict === 'keep')?.number ?? 0;
+  const dropped = new Set(waiting.droppedIdeas);
   return {
     tag: study.tag,
     number,
     lab,
     // Afresh from the working tree: the human may edit it while the study runs.
     program: await readFile(join(study.lab, lab.program), 'utf8').catch(() => ''),
-    incumbent: {
-      commit: incumbent,
-      files: Object.fromEntries(contents.filter((entry): entry is [string, string] => entry[1] !== null)),
-    },
-    history: await readLedger(git, study.tag),
+    incumbent: { commit: incumbent, files: await filesAt(git, lab, incumbent) },
+    history,
     readAt: (path, commits) => readAt(git, path, commits),
-    hints,
-    python,
-    folder: join(studyState(study.labId, study.tag), 'proposals', experimentName(number)),
+    diffs: (commits) => Promise.all(commits.map((commit) => diff(git, commit))),
+    hints: waiting.hints,
+    ideas: [
+      ...backlog(history).filter(({ id }) => !dropped.has(id)),
+      // They come into the ledger first of this experiment's ideas, so these ids are theirs.
+      ...waiting.ideas.map((text, index) => ({ id: `${number}.${index + 1}`, text, from: 'human' as const })),
+    ],
+    lessons: lessons(history).lessons,
+    plateau: plateauOf(Math.max(0, number - 1 - lastKeep), study.plateauAfter),
+    left,
+    repair: input.repair === null ? null : await repairing(git, lab, input),
+    model: study.model,
+    purse: await Purse.open(join(folder, 'spent.jsonl'), left.dollars),
+    check: dependencies.check(input, lab),
+    python: dependencies.python,
+    folder,
+  };
+}
+
+async function filesAt(git: Git, lab: LabConfig, commit: string): Promise<Record<string, string>> {
+  const contents = await Promise.all(
+    lab.editable.map(async (path) => [path, await readText(git, commit, path)] as const),
+  );
+  return Object.fromEntries(contents.filter((entry): entry is [string, string] => entry[1] !== null));
+}
+
+async function repairing(
+  git: Git,
+  lab: LabConfig,
+  { study, number, repair }: ProposeInput,
+): Promise<Repairing | null> {
+  const first = await findProposal(git, study.tag, number, 0);
+  if (repair === null || first === null) return null;
+  const { title, hypothesis } = await readProposal(git, first);
+  const { attempt, commit, failure } = repair;
+  return {
+    attempt,
+    of: study.repairs,
+    commit,
+    files: await filesAt(git, lab, commit),
+    title,
+    hypothesis,
+    failure,
   };
 }

@@ -1,12 +1,16 @@
 /** The end of an experiment: verdict and row into the ledger, then the branch (keep) or not (reset), then clean up. */
 import { log } from '@temporalio/activity';
-import { summarize, type ExperimentRecord } from '../domain/experiment';
+import { gpuSeconds, summarize, type ExperimentRecord, type Research } from '../domain/experiment';
+import { newIdeas } from '../domain/ideas';
+import { addUsage, gpuCost } from '../domain/money';
+import { NOTHING_WAITS } from '../domain/study';
 import { advanceBranch } from '../lab/branch';
 import { compact } from '../lab/compact';
-import { readProposal } from '../lab/edits';
+import { readProposal, type Proposal } from '../lab/edits';
 import { Git } from '../lab/git';
 import { appendRecord } from '../lab/ledger';
 import { branchRef } from '../lab/refs';
+import { completeRecord } from './earlier';
 import { withFailures } from './failures';
 import type { ControlActivities, Recorded, RecordInput } from './interface';
 
@@ -16,7 +20,7 @@ export interface RecordDependencies {
 }
 
 export function createRecord(dependencies: RecordDependencies): ControlActivities['record'] {
-  return async (input) => withFailures(() => record(dependencies, input));
+  return async (input) => withFailures(() => record(dependencies, completeRecord(input)));
 }
 
 /**
@@ -27,7 +31,12 @@ async function record(dependencies: RecordDependencies, input: RecordInput): Pro
   const { study, limits } = input;
   const git = new Git(study.lab);
   const made = await recordOf(git, input);
-  const { commit: ledger, record: kept } = await appendRecord(git, { ...study, limits }, made);
+  // What waited when the study began is taken in, or waits in the workflow.
+  const { commit: ledger, record: kept } = await appendRecord(
+    git,
+    { ...study, limits, waiting: NOTHING_WAITS },
+    made,
+  );
   const branch = await followVerdict(git, kept);
   await dependencies.cleanUp(kept, study.labId);
   // Only housekeeping: the record is made, and the next hundredth tries again.
@@ -38,30 +47,46 @@ async function record(dependencies: RecordDependencies, input: RecordInput): Pro
 }
 
 async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord> {
-  const { study, number, commit, incumbent, proposal, decision, failure, runs } = input;
-  const proposed =
-    proposal === null ? { title: 'baseline', hypothesis: '' } : await readProposal(git, proposal);
+  const { study, number, commit, incumbent, decision, failure, runs, repairs, taken } = input;
+  const [first, ...later] = await Promise.all(input.proposals.map((id) => readProposal(git, id)));
   return {
     format: 1,
     study: study.tag,
     number,
     commit,
     incumbent: incumbent?.commit ?? study.base,
-    researcher: number === 0 ? 'baseline' : study.researcher,
-    title: proposed.title,
-    hypothesis: proposed.hypothesis,
+    researcher: number === 0 ? 'baseline' : (first?.researcher ?? study.researcher),
+    title: first?.title ?? 'baseline',
+    hypothesis: first?.hypothesis ?? '',
+    research: researchOf(first, later),
+    ideas: newIdeas(number, taken.ideas, first?.ideas ?? []),
+    droppedIdeas: taken.droppedIdeas,
     verdict: decision.verdict,
     reason: decision.reason,
     detail: decision.detail,
     failure,
-    score: runs.at(-1)?.score ?? null,
+    score: failure === null ? (runs.at(-1)?.score ?? null) : null,
     incumbentScore: incumbent?.score ?? null,
     runs,
+    repairs,
     budget: study.budget,
     startedAt: input.startedAt,
     finishedAt: input.finishedAt,
     dollars: input.dollars,
+    gpuDollars: gpuCost(gpuSeconds(runs), study.gpuHourDollars),
     fingerprint: input.fingerprint,
+  };
+}
+
+/** What came with the change; the meaning is the last repair's, the tokens are everybody's. */
+function researchOf(first: Proposal | undefined, repairs: readonly Proposal[]): Research | null {
+  if (first?.research === undefined) return null;
+  const last = repairs.findLast(({ gaveUp }) => gaveUp === undefined) ?? first;
+  const usages = [first, ...repairs].flatMap(({ research }) => research?.usage ?? []);
+  return {
+    ...first.research,
+    meaning: last.research?.meaning ?? null,
+    usage: usages.length === 0 ? null : usages.reduce(addUsage),
   };
 }
 

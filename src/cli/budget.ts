@@ -22,13 +22,13 @@ export function budgetCommand(): Command {
       }),
     ),
   );
-  return handle(command, schema, async (out, { experiments, gpuHours, hours, ...choice }) => {
-    const limits = givenLimits({ experiments, gpuHours, hours });
+  return handle(command, schema, async (out, { experiments, gpuHours, hours, usd, ...choice }) => {
+    const limits = givenLimits({ experiments, gpuHours, hours, usd });
     if (Object.keys(limits).length === 0) {
       throw new CliError(
         'usage',
         'no limit was given',
-        'add --experiments, --gpu-hours or --hours, each with a number or `none`',
+        'add --experiments, --gpu-hours, --hours or --usd, each with a number or `none`',
       );
     }
     await ask(out, choice, 'adjustBudget', limits);

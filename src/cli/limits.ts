@@ -16,9 +16,10 @@ export const limitSchemas = {
   experiments: orNone(amount.int('expected a whole number')),
   gpuHours: orNone(amount),
   hours: orNone(amount),
+  usd: orNone(amount),
 };
 
-type LimitOptions = { [limit in keyof Limits]?: number | null | undefined };
+type LimitOptions = { [option in keyof typeof limitSchemas]?: number | null | undefined };
 
 export function takesLimits(command: Command): Command {
   return command
@@ -27,14 +28,19 @@ export function takesLimits(command: Command): Command {
       '--gpu-hours <H>',
       'hours that runs and scorings may hold the GPU (or the CPU); `none` for no limit',
     )
-    .option('--hours <H>', 'hours of wall-clock time in experiments; `none` for no limit');
+    .option('--hours <H>', 'hours of wall-clock time in experiments; `none` for no limit')
+    .option(
+      '--usd <D>',
+      'US dollars for proposals, and for GPU hours that have a price; `none` for no limit',
+    );
 }
 
 /** Only the limits that were given. */
-export function givenLimits({ experiments, gpuHours, hours }: LimitOptions): Partial<Limits> {
+export function givenLimits({ experiments, gpuHours, hours, usd }: LimitOptions): Partial<Limits> {
   return {
     ...(experiments !== undefined && { experiments }),
     ...(gpuHours !== undefined && { gpuHours }),
     ...(hours !== undefined && { hours }),
+    ...(usd !== undefined && { dollars: usd }),
   };
 }

@@ -123,7 +123,7 @@ async function progressOf(
 }
 
 /** The updates that a study takes (src/workflows/messages.ts). */
-type RequestName = 'stop' | 'pause' | 'resume' | 'adjustBudget' | 'hint';
+type RequestName = 'stop' | 'pause' | 'resume' | 'adjustBudget' | 'hint' | 'idea';
 
 /**
  * Asks a study for something and waits for its answer.

@@ -22,9 +22,9 @@ export function resumeCommand(): Command {
       }),
     ),
   ).option('--command <LINE>', 'command line of the `command` researcher, for a study that was fetched');
-  return handle(command, schema, async (out, { experiments, gpuHours, hours, command: line, ...choice }) => {
-    const config = withCommand((await findStudy(choice)).config, line);
-    const limits = givenLimits({ experiments, gpuHours, hours });
+  return handle(command, schema, async (out, { command: line, tag, lab, ...limitOptions }) => {
+    const config = withCommand((await findStudy({ tag, lab })).config, line);
+    const limits = givenLimits(limitOptions);
     await withReadyServer(out.note, async (server) => {
       const workflow = await describeWorkflow(server.client, config.workflowId);
       if (workflow?.status.name !== 'RUNNING') {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { TrainBudget } from '../domain/experiment';
 import { KnobError, readKnob } from '../domain/knobs';
 import { UNLIMITED } from '../domain/limits';
-import type { StudyConfig } from '../domain/study';
+import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { openLab, type Lab } from '../lab/lab';
 import { openLedger } from '../lab/ledger';
 import { readText } from '../lab/objects';
@@ -114,6 +114,7 @@ export async function beginStudy(
     direction: lab.config.metric.direction,
     base: lab.head,
     createdAt: new Date().toISOString(),
+    ...LATER_SETTINGS,
   };
   // The ledger is begun here already, so that of two starts with one tag only one goes on.
   const config = await openLedger(lab.git, wanted);

@@ -1,6 +1,7 @@
 /** The Markdown that Temporal's UI shows beside a workflow: a study's and an experiment's page. */
 import type { ExperimentSummary, ScoredRun } from './experiment';
-import { hoursText, type Limits, type Spent } from './limits';
+import { dollarText, hoursText, type Limits, type Spent } from './limits';
+import { APPROACH_TEXT, plateauOf } from './plateau';
 import type { Decision, Incumbent } from './policy';
 import { statusLine } from './status';
 import type { StudyConfig, StudyState } from './study';
@@ -55,6 +56,12 @@ export function studyDetails(config: StudyConfig, state: StudyState, current: nu
     lines.push(
       `experiment **#${current}** is under way: \`${config.workflowId}/exp-${String(current).padStart(4, '0')}\``,
     );
+  const plateau = plateauOf(state.sinceKeep, config.plateauAfter);
+  if (plateau.approach !== null) {
+    lines.push(
+      `plateau · nothing kept in ${plateau.since} experiments, so: ${APPROACH_TEXT[plateau.approach]}`,
+    );
+  }
   lines.push(`budget · ${budgetLeft(state.limits, state.spent)}`);
   const last = state.recent.slice(-5).toReversed();
   if (last.length > 0) {
@@ -79,6 +86,7 @@ function budgetLeft(limits: Limits, spent: Spent): string {
     part('experiments', String(spent.experiments), limits.experiments),
     part('GPU-hours', hoursText(spent.gpuSeconds), limits.gpuHours),
     part('hours', hoursText(spent.seconds), limits.hours),
+    part('dollars', dollarText(spent.dollars), limits.dollars),
   ].join(' · ');
 }
 

@@ -2,6 +2,9 @@
  * The words of a study as types: what one experiment is, and what is kept of it for ever.
  * Everything here is plain JSON data, for it travels through Temporal and lies in the ledger.
  */
+import type { Knob } from '../lab/config';
+import type { Usage } from './money';
+import type { Approach } from './plateau';
 
 /** Which way the metric is better. */
 export type Direction = 'minimize' | 'maximize';
@@ -15,7 +18,8 @@ export type Verdict = 'keep' | 'discard' | 'crash';
 /**
  * Why. `baseline`: number 0, kept by definition. `better`, `not-better`: the keep rule.
  * The rest are crashes: the candidate failed (`error`, `timeout`, `oom`, `diverged`), broke a rule
- * (`rejected`), could not be scored (`unscorable`), or died by a foreign hand too often (`lost`).
+ * (`rejected`), could not be scored (`unscorable`), or died by a foreign hand too often (`lost`); or the
+ * researcher had nothing to try (`no-proposal`).
  */
 export type Reason =
   | 'baseline'
@@ -27,7 +31,8 @@ export type Reason =
   | 'diverged'
   | 'rejected'
   | 'unscorable'
-  | 'lost';
+  | 'lost'
+  | 'no-proposal';
 
 /** Why a candidate has no score, with the end of its traceback or the rule that it broke. */
 export interface Failure {
@@ -99,9 +104,16 @@ export interface ExperimentRecord {
   /** Full hash of the candidate's commit, and of the incumbent that it was tried against. */
   commit: string;
   incumbent: string;
+  /** Who proposed it: `claude`, `command`, `tpe`, or `baseline`. */
   researcher: string;
   title: string;
   hypothesis: string;
+  /** What came with the edits; null for the baseline. */
+  research: Research | null;
+  /** Ideas that came in with this experiment, from its researcher and from people. */
+  ideas: Idea[];
+  /** Ids of ideas that people took off the backlog meanwhile. */
+  droppedIdeas: string[];
   verdict: Verdict;
   reason: Reason;
   /** One line for people: why this verdict. */
@@ -110,15 +122,57 @@ export interface ExperimentRecord {
   /** The candidate's score and the incumbent's at the time; null without one. */
   score: number | null;
   incumbentScore: number | null;
+  /** All runs in their order, those of crashed attempts that were repaired included. */
   runs: ScoredRun[];
+  /** Candidates that crashed and were repaired, in their order; `commit` is the last one. */
+  repairs: Repair[];
   budget: TrainBudget;
   /** Workflow time, ISO 8601. */
   startedAt: string;
   finishedAt: string;
   /** Money spent on proposing, in US dollars. */
   dollars: number;
+  /** GPU seconds at their price, in US dollars; 0 where the study has none. */
+  gpuDollars: number;
   /** What the verdict may be compared with: other hardware, lab or data is another league. */
   fingerprint: Fingerprint;
+}
+
+/** What a researcher leaves beside its edits; the ledger keeps it, and later proposals read it there. */
+export interface Research {
+  /** The effect that it expected, in its words. */
+  expected: string;
+  /** Names of the constants that the change touches. */
+  knobs: string[];
+  /** SHA-256 of program.md as it was read for this proposal. */
+  program: string;
+  /** Hash of what the candidate's editable files mean, layout and comments left out; null where they do not parse. */
+  meaning: string | null;
+  /** Hints from people that it was given. */
+  hints: string[];
+  /** Id of the idea of the backlog that it took up. */
+  idea: string | null;
+  /** All lessons that hold now, where they were drawn anew with this experiment. */
+  lessons: string[] | null;
+  /** Ranges that it gave for constants that lab.yaml has none for. */
+  ranges: Knob[];
+  /** The change of approach that a plateau asked for. */
+  approach: Approach | null;
+  usage: Usage | null;
+}
+
+/** An idea for later. */
+export interface Idea {
+  /** `12.1`: the first that came in with experiment 12. */
+  id: string;
+  text: string;
+  from: 'researcher' | 'human';
+}
+
+/** A candidate that crashed and was replaced, within the same experiment. */
+export interface Repair {
+  commit: string;
+  failure: Failure;
 }
 
 /** What must be equal for two scores to be comparable. */
@@ -140,6 +194,7 @@ export interface ExperimentSummary {
   gpuSeconds: number;
   /** Wall seconds from the experiment's start to its record. */
   seconds: number;
+  /** Proposing, and the GPU at its price. */
   dollars: number;
 }
 
@@ -150,7 +205,7 @@ export function gpuSeconds(runs: readonly ScoredRun[]): number {
 
 /** The summary of a record, as the workflow, `status` and `history` show it. */
 export function summarize(record: ExperimentRecord): ExperimentSummary {
-  const { number, commit, verdict, reason, score, title, dollars } = record;
+  const { number, commit, verdict, reason, score, title } = record;
   const seconds = (Date.parse(record.finishedAt) - Date.parse(record.startedAt)) / 1000;
   return {
     number,
@@ -161,7 +216,7 @@ export function summarize(record: ExperimentRecord): ExperimentSummary {
     title,
     gpuSeconds: gpuSeconds(record.runs),
     seconds,
-    dollars,
+    dollars: record.dollars + record.gpuDollars,
   };
 }
 

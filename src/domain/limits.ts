@@ -1,5 +1,6 @@
 /** What a study may spend, and whether the next experiment still fits. A study without limits never stops. */
 import type { ExperimentSummary, TrainBudget } from './experiment';
+import { gpuCost } from './money';
 
 export interface Limits {
   /** Experiments in all, the baseline (number 0) counted. */
@@ -8,9 +9,11 @@ export interface Limits {
   gpuHours: number | null;
   /** Wall-clock hours in experiments: pauses do not count, a machine that is down in the middle of one does. */
   hours: number | null;
+  /** US dollars for proposals, and for GPU hours where they have a price. */
+  dollars: number | null;
 }
 
-export const UNLIMITED: Limits = { experiments: null, gpuHours: null, hours: null };
+export const UNLIMITED: Limits = { experiments: null, gpuHours: null, hours: null, dollars: null };
 
 export interface Spent {
   experiments: number;
@@ -32,9 +35,15 @@ export function spend(spent: Spent, experiment: ExperimentSummary): Spent {
 
 /**
  * The limit that forbids another experiment, in words for `status`; null when there is none.
- * GPU hours are reserved: a run starts only if its whole training budget still fits.
+ * GPU hours and their price are reserved: a run starts only if its whole training budget still fits. Money for
+ * proposals is reserved where it is spent, before each call.
  */
-export function limitReached(limits: Limits, spent: Spent, budget: TrainBudget): string | null {
+export function limitReached(
+  limits: Limits,
+  spent: Spent,
+  budget: TrainBudget,
+  gpuHourDollars: number,
+): string | null {
   if (limits.experiments !== null && spent.experiments >= limits.experiments) {
     return `experiments limit: ${spent.experiments} of ${limits.experiments} done`;
   }
@@ -46,7 +55,31 @@ export function limitReached(limits: Limits, spent: Spent, budget: TrainBudget):
   if (limits.hours !== null && spent.seconds >= limits.hours * 3600) {
     return `hours limit: ${hoursText(spent.seconds)} of ${limits.hours} spent`;
   }
+  const run = gpuCost(next, gpuHourDollars);
+  if (limits.dollars !== null && spent.dollars + run >= limits.dollars) {
+    const need = run > 0 ? `, the next run's GPU time costs ${dollarText(run)}` : '';
+    return `dollars limit: ${dollarText(spent.dollars)} of ${dollarText(limits.dollars)} spent${need}`;
+  }
   return null;
+}
+
+/**
+ * What may be spent on proposing the next experiment, in US dollars: its run's GPU time is set aside. Null without a limit.
+ */
+export function dollarsLeft(
+  limits: Limits,
+  spent: Spent,
+  budget: TrainBudget,
+  gpuHourDollars: number,
+): number | null {
+  if (limits.dollars === null) return null;
+  const run = 'seconds' in budget ? gpuCost(budget.seconds, gpuHourDollars) : 0;
+  return Math.max(0, limits.dollars - spent.dollars - run);
+}
+
+/** `$1.25`, or more digits where cents would say nothing. */
+export function dollarText(dollars: number): string {
+  return `$${dollars !== 0 && Math.abs(dollars) < 0.1 ? dollars.toPrecision(2) : dollars.toFixed(2)}`;
 }
 
 /** Hours with three digits, as people read them. */

@@ -21,6 +21,7 @@ const limitsSchema = z.strictObject({
   ),
   gpuHours: limit('gpuHours'),
   hours: limit('hours'),
+  dollars: limit('dollars'),
 }) satisfies z.ZodType<Limits>;
 
 /** `{"experiments": 200, "gpuHours": null}`: absolute values, null clears one, what is absent stays. */
@@ -28,19 +29,24 @@ const budgetChangeSchema = limitsSchema
   .partial()
   .refine(
     (change) => Object.keys(change).length > 0,
-    'expected at least one of experiments, gpuHours, hours',
+    'expected at least one of experiments, gpuHours, hours, dollars',
   );
 
 /** `{"now": true}` ends the running experiment too; nothing at all means after it. */
 const stopSchema = z.strictObject({ now: z.boolean().default(false) });
 
-const hintSchema = z
+const textSchema = z
   .string({ error: 'expected a text' })
   .trim()
   .min(1, 'expected a text')
   .max(2000, 'expected at most 2,000 characters');
 
+const ideaIdSchema = z
+  .string({ error: 'expected the id of an idea, such as 12.1' })
+  .regex(/^\d+\.\d+$/, 'expected the id of an idea, such as 12.1');
+
 export type BudgetChange = z.input<typeof budgetChangeSchema>;
+export type IdeaRequest = string | { text: string } | { drop: string };
 export type StopRequest = z.input<typeof stopSchema>;
 
 /** A request that does not pass, in words for the person who made it. */
@@ -60,7 +66,16 @@ export function parseStop(input: unknown): { now: boolean } {
 /** A hint may be a plain text or, as the UI likes it, `{"text": "…"}`. */
 export function parseHint(input: unknown): string {
   const text = typeof input === 'object' && input !== null && 'text' in input ? input.text : input;
-  return parse('hint', hintSchema, text);
+  return parse('hint', textSchema, text);
+}
+
+/** `"text"` or `{"text": "…"}` adds an idea to the backlog, `{"drop": "12.1"}` takes one off. */
+export function parseIdea(input: unknown): { text: string } | { drop: string } {
+  if (typeof input === 'object' && input !== null && 'drop' in input) {
+    return { drop: parse('idea', ideaIdSchema, input.drop) };
+  }
+  const text = typeof input === 'object' && input !== null && 'text' in input ? input.text : input;
+  return { text: parse('idea', textSchema, text) };
 }
 
 function parse<T>(name: string, schema: z.ZodType<T>, input: unknown): T {

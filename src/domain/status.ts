@@ -1,8 +1,9 @@
 /** How a study's state is told to people: the field's status line, and the query's answer. */
 import type { ExperimentSummary } from './experiment';
 import type { Limits, Spent } from './limits';
+import { plateauOf, type Plateau } from './plateau';
 import type { Incumbent } from './policy';
-import type { StudyConfig, StudyState } from './study';
+import type { StudyConfig, StudyState, Waiting } from './study';
 
 /** `pausing` and `stopping`: asked for, while an experiment is still under way. */
 export type Phase = 'opening' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped';
@@ -29,7 +30,8 @@ export interface StudyStatus {
   limits: Limits;
   spent: Spent;
   recent: ExperimentSummary[];
-  hints: string[];
+  plateau: Plateau;
+  waiting: Waiting;
   refused: string | null;
   line: string;
 }
@@ -42,7 +44,8 @@ export function studyStatus(
   current: number | null,
 ): StudyStatus {
   const { tag, workflowId, lab, researcher, metric, direction, budget } = config;
-  const { incumbent, baselineScore, kept, discarded, crashed, limits, spent, recent, hints, refused } = state;
+  const { incumbent, baselineScore, kept, discarded, crashed, limits, spent, recent, waiting, refused } =
+    state;
   return {
     tag,
     workflowId,
@@ -63,7 +66,8 @@ export function studyStatus(
     limits,
     spent,
     recent,
-    hints,
+    plateau: plateauOf(state.sinceKeep, config.plateauAfter),
+    waiting,
     refused,
     line: statusLine(state),
   };

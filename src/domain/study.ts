@@ -3,7 +3,16 @@
  * continue-as-new to the next, activities rebuild it from the ledger, tests drive it without a server.
  */
 import type { Direction, ExperimentSummary, TrainBudget } from './experiment';
-import { limitReached, NOTHING_SPENT, spend, type Limits, type Spent } from './limits';
+import {
+  dollarsLeft,
+  limitReached,
+  NOTHING_SPENT,
+  spend,
+  UNLIMITED,
+  type Limits,
+  type Spent,
+} from './limits';
+import type { ModelPrice } from './money';
 import type { Incumbent } from './policy';
 
 /** What a study is, fixed when it starts but for its limits; the ledger keeps it as `study.json`. */
@@ -25,12 +34,55 @@ export interface StudyConfig {
   base: string;
   /** ISO 8601. */
   createdAt: string;
+  /** How the language model is asked; null where none is. */
+  model: ModelSettings | null;
+  /** Price of an hour of the GPU, in US dollars; 0 counts none. */
+  gpuHourDollars: number;
+  /** Experiments without a keep that make a plateau. */
+  plateauAfter: number;
+  /** How often a candidate that crashed goes back to its researcher, within its experiment. */
+  repairs: number;
+  /** What people had said when the study was stopped, and no proposal had heard yet. */
+  waiting: Waiting;
 }
+
+export interface ModelSettings {
+  name: string;
+  effort: 'low' | 'medium' | 'high' | 'xhigh' | 'max';
+  /** Tokens that a question may have at most, and an answer with its thinking. */
+  contextTokens: number;
+  answerTokens: number;
+  /** Null where it is not known: then no limit in dollars can be held. */
+  price: ModelPrice | null;
+  /** Lessons are drawn anew after so many experiments. */
+  lessonsEvery: number;
+}
+
+/** What people have said for proposals to come. */
+export interface Waiting {
+  hints: string[];
+  ideas: string[];
+  /** Ids of ideas that are to leave the backlog. */
+  droppedIdeas: string[];
+}
+
+export const NOTHING_WAITS: Waiting = { hints: [], ideas: [], droppedIdeas: [] };
+
+/** What version 0.1 did not know; a study that it began goes on with these. */
+export const LATER_SETTINGS = {
+  model: null,
+  gpuHourDollars: 0,
+  plateauAfter: 8,
+  repairs: 0,
+  waiting: NOTHING_WAITS,
+} as const satisfies Partial<StudyConfig>;
 
 /** How many finished experiments a study carries; all of them are in the ledger. */
 export const RECENT = 50;
-/** Hints that wait for the next proposal. */
-export const MAX_HINTS = 20;
+/** Hints, and ideas, that wait for the next experiment. */
+export const MAX_WAITING = 20;
+/** So many experiments in a row for which nothing was proposed, and a person has to look. */
+const MAX_WITHOUT_PROPOSAL = 3;
 
 export interface StudyState {
   limits: Limits;
@@ -44,7 +96,9 @@ export interface StudyState {
   baselineScore: number | null;
   /** The last experiments, oldest first, at most `RECENT`. */
   recent: ExperimentSummary[];
-  hints: string[];
+  /** Experiments since the last one that was kept. */
+  sinceKeep: number;
+  waiting: Waiting;
   /** Why the study waits; null while it runs. */
   paused: Pause | null;
   stopping: 'after-experiment' | 'now' | null;
@@ -57,7 +111,7 @@ export interface Pause {
   reason: string;
 }
 
-export function newStudy(limits: Limits): StudyState {
+export function newStudy(limits: Limits, waiting: Waiting = NOTHING_WAITS): StudyState {
   return {
     limits,
     spent: NOTHING_SPENT,
@@ -67,11 +121,23 @@ export function newStudy(limits: Limits): StudyState {
     incumbent: null,
     baselineScore: null,
     recent: [],
-    hints: [],
+    sinceKeep: 0,
+    waiting,
     paused: null,
     stopping: null,
     refused: null,
   };
+}
+
+/** A configuration, or a state, that an earlier version began, with what it did not know yet. */
+export function completeConfig(config: StudyConfig): StudyConfig {
+  return { ...LATER_SETTINGS, ...config, limits: { ...UNLIMITED, ...config.limits } };
+}
+
+export function completeState(carried: StudyState & { hints?: string[] }): StudyState {
+  const { hints = [], ...state } = carried;
+  const limits = { ...UNLIMITED, ...state.limits };
+  return { ...newStudy(limits, { ...NOTHING_WAITS, hints }), ...state, limits };
 }
 
 /** The number that the next experiment gets: one a record, without gaps. */
@@ -101,9 +167,15 @@ export function finish(state: StudyState, done: ExperimentSummary): StudyState {
     incumbent: moves ? { commit, experiment: number, score } : state.incumbent,
     baselineScore: isBaseline ? score : state.baselineScore,
     recent: [...state.recent, done].slice(-RECENT),
+    sinceKeep: verdict === 'keep' ? 0 : state.sinceKeep + 1,
   };
   if (isBaseline && verdict === 'crash') {
     return pause(next, { by: 'trouble', reason: 'the baseline crashed: see `autoresearch show 0`' });
+  }
+  const last = next.recent.slice(-MAX_WITHOUT_PROPOSAL);
+  if (last.length === MAX_WITHOUT_PROPOSAL && last.every(({ reason }) => reason === 'no-proposal')) {
+    const reason = `nothing was proposed ${MAX_WITHOUT_PROPOSAL} times in a row: see \`autoresearch show ${number}\``;
+    return pause(next, { by: 'trouble', reason });
   }
   return next;
 }
@@ -116,8 +188,8 @@ export function rebuild(limits: Limits, history: readonly ExperimentSummary[]): 
 
 /** Takes what happened from the ledger, which is the truth, and keeps what people asked for meanwhile. */
 export function adopt(state: StudyState, ledger: StudyState): StudyState {
-  const { limits, hints, paused, stopping, refused } = state;
-  return { ...ledger, limits, hints, paused, stopping, refused };
+  const { limits, waiting, paused, stopping, refused } = state;
+  return { ...ledger, limits, waiting, paused, stopping, refused };
 }
 
 export function pause(state: StudyState, why: Pause): StudyState {
@@ -145,14 +217,42 @@ export function adjustLimits(state: StudyState, change: Partial<Limits>): StudyS
 
 /** Adds a hint, or refuses it when too many wait already. */
 export function hint(state: StudyState, text: string): StudyState {
-  if (state.hints.length >= MAX_HINTS)
-    return refuse(state, `hint: ${MAX_HINTS} hints wait already; the next proposal takes them`);
-  return { ...state, hints: [...state.hints, text] };
+  return wait(state, 'hints', text);
 }
 
-/** Hints are for one proposal: those that it was given leave, later ones stay. */
-export function spendHints(state: StudyState, given: number): StudyState {
-  return { ...state, hints: state.hints.slice(given) };
+/** Adds an idea to the backlog, which takes it in with the next experiment; or takes one off. */
+export function idea(state: StudyState, request: { text: string } | { drop: string }): StudyState {
+  return 'text' in request ? wait(state, 'ideas', request.text) : wait(state, 'droppedIdeas', request.drop);
+}
+
+function wait(state: StudyState, kind: keyof Waiting, text: string): StudyState {
+  if (state.waiting[kind].length >= MAX_WAITING) {
+    return refuse(state, `${MAX_WAITING} of these wait already; the next experiment takes them`);
+  }
+  return { ...state, waiting: { ...state.waiting, [kind]: [...state.waiting[kind], text] } };
+}
+
+/** What an experiment has taken in leaves; what was said after it began stays. */
+export function takeIn(state: StudyState, taken: Waiting): StudyState {
+  const { hints, ideas, droppedIdeas } = state.waiting;
+  return {
+    ...state,
+    waiting: {
+      hints: without(hints, taken.hints),
+      ideas: without(ideas, taken.ideas),
+      droppedIdeas: without(droppedIdeas, taken.droppedIdeas),
+    },
+  };
+}
+
+/** Each of `taken` removes one that is equal to it, the oldest. */
+function without(texts: readonly string[], taken: readonly string[]): string[] {
+  const left = [...texts];
+  for (const text of taken) {
+    const index = left.indexOf(text);
+    if (index >= 0) left.splice(index, 1);
+  }
+  return left;
 }
 
 export function refuse(state: StudyState, why: string): StudyState {
@@ -160,10 +260,26 @@ export function refuse(state: StudyState, why: string): StudyState {
 }
 
 /** Pauses the study when a limit forbids the next experiment. */
-export function holdToLimits(state: StudyState, budget: TrainBudget): StudyState {
+export function holdToLimits(
+  state: StudyState,
+  { budget, gpuHourDollars }: Pick<StudyConfig, 'budget' | 'gpuHourDollars'>,
+): StudyState {
   if (state.paused !== null) return state;
-  const reached = limitReached(state.limits, state.spent, budget);
+  const reached = limitReached(state.limits, state.spent, budget, gpuHourDollars);
   return reached === null ? state : pause(state, { by: 'limit', reason: reached });
+}
+
+const rest = (limit: number | null, used: number): number | null =>
+  limit === null ? null : Math.max(0, limit - used);
+
+/** What is left of each limit for the next experiment; its run's GPU time is set aside from the dollars. */
+export function leftOf({ limits, spent }: StudyState, { budget, gpuHourDollars }: StudyConfig): Limits {
+  return {
+    experiments: rest(limits.experiments, spent.experiments),
+    gpuHours: rest(limits.gpuHours, spent.gpuSeconds / 3600),
+    hours: rest(limits.hours, spent.seconds / 3600),
+    dollars: dollarsLeft(limits, spent, budget, gpuHourDollars),
+  };
 }
 
 /** What the study does next. */

@@ -2,7 +2,7 @@
 import { experimentName } from '../domain/experiment';
 import type { Git } from './git';
 import { messageText, writeCommit } from './objects';
-import { experimentRef } from './refs';
+import { crashedRef, experimentRef } from './refs';
 
 export interface Candidate {
   tag: string;
@@ -34,6 +34,19 @@ export async function keepCandidate(git: Git, candidate: Candidate): Promise<str
   const commit = await writeCommit(git, { tree, parent: incumbent, message, at });
   await git.moveRef(ref, commit, kept);
   return commit;
+}
+
+/** Keeps a candidate that crashed, before its repair takes its place. */
+export async function keepCrashed(
+  git: Git,
+  tag: string,
+  number: number,
+  repair: number,
+  commit: string,
+): Promise<void> {
+  const ref = crashedRef(tag, number, repair);
+  const kept = await git.resolve(ref);
+  if (kept !== commit) await git.moveRef(ref, commit, kept);
 }
 
 async function describe(git: Git, commit: string): Promise<string> {

@@ -28,7 +28,7 @@ const knobName = z
   .regex(/^[A-Z][A-Z0-9_]*$/, 'expected the name of a constant, such as LEARNING_RATE');
 
 /** A constant of an editable file that a numeric optimiser may turn. */
-const knobSchema = z.discriminatedUnion('type', [
+export const knobSchema = z.discriminatedUnion('type', [
   z.strictObject({
     name: knobName,
     file: labPath.default('train.py'),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { RefConflict, type Git } from './git';
 import { readBlobs, writeBlob } from './objects';
 import { proposalRef } from './refs';
+import { noteSchema, researchSchema } from './research';
 
 export const MAX_EDITS = 200;
 
@@ -25,8 +26,15 @@ export const proposalSchema = z.strictObject({
   title: line.max(120),
   hypothesis: z.string().max(4000),
   edits: z.array(editSchema).max(MAX_EDITS),
-  /** What it cost to propose, in US dollars. */
+  /** What it cost to propose, in US dollars, with all that was asked for this experiment before. */
   dollars: z.number().nonnegative().optional(),
+  /** Who proposed it, where a study has several researchers. */
+  researcher: z.string().optional(),
+  research: researchSchema.optional(),
+  /** Ideas for later. */
+  ideas: z.array(noteSchema).max(20).optional(),
+  /** Nothing was proposed, and why: an answer too, so that nobody is asked again for this experiment. */
+  gaveUp: z.string().max(1000).optional(),
 });
 
 export type Edit = z.infer<typeof editSchema>;
@@ -35,14 +43,16 @@ export type Proposal = z.infer<typeof proposalSchema>;
 /**
  * Keeps a proposal as the study's n-th and gives its blob. The first one wins: a researcher that was asked
  * twice by two workers was asked once.
+ * @param repair 0 for the change itself, 1 for its first repair, …
  */
 export async function storeProposal(
   git: Git,
   tag: string,
   number: number,
   proposal: Proposal,
+  repair = 0,
 ): Promise<string> {
-  const ref = proposalRef(tag, number);
+  const ref = proposalRef(tag, number, repair);
   const stored = await git.resolve(ref);
   if (stored !== null) return stored;
   const blob = await writeBlob(git, `${JSON.stringify(proposalSchema.parse(proposal), null, 2)}\n`);
@@ -55,9 +65,14 @@ export async function storeProposal(
   }
 }
 
-/** The study's n-th proposal, or null while there is none. */
-export async function findProposal(git: Git, tag: string, number: number): Promise<string | null> {
-  return git.resolve(proposalRef(tag, number));
+/** The study's n-th proposal, or a repair of it; null while there is none. */
+export async function findProposal(
+  git: Git,
+  tag: string,
+  number: number,
+  repair = 0,
+): Promise<string | null> {
+  return git.resolve(proposalRef(tag, number, repair));
 }
 
 /** @throws Error if the blob is not a proposal */

@@ -79,6 +79,42 @@ export async function openLedger(git: Git, study: StudyConfig): Promise<StudyCon
 }
 
 /**
+ * Brings `study.json` up to date in a commit of its own, if it says something else.
+ * @throws LedgerError if there is no ledger
+ */
+export async function saveStudy(git: Git, study: StudyConfig): Promise<void> {
+  const ref = ledgerRef(study.tag);
+  const content = json(studySchema, study);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const head = await git.resolve(ref);
+    if (head === null) throw noLedger(git, study.tag);
+    if ((await readText(git, head, STUDY)) === content) return;
+    const tree = await editTree(git, head, await asChanges(git, { [STUDY]: content }));
+    const message = `Keep the limits of study ${study.tag}, and what waits for its next proposal\n\nStudy: ${study.tag}\n`;
+    const commit = await writeCommit(git, { tree, parent: head, message, at: new Date().toISOString() });
+    try {
+      await git.moveRef(ref, commit, head);
+      return;
+    } catch (error) {
+      if (!(error instanceof RefConflict)) throw error;
+    }
+  }
+  throw movedTooOften(ref, 'study.json');
+}
+
+function noLedger(git: Git, tag: string): LedgerError {
+  return new LedgerError(
+    `${git.directory} has no ledger for study ${tag}: fetch it, or start the study again`,
+  );
+}
+
+function movedTooOften(ref: string, what: string): LedgerError {
+  return new LedgerError(
+    `${ref} moved ${ATTEMPTS} times while ${what} was written: see what else writes to it`,
+  );
+}
+
+/**
  * Adds a record, exactly once: if its number has one already, that one is given back. Writers that race lose
  * nothing; each takes its turn. `study.json` is brought up to date in the same commit.
  * @throws LedgerError if there is no ledger
@@ -91,10 +127,7 @@ export async function appendRecord(
   const ref = ledgerRef(study.tag);
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const head = await git.resolve(ref);
-    if (head === null)
-      throw new LedgerError(
-        `${git.directory} has no ledger for study ${study.tag}: fetch it, or start the study again`,
-      );
+    if (head === null) throw noLedger(git, study.tag);
     const earlier = await readRecordAt(git, study.tag, head, record.number);
     if (earlier !== null) {
       const commit = await git.text(['log', '-1', '--format=%H', head, '--', recordPath(record.number)]);
@@ -108,9 +141,7 @@ export async function appendRecord(
       if (!(error instanceof RefConflict)) throw error;
     }
   }
-  throw new LedgerError(
-    `${ref} moved ${ATTEMPTS} times while record ${record.number} was written: see what else writes to it`,
-  );
+  throw movedTooOften(ref, `record ${record.number}`);
 }
 
 async function writeRecord(

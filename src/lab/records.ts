@@ -1,8 +1,13 @@
-/** The ledger's files as schemas: `study.json` and `experiments/0042.json`. Fields that a later version adds are left out. */
+/**
+ * The ledger's files as schemas: `study.json` and `experiments/0042.json`. Fields that a later version adds are left
+ * out; those that an earlier one did not know have a default.
+ */
 import { z } from 'zod';
 import type { ExperimentRecord } from '../domain/experiment';
-import type { StudyConfig } from '../domain/study';
+import { UNLIMITED } from '../domain/limits';
+import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { trainBudgetSchema } from '../runner/protocol';
+import { ideaSchema, researchSchema } from './research';
 
 const count = z.int().nonnegative();
 const amount = z.number().nonnegative();
@@ -11,8 +16,19 @@ const time = z.iso.datetime();
 /** SHA-1 or SHA-256. */
 const hash = z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/);
 
+const FAILURES = [
+  'error',
+  'timeout',
+  'oom',
+  'diverged',
+  'rejected',
+  'unscorable',
+  'lost',
+  'no-proposal',
+] as const;
+
 const failureSchema = z.object({
-  reason: z.enum(['error', 'timeout', 'oom', 'diverged', 'rejected', 'unscorable', 'lost']),
+  reason: z.enum(FAILURES),
   message: z.string(),
   tail: z.string(),
 });
@@ -48,32 +64,43 @@ export const recordSchema = z.object({
   researcher: z.string(),
   title: z.string(),
   hypothesis: z.string(),
+  research: researchSchema.nullable().default(null),
+  ideas: z.array(ideaSchema).default([]),
+  droppedIdeas: z.array(z.string()).default([]),
   verdict: z.enum(['keep', 'discard', 'crash']),
-  reason: z.enum([
-    'baseline',
-    'better',
-    'not-better',
-    'error',
-    'timeout',
-    'oom',
-    'diverged',
-    'rejected',
-    'unscorable',
-    'lost',
-  ]),
+  reason: z.enum(['baseline', 'better', 'not-better', ...FAILURES]),
   detail: z.string(),
   failure: failureSchema.nullable(),
   score,
   incumbentScore: score,
   runs: z.array(scoredRunSchema),
+  repairs: z.array(z.object({ commit: hash, failure: failureSchema })).default([]),
   budget: trainBudgetSchema,
   startedAt: time,
   finishedAt: time,
   dollars: amount,
+  gpuDollars: amount.default(0),
   fingerprint: z.object({ device: z.string(), torch: z.string(), lab: z.string(), data: z.string() }),
 }) satisfies z.ZodType<ExperimentRecord>;
 
 const limit = z.number().nonnegative().nullable();
+
+const modelSchema = z.object({
+  name: z.string(),
+  effort: z.enum(['low', 'medium', 'high', 'xhigh', 'max']),
+  contextTokens: z.int().positive(),
+  answerTokens: z.int().positive(),
+  price: z
+    .object({
+      input: amount,
+      cacheWrite: amount,
+      cacheWriteHour: amount,
+      cacheRead: amount,
+      output: amount,
+    })
+    .nullable(),
+  lessonsEvery: z.int().positive(),
+});
 
 export const studySchema = z.object({
   format: z.literal(1),
@@ -84,9 +111,21 @@ export const studySchema = z.object({
   researcher: z.string(),
   researcherCommand: z.string().nullable(),
   budget: trainBudgetSchema,
-  limits: z.object({ experiments: limit, gpuHours: limit, hours: limit }),
+  limits: z.object({
+    experiments: limit,
+    gpuHours: limit,
+    hours: limit,
+    dollars: limit.default(UNLIMITED.dollars),
+  }),
   metric: z.string(),
   direction: z.enum(['minimize', 'maximize']),
   base: hash,
   createdAt: time,
+  model: modelSchema.nullable().default(LATER_SETTINGS.model),
+  gpuHourDollars: amount.default(LATER_SETTINGS.gpuHourDollars),
+  plateauAfter: z.int().positive().default(LATER_SETTINGS.plateauAfter),
+  repairs: count.default(LATER_SETTINGS.repairs),
+  waiting: z
+    .object({ hints: z.array(z.string()), ideas: z.array(z.string()), droppedIdeas: z.array(z.string()) })
+    .default(LATER_SETTINGS.waiting),
 }) satisfies z.ZodType<StudyConfig>;

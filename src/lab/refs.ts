@@ -27,8 +27,12 @@ export const namespace = (tag: string): string => `refs/autoresearch/${tag}`;
 export const baseRef = (tag: string): string => `${namespace(tag)}/base`;
 export const experimentRef = (tag: string, number: number): string =>
   `${namespace(tag)}/exp/${experimentName(number)}`;
-export const proposalRef = (tag: string, number: number): string =>
-  `${namespace(tag)}/proposal/${experimentName(number)}`;
+/** `proposal/0042`, and `proposal/0042-1` for its first repair. */
+export const proposalRef = (tag: string, number: number, repair = 0): string =>
+  `${namespace(tag)}/proposal/${experimentName(number)}${repair === 0 ? '' : `-${repair}`}`;
+/** `crashed/0042-1`: the candidate whose place the first repair took. */
+export const crashedRef = (tag: string, number: number, repair: number): string =>
+  `${namespace(tag)}/crashed/${experimentName(number)}-${repair}`;
 
 /** The studies of a lab, by tag: those that have a ledger. */
 export async function studyTags(git: Git): Promise<string[]> {

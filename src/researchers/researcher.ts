@@ -1,7 +1,11 @@
 /** What proposes the next change. All researchers see the same context and answer with a proposal. */
-import type { ExperimentRecord } from '../domain/experiment';
+import type { ExperimentRecord, Failure, Idea } from '../domain/experiment';
+import type { Limits } from '../domain/limits';
+import type { Plateau } from '../domain/plateau';
+import type { ModelSettings } from '../domain/study';
 import type { LabConfig } from '../lab/config';
-import type { Proposal } from '../lab/edits';
+import type { Edit, Proposal } from '../lab/edits';
+import type { Purse } from './purse';
 
 export interface ResearchContext {
   tag: string;
@@ -15,17 +19,53 @@ export interface ResearchContext {
   history: readonly ExperimentRecord[];
   /** Contents of `path` at each of these commits; null where there is none. Cheap: one git process. */
   readAt: (path: string, commits: readonly string[]) => Promise<(string | null)[]>;
+  /** What each of these commits changed, as a patch. */
+  diffs: (commits: readonly string[]) => Promise<string[]>;
+  /** What people said for this proposal. */
   hints: readonly string[];
+  /** The backlog, and the lessons that were drawn last. */
+  ideas: readonly Idea[];
+  lessons: readonly string[];
+  plateau: Plateau;
+  /** What is left of each limit; null where there is none. */
+  left: Limits;
+  /** Set when the last candidate crashed and the question is how to repair it: its edits are to these files. */
+  repair: Repairing | null;
+  /** How a language model is asked; null where the study has none. */
+  model: ModelSettings | null;
+  purse: Purse;
+  /** Tries a change without the device: do the edits apply, is it new, does it start? Null when nothing is wrong with it. */
+  check: (edits: readonly Edit[], signal: AbortSignal) => Promise<Objection | null>;
   /** The interpreter of the trainer's environment. */
   python: string;
   /** A folder that is the proposal's own, for transcripts and worktrees. */
   folder: string;
 }
 
+export interface Repairing {
+  /** 1 is the first, of `of`. */
+  attempt: number;
+  of: number;
+  commit: string;
+  /** The editable files as the crashed candidate had them. */
+  files: Record<string, string>;
+  title: string;
+  hypothesis: string;
+  failure: Failure;
+}
+
+/** Why a change would not do, in words for the researcher. */
+export interface Objection {
+  /** It does not apply or breaks a rule; was tried before; does not parse; does not start. */
+  kind: 'edits' | 'repeat' | 'syntax' | 'startup';
+  message: string;
+}
+
 export interface Researcher {
   /**
    * @param signal aborted when the study is stopped or the worker goes: end every process that was started
    * @throws NoProposal when there is nothing to try
+   * @throws BudgetExhausted when the money that is left does not cover what it would have to ask
    */
   propose(context: ResearchContext, signal: AbortSignal): Promise<Proposal>;
 }

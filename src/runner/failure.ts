@@ -1,5 +1,5 @@
 /** Why a candidate has no result, from how its process ended and what it printed last. */
-import type { Failure } from '../domain/experiment';
+import type { RunFailure } from './task';
 import type { Exit } from './contained';
 
 const MESSAGE_CHARACTERS = 200;
@@ -13,7 +13,7 @@ const OUT_OF_MEMORY =
   /OutOfMemoryError|CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|can't allocate memory|not enough memory|\bMemoryError\b|std::bad_alloc/;
 
 /** @param log the output's end */
-export function failure(reason: Failure['reason'], message: string, log: string): Failure {
+export function failure(reason: RunFailure['reason'], message: string, log: string): RunFailure {
   const line = message.replaceAll(/\s+/g, ' ').trim();
   return {
     reason,
@@ -36,7 +36,7 @@ export function exitFailure(
   { code, signal, began }: Exit,
   log: string,
   kernelKilled: boolean,
-): Pick<Failure, 'reason' | 'message'> {
+): Pick<RunFailure, 'reason' | 'message'> {
   const said = lastWords(log);
   if (!began && signal === null) throw new SandboxError(`the sandbox could not be set up: ${said}`);
   if (signal === 'SIGKILL') {

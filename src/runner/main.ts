@@ -6,7 +6,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Failure } from '../domain/experiment';
 import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
 import { keepBounded } from '../process/log-file';
@@ -16,7 +15,7 @@ import { BoundedLog } from './log';
 import { findSandbox } from './sandbox';
 import { score } from './scoring';
 import { StatusFile } from './status-file';
-import { taskSpecSchema } from './task';
+import { taskSpecSchema, type RunFailure } from './task';
 import { train } from './training';
 
 const NO_ROOM = new Set(['ENOSPC', 'EDQUOT']);
@@ -57,7 +56,7 @@ async function finish(
   status: StatusFile,
   stop: AbortSignal,
   phase: 'done' | 'stopped',
-  failed: Failure | null,
+  failed: RunFailure | null,
 ): Promise<void> {
   for (;;) {
     try {

@@ -87,4 +87,5 @@ export const taskStatusSchema = z.strictObject({
   score: z.strictObject({ value: z.number(), tokens: z.int(), bytes: z.int(), seconds }).nullable(),
   failure: failureSchema.nullable(),
 });
+export type RunFailure = z.infer<typeof failureSchema>;
 export type TaskStatus = z.infer<typeof taskStatusSchema>;

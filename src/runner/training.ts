@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { once } from 'node:events';
-import type { Failure } from '../domain/experiment';
+import type { RunFailure } from './task';
 import { manifestSchema } from '../lab/data';
 import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
@@ -37,7 +37,9 @@ const SOCKET_FILE = 'socket';
 
 /** How a task ended: well, by the candidate's fault, or because somebody asked for it. */
 export type Ending =
-  { kind: 'accepted' } | { kind: 'failed'; reason: Failure['reason']; message: string } | { kind: 'stopped' };
+  | { kind: 'accepted' }
+  | { kind: 'failed'; reason: RunFailure['reason']; message: string }
+  | { kind: 'stopped' };
 
 /** What a task works with: where it says how it is, where its output goes, who wants it to stop. */
 export interface TaskContext {
@@ -291,7 +293,7 @@ class Training implements Listener {
     if (!this.stopping) this.settle(ending);
   }
 
-  private fail(reason: Failure['reason'], message: string): void {
+  private fail(reason: RunFailure['reason'], message: string): void {
     this.finish({ kind: 'failed', reason, message });
   }
 }

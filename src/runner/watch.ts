@@ -1,7 +1,7 @@
 /** Keeps a sandbox from taking the host with it: counts its processes, looks at the memory that is left. */
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
-import type { Failure } from '../domain/experiment';
+import type { RunFailure } from './task';
 import type { Contained } from './contained';
 
 const INTERVAL_MS = 500;
@@ -13,7 +13,7 @@ const MIN_FREE_SHARE = 0.02;
 export class Watch {
   private readonly timer: NodeJS.Timeout;
 
-  constructor(contained: Contained, fail: (reason: Failure['reason'], message: string) => void) {
+  constructor(contained: Contained, fail: (reason: RunFailure['reason'], message: string) => void) {
     this.timer = setInterval(() => {
       const processes = contained.everyone().length;
       if (processes > MAX_PROCESSES) fail('rejected', `${processes} processes, ${MAX_PROCESSES} are allowed`);

@@ -40,7 +40,7 @@ export const { propose } = proxyActivities<ControlActivities>({
   retry,
 });
 
-export const { apply, record } = proxyActivities<ControlActivities>({
+export const { apply, record, save } = proxyActivities<ControlActivities>({
   startToCloseTimeout: '5 minutes',
   heartbeatTimeout: HEARTBEAT,
   retry,

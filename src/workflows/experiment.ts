@@ -1,17 +1,29 @@
 /** One experiment: propose, apply, train and evaluate until the keep rule has a verdict, record. */
 import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
-import type { ApplyInput, Caps, Lane, RecordInput, TrainInput } from '../activities/interface';
+import type {
+  ApplyInput,
+  Caps,
+  Lane,
+  Proposed,
+  ProposeInput,
+  RecordInput,
+  RepairInput,
+  TrainInput,
+} from '../activities/interface';
 import {
   experimentName,
-  type Fingerprint,
   type ExperimentSummary,
+  type Failure,
+  type Fingerprint,
+  type Reason,
+  type Repair,
   type ScoredRun,
 } from '../domain/experiment';
 import { experimentDetails } from '../domain/details';
 import type { Limits } from '../domain/limits';
 import { crash, greedy, type Decision, type Incumbent } from '../domain/policy';
 import { runSeed } from '../domain/seed';
-import type { StudyConfig } from '../domain/study';
+import { completeConfig, NOTHING_WAITS, type StudyConfig, type Waiting } from '../domain/study';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
 import { apply, onLane, propose, record } from './activities';
 
@@ -20,58 +32,81 @@ export interface ExperimentInput {
   number: number;
   /** null for the baseline. */
   incumbent: Incumbent | null;
-  hints: string[];
+  /** What people have said for this experiment. */
+  waiting: Waiting;
   lane: Lane;
   caps: Caps;
   fingerprint: Fingerprint;
   limits: Limits;
+  /** What is left of each of them. */
+  left: Limits;
 }
+
+export interface ExperimentDone {
+  summary: ExperimentSummary;
+  /** What it has taken in of what people said. */
+  taken: Waiting;
+}
+
+/** One candidate: its commit, and what came of it. */
+interface Tried {
+  commit: string;
+  decision: Decision;
+  failure: Failure | null;
+}
+
+/** Crashes that a researcher may mend: what was rejected, or died by a foreign hand, is not one. */
+const REPAIRABLE = new Set<Reason>(['error', 'timeout', 'oom', 'diverged', 'unscorable']);
 
 /**
  * Runs experiment `number` to its record. A crash of the candidate is a verdict; what fails this workflow
  * is our own trouble. Cancelled, it leaves no record: the same number, with the same proposal and seeds,
  * is run again when the study resumes.
  */
-export async function experiment(input: ExperimentInput): Promise<ExperimentSummary> {
-  const { study, number, incumbent } = input;
+export async function experiment(given: ExperimentInput): Promise<ExperimentDone> {
+  const input = completeInput(given);
+  const { study, number, incumbent, waiting } = input;
   const startedAt = new Date().toISOString();
-  const parent = incumbent?.commit ?? study.base;
-
-  const proposed = number === 0 ? null : await ask(input, parent);
+  const proposed = number === 0 ? null : await ask(input, null);
   const title = proposed?.title ?? 'baseline';
-  const showRuns = (runs: ScoredRun[]) =>
-    setCurrentDetails(experimentDetails({ study, number, title, incumbent, runs, decision: null }));
-  showRuns([]);
-
-  const change: ApplyInput = {
-    study,
-    number,
-    incumbent: parent,
-    proposal: proposed?.proposal ?? null,
-    at: startedAt,
-  };
-  const { commit, failure: rejected } = await apply.executeWithOptions({ summary: `#${number} ${title}` }, [
-    change,
-  ]);
-
+  const proposals = proposed === null ? [] : [proposed];
   const runs: ScoredRun[] = [];
-  const decision = rejected === null ? await judge(input, commit, runs, showRuns) : crash(rejected);
-  setCurrentDetails(experimentDetails({ study, number, title, incumbent, runs, decision }));
+  const show = (decision: Decision | null): void =>
+    setCurrentDetails(experimentDetails({ study, number, title, incumbent, runs, decision }));
+  show(null);
 
-  const finishedAt = new Date().toISOString();
-  const dollars = proposed?.dollars ?? 0;
+  const tryOut = (repair: RepairInput | null): Promise<Tried> =>
+    tryCandidate(input, { proposed: proposals.at(-1) ?? null, repair, title, startedAt, runs, show });
+  let tried = await tryOut(null);
+  const repairs: Repair[] = [];
+  // A baseline that crashes is for its owner to mend.
+  const mayRepair = number === 0 ? 0 : study.repairs;
+  while (isRepairable(tried) && repairs.length < mayRepair) {
+    const { commit, failure } = tried;
+    const repair = { attempt: repairs.length + 1, commit, failure };
+    const mended = await ask(input, repair);
+    proposals.push(mended);
+    if (mended.gaveUp !== null) break;
+    repairs.push({ commit, failure });
+    tried = await tryOut(repair);
+  }
+  const { commit, decision, failure } = tried;
+  show(decision);
+
   const result: RecordInput = {
     study,
     number,
     commit,
     incumbent,
-    proposal: proposed?.proposal ?? null,
+    proposals: proposals.map(({ proposal }) => proposal),
+    taken: proposed?.taken ?? { ...waiting, hints: [] },
     decision,
-    failure: rejected ?? runs.at(-1)?.failure ?? null,
+    failure,
     runs,
+    repairs,
     startedAt,
-    finishedAt,
-    dollars,
+    finishedAt: new Date().toISOString(),
+    dollars: proposals.at(-1)?.dollars ?? 0,
     fingerprint: input.fingerprint,
     limits: input.limits,
   };
@@ -83,19 +118,63 @@ export async function experiment(input: ExperimentInput): Promise<ExperimentSumm
     { key: VERDICT, value: summary.verdict },
     ...(summary.score === null ? [] : [{ key: SCORE, value: summary.score }]),
   ]);
-  return summary;
+  return { summary, taken: result.taken };
 }
 
-/** Trains and scores on lab-chosen seeds for as long as the policy asks for another run; `runs` fills as it goes. */
+/** Version 0.1 gave hints alone. */
+function completeInput(input: ExperimentInput & { hints?: string[] }): ExperimentInput {
+  const { hints = [], ...given } = input;
+  return {
+    ...given,
+    study: completeConfig(input.study),
+    waiting: input.waiting ?? { ...NOTHING_WAITS, hints },
+  };
+}
+
+function isRepairable(tried: Tried): tried is Tried & { failure: Failure } {
+  return tried.failure !== null && REPAIRABLE.has(tried.failure.reason);
+}
+
+interface Attempt {
+  proposed: Proposed | null;
+  repair: RepairInput | null;
+  title: string;
+  startedAt: string;
+  /** Of the experiment so far; this attempt's are added. */
+  runs: ScoredRun[];
+  show: (decision: Decision | null) => void;
+}
+
+/** Makes the candidate's commit, and trains and scores it until the keep rule has a verdict. */
+async function tryCandidate(input: ExperimentInput, attempt: Attempt): Promise<Tried> {
+  const { study, number, incumbent } = input;
+  const change: ApplyInput = {
+    study,
+    number,
+    incumbent: incumbent?.commit ?? study.base,
+    proposal: attempt.proposed?.proposal ?? null,
+    repair: attempt.repair,
+    at: attempt.startedAt,
+  };
+  const { commit, failure } = await apply.executeWithOptions({ summary: `#${number} ${attempt.title}` }, [
+    change,
+  ]);
+  if (failure !== null) return { commit, decision: crash(failure), failure };
+  const decision = await judge(input, commit, attempt);
+  return { commit, decision, failure: attempt.runs.at(-1)?.failure ?? null };
+}
+
+/** Trains and scores on lab-chosen seeds for as long as the policy asks for another run. */
 async function judge(
   { study, number, incumbent, lane, caps }: ExperimentInput,
   commit: string,
-  runs: ScoredRun[],
-  show: (runs: ScoredRun[]) => void,
+  { runs, show }: Attempt,
 ): Promise<Decision> {
   const device = onLane(lane.queue, study.budget, caps);
+  // What a crashed candidate's runs came to says nothing of the one that repairs it.
+  const before = runs.length;
   for (;;) {
-    const ruling = greedy({ direction: study.direction, incumbent, runs });
+    const ruling = greedy({ direction: study.direction, incumbent, runs: runs.slice(before) });
     if (ruling !== 'another-run') return ruling;
     const run = runs.length + 1;
     const seed = runSeed(study.tag, number, run);
@@ -112,14 +191,22 @@ async function judge(
       scoreWallSeconds: scored?.wallSeconds ?? 0,
       parameters: scored?.parameters ?? 0,
     });
-    show(runs);
+    show(null);
   }
 }
 
-function ask({ study, number, hints }: ExperimentInput, incumbent: string) {
-  const { researcher, researcherCommand } = study;
-  const request = { study, number, researcher, researcherCommand, incumbent, hints };
-  return propose.executeWithOptions({ summary: `${researcher} proposes #${experimentName(number)}` }, [
+function ask(input: ExperimentInput, repair: RepairInput | null): Promise<Proposed> {
+  const { study, number, incumbent, waiting, left } = input;
+  const request: ProposeInput = {
+    study,
+    number,
+    incumbent: incumbent?.commit ?? study.base,
+    waiting,
+    left,
+    repair,
+  };
+  const what = repair === null ? 'proposes' : `repairs (${repair.attempt} of ${study.repairs})`;
+  return propose.executeWithOptions({ summary: `${study.researcher} ${what} #${experimentName(number)}` }, [
     request,
   ]);
 }

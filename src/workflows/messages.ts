@@ -4,7 +4,7 @@
  */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ExperimentSummary } from '../domain/experiment';
-import type { BudgetChange, StopRequest } from '../domain/requests';
+import type { BudgetChange, IdeaRequest, StopRequest } from '../domain/requests';
 import type { StudyStatus } from '../domain/status';
 
 /** Ends the study after the running experiment, or with `{"now": true}` at once. */
@@ -26,6 +26,10 @@ export const adjustBudgetUpdate = defineUpdate<StudyStatus, [BudgetChange]>('adj
 /** A thought for the next proposal. */
 export const hintSignal = defineSignal<[string | { text: string }]>('hint');
 export const hintUpdate = defineUpdate<StudyStatus, [string | { text: string }]>('hint');
+
+/** An idea for the backlog: a text, or `{"text": "…"}`; `{"drop": "12.1"}` takes one off. */
+export const ideaSignal = defineSignal<[IdeaRequest]>('idea');
+export const ideaUpdate = defineUpdate<StudyStatus, [IdeaRequest]>('idea');
 
 /** Where the study stands. */
 export const statusQuery = defineQuery<StudyStatus>('status');

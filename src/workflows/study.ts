@@ -4,6 +4,7 @@
  */
 import {
   allHandlersFinished,
+  ApplicationFailure,
   CancellationScope,
   condition,
   continueAsNew,
@@ -11,43 +12,50 @@ import {
   isCancellation,
   log,
   ParentClosePolicy,
+  patched,
   setCurrentDetails,
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { OpenedStudy } from '../activities/interface';
 import { studyDetails } from '../domain/details';
-import { experimentName } from '../domain/experiment';
-import { parseBudgetChange, parseHint, parseStop } from '../domain/requests';
+import { experimentName, type ExperimentSummary } from '../domain/experiment';
+import { parseBudgetChange, parseHint, parseIdea, parseStop } from '../domain/requests';
 import { studyStatus, type Phase, type StudyStatus } from '../domain/status';
 import {
   adjustLimits,
   adopt,
+  completeConfig,
+  completeState,
   finish,
   hint,
   holdToLimits,
+  idea,
+  leftOf,
   newStudy,
   nextAction,
   nextNumber,
   pause,
   refuse,
   resume,
-  spendHints,
   stop,
+  takeIn,
   type StudyConfig,
   type StudyState,
+  type Waiting,
 } from '../domain/study';
 import { RESEARCHER, STUDY } from '../temporal/search-attributes';
-import { openStudy } from './activities';
-import { experiment } from './experiment';
+import { openStudy, save } from './activities';
+import { experiment, type ExperimentDone } from './experiment';
 import * as messages from './messages';
 
 /**
  * Runs a study. `carried` is its state from before a continue-as-new.
  * @returns where it stands, when it was stopped
  */
-export async function study(config: StudyConfig, carried?: StudyState): Promise<StudyStatus> {
-  let state = carried ?? newStudy(config.limits);
+export async function study(given: StudyConfig, carried?: StudyState): Promise<StudyStatus> {
+  const config = completeConfig(given);
+  let state = carried === undefined ? newStudy(config.limits, config.waiting) : completeState(carried);
   let isOpen = false;
   let current: number | null = null;
   let running: CancellationScope | null = null;
@@ -66,12 +74,14 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
     resume: () => change(resume(state)),
     adjustBudget: (request: unknown) => change(adjustLimits(state, parseBudgetChange(request))),
     hint: (request: unknown) => change(hint(state, parseHint(request))),
+    idea: (request: unknown) => change(idea(state, parseIdea(request))),
   };
   setHandler(messages.stopSignal, (request) => orRefuse(() => handlers.stop(request)));
   setHandler(messages.pauseSignal, () => void handlers.pause());
   setHandler(messages.resumeSignal, () => void handlers.resume());
   setHandler(messages.adjustBudgetSignal, (request) => orRefuse(() => handlers.adjustBudget(request)));
   setHandler(messages.hintSignal, (request) => orRefuse(() => handlers.hint(request)));
+  setHandler(messages.ideaSignal, (request) => orRefuse(() => handlers.idea(request)));
   setHandler(messages.stopUpdate, handlers.stop, { validator: (request) => void parseStop(request) });
   setHandler(messages.pauseUpdate, handlers.pause);
   setHandler(messages.resumeUpdate, handlers.resume);
@@ -79,13 +89,14 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
     validator: (request) => void parseBudgetChange(request),
   });
   setHandler(messages.hintUpdate, handlers.hint, { validator: (request) => void parseHint(request) });
+  setHandler(messages.ideaUpdate, handlers.idea, { validator: (request) => void parseIdea(request) });
   setHandler(messages.statusQuery, status);
   setHandler(messages.historyQuery, () => state.recent);
 
   show();
   let opened = await open();
   for (;;) {
-    if (opened !== null) state = holdToLimits(state, config.budget);
+    if (opened !== null) state = holdToLimits(state, config);
     show();
     const action = nextAction(state);
     if (action === 'stop') break;
@@ -102,7 +113,14 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
     }
   }
   await condition(allHandlersFinished);
+  if (hasUnsaved(config, state) && patched('save')) await keepWhatWaits();
   return status();
+
+  /** Ended and started again, a study knows what is in its ledger: so this has to be there. */
+  async function keepWhatWaits(): Promise<void> {
+    const { limits, waiting } = state;
+    await CancellationScope.nonCancellable(() => save({ study: config, limits, waiting }));
+  }
 
   /** Finds the study in git, where it may have gone on before. Null when that was stopped, or is in trouble. */
   async function open(): Promise<OpenedStudy | null> {
@@ -135,14 +153,15 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   /** Runs the next experiment as a child and takes in how it ended. */
   async function runExperiment({ lane, caps, fingerprint }: OpenedStudy): Promise<void> {
     const number = nextNumber(state);
-    const { incumbent, hints, limits } = state;
+    const { incumbent, waiting, limits } = state;
+    const left = leftOf(state, config);
     current = number;
     show();
     try {
       const done = await interruptible(() =>
         executeChild(experiment, {
           workflowId: `${config.workflowId}/exp-${experimentName(number)}`,
-          args: [{ study: config, number, incumbent, hints, lane, caps, fingerprint, limits }],
+          args: [{ study: config, number, incumbent, waiting, lane, caps, fingerprint, limits, left }],
           typedSearchAttributes: [
             { key: STUDY, value: config.tag },
             { key: RESEARCHER, value: number === 0 ? 'baseline' : config.researcher },
@@ -152,9 +171,14 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
           parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
         }),
       );
-      if (done !== null) state = spendHints(finish(state, done), hints.length);
+      if (done === null) return;
+      const { summary, taken } = doneOf(done, waiting);
+      state = takeIn(finish(state, summary), taken);
     } catch (error) {
-      trouble(`experiment ${number} could not be done`, error);
+      const cause = rootCause(error);
+      if (cause instanceof ApplicationFailure && cause.type === 'BudgetExhausted') {
+        state = pause(state, { by: 'limit', reason: cause.message });
+      } else trouble(`experiment ${number} could not be done`, error);
     } finally {
       current = null;
     }
@@ -162,7 +186,7 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
 
   /** Our own trouble, which no retry mends: a person has to look. */
   function trouble(what: string, error: unknown): void {
-    const reason = `${what}: ${rootMessage(error)}; \`autoresearch resume\` tries it again`;
+    const reason = `${what}: ${messageOf(rootCause(error))}; \`autoresearch resume\` tries it again`;
     log.error(reason);
     state = pause(state, { by: 'trouble', reason });
   }
@@ -191,9 +215,22 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   }
 }
 
-/** The innermost message of a failure: child and activity failures only say that something failed. */
-function rootMessage(error: unknown): string {
+/** The experiment's answer; version 0.1 gave the summary alone, and had given it all hints. */
+function doneOf(done: ExperimentDone | ExperimentSummary, waiting: Waiting): ExperimentDone {
+  return 'summary' in done ? done : { summary: done, taken: waiting };
+}
+
+/** Does the state hold what the configuration that it would be started again with does not? */
+function hasUnsaved(config: StudyConfig, { limits, waiting }: StudyState): boolean {
+  const isWaiting = Object.values(waiting).some((texts: string[]) => texts.length > 0);
+  return isWaiting || JSON.stringify(limits) !== JSON.stringify(config.limits);
+}
+
+/** The innermost failure: child and activity failures only say that something failed. */
+function rootCause(error: unknown): unknown {
   let cause = error;
   while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
-  return cause instanceof Error ? cause.message : String(cause);
+  return cause;
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -21,6 +21,7 @@ async function propose(edits: Edit[], change: Partial<ApplyInput> = {}) {
     number: 1,
     incumbent: lab.base,
     proposal,
+    repair: null,
     at: '2026-11-21T01:00:00.000Z',
     ...change,
   };

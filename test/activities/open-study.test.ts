@@ -1,5 +1,6 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
+import { UNLIMITED } from '../../src/domain/limits';
 import { createOpenStudy, type OpenStudyDependencies } from '../../src/activities/open-study';
 import type { OpenedStudy } from '../../src/activities/interface';
 import { summarize } from '../../src/domain/experiment';
@@ -104,7 +105,7 @@ test('the state is rebuilt from the ledger, and the branch follows a keep that w
 
 test('limits that were changed since stay in the ledger', async () => {
   const { git: repository, study } = newStudy();
-  const limits = { experiments: 5, gpuHours: null, hours: null };
+  const limits = { ...UNLIMITED, experiments: 5 };
   await openLedger(repository, { ...study, limits });
   await openStudy(study);
   expect((await readStudy(repository, 'nov21'))?.limits).toEqual(limits);

@@ -1,3 +1,5 @@
+import { UNLIMITED } from '../../src/domain/limits';
+import { NOTHING_WAITS } from '../../src/domain/study';
 import { createApply } from '../../src/activities/apply';
 import type { RecordInput } from '../../src/activities/interface';
 import { createRecord } from '../../src/activities/record';
@@ -36,16 +38,18 @@ async function finished(
   const edits = [{ path: 'train.py', content: `print(${number})\n` }];
   const stored = { format: 1 as const, title: `change ${number}`, hypothesis: 'because', edits };
   const proposal = number === 0 ? null : await storeProposal(repository, study.tag, number, stored);
-  const { commit } = await createApply()({ study, number, incumbent, proposal, at: AT });
+  const { commit } = await createApply()({ study, number, incumbent, proposal, repair: null, at: AT });
   return {
     study,
     number,
     commit,
     incumbent: number === 0 ? null : { commit: incumbent, experiment: 0, score: 2 },
-    proposal,
+    proposals: proposal === null ? [] : [proposal],
+    taken: NOTHING_WAITS,
     decision,
     failure: null,
     runs: [makeRun(decision.verdict === 'crash' ? null : 1.9)],
+    repairs: [],
     startedAt: AT,
     finishedAt: '2026-11-21T01:01:00.000Z',
     dollars: 0,
@@ -100,7 +104,7 @@ test.each([{ ...KEEP, reason: 'baseline' as const }, CRASH])(
 
 test('the limits of the moment are kept for a resume', async () => {
   const place = await open();
-  const limits = { experiments: 9, gpuHours: null, hours: 1.5 };
+  const limits = { ...UNLIMITED, experiments: 9, hours: 1.5 };
   await record({ ...(await finished(place, 1, DISCARD)), limits });
   expect((await readStudy(place.git, 'nov21'))?.limits).toEqual(limits);
 });

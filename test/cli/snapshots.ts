@@ -1,7 +1,7 @@
 /** Snapshots of a study for tests: what a workflow would say, without one. */
 import type { ExperimentSummary } from '../../src/domain/experiment';
 import { studyStatus } from '../../src/domain/status';
-import { rebuild, type StudyConfig } from '../../src/domain/study';
+import { LATER_SETTINGS, rebuild, type StudyConfig } from '../../src/domain/study';
 import { UNLIMITED } from '../../src/domain/limits';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../../src/cli/snapshot';
 
@@ -19,6 +19,7 @@ export const CONFIG: StudyConfig = {
   direction: 'minimize',
   base: 'b'.repeat(40),
   createdAt: '2026-11-21T00:00:00.000Z',
+  ...LATER_SETTINGS,
 };
 
 export function summary(number: number, change: Partial<ExperimentSummary> = {}): ExperimentSummary {

@@ -15,6 +15,7 @@ const limits = fc.record({
   experiments: fc.option(fc.integer({ min: 1, max: 40 })),
   gpuHours: fc.option(fc.double({ min: 0.01, max: 20, noNaN: true })),
   hours: fc.option(fc.double({ min: 0.01, max: 40, noNaN: true })),
+  dollars: fc.option(fc.double({ min: 0.01, max: 40, noNaN: true })),
 });
 
 const plain = (
@@ -30,7 +31,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.nat(60).map((back): Step => ({ do: 'late', back })) },
   {
     weight: 2,
-    arbitrary: fc.subarray(['experiments', 'gpuHours', 'hours'] as const).chain((keys) =>
+    arbitrary: fc.subarray(['experiments', 'gpuHours', 'hours', 'dollars'] as const).chain((keys) =>
       limits.map((all): Step => ({
         do: 'adjust',
         limits: Object.fromEntries(keys.map((key) => [key, all[key]])),

@@ -11,7 +11,7 @@ import {
   finish,
   hint,
   holdToLimits,
-  MAX_HINTS,
+  MAX_WAITING,
   newStudy,
   nextAction,
   nextNumber,
@@ -19,9 +19,10 @@ import {
   rebuild,
   RECENT,
   resume,
-  spendHints,
   stop,
+  takeIn,
   type StudyState,
+  type Waiting,
 } from '../../src/domain/study';
 
 export type Ending = Pick<ExperimentSummary, 'verdict' | 'score' | 'gpuSeconds' | 'seconds' | 'dollars'>;
@@ -35,15 +36,15 @@ export type Step =
 
 interface Running {
   number: number;
-  hints: string[];
+  waiting: Waiting;
 }
 
 /** Gives away what it is given as Temporal does: as JSON. */
 const carried = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
-const askedOf = ({ limits, hints, paused, stopping, refused }: StudyState) => ({
+const askedOf = ({ limits, waiting, paused, stopping, refused }: StudyState) => ({
   limits,
-  hints,
+  waiting,
   paused,
   stopping,
   refused,
@@ -91,10 +92,10 @@ export class Life {
       }
       case 'hint': {
         const text = `hint ${this.hints++}`;
-        const waiting = this.state.hints.length;
+        const waiting = this.state.waiting.hints.length;
         this.state = hint(this.state, text);
-        if (waiting < MAX_HINTS) this.given.set(text, new Set());
-        else assert.match(this.state.refused ?? '', new RegExp(`${MAX_HINTS} hints wait`));
+        if (waiting < MAX_WAITING) this.given.set(text, new Set());
+        else assert.match(this.state.refused ?? '', new RegExp(`${MAX_WAITING} of these wait`));
         return;
       }
       case 'pause':
@@ -115,7 +116,7 @@ export class Life {
         return;
       case 'begin again':
         // Stopped, terminated, or lost with its server: only the ledger is left.
-        this.state.hints.forEach((text) => this.forgotten.add(text));
+        this.state.waiting.hints.forEach((text) => this.forgotten.add(text));
         this.running = null;
         this.wasStopped = false;
         this.open(newStudy(this.state.limits));
@@ -134,21 +135,22 @@ export class Life {
 
   private go(): void {
     if (this.running !== null) return;
-    this.state = holdToLimits(this.state, this.budget);
+    this.state = holdToLimits(this.state, { budget: this.budget, gpuHourDollars: 0 });
     if (nextAction(this.state) !== 'experiment') return;
     assert.equal(this.wasStopped, false);
     assert.equal(this.state.paused, null);
-    const { limits, spent, hints } = this.state;
+    const { limits, spent, waiting } = this.state;
     const next = 'seconds' in this.budget ? this.budget.seconds : 0;
     assert.ok(spent.experiments + 1 <= (limits.experiments ?? Infinity));
     assert.ok(spent.gpuSeconds + next <= (limits.gpuHours ?? Infinity) * 3600);
     assert.ok(spent.seconds < (limits.hours ?? Infinity) * 3600);
-    this.running = { number: nextNumber(this.state), hints };
+    assert.ok(spent.dollars < (limits.dollars ?? Infinity));
+    this.running = { number: nextNumber(this.state), waiting };
   }
 
   private end(ending: Ending, isSeen: boolean): void {
     if (this.running === null) return;
-    const { number, hints } = this.running;
+    const { number, waiting } = this.running;
     this.running = null;
     // The record that was there first counts, as `record` has it.
     const earlier = this.ledger[number];
@@ -158,8 +160,8 @@ export class Life {
       this.state = pause(this.state, { by: 'trouble', reason: 'its end was not heard of' });
       return;
     }
-    for (const text of hints) this.give(text, number);
-    this.state = spendHints(finish(this.state, carried(done)), hints.length);
+    for (const text of waiting.hints) this.give(text, number);
+    this.state = takeIn(finish(this.state, carried(done)), waiting);
     this.seen = number + 1;
     this.unchanged(() => finish(this.state, carried(done)));
   }
@@ -198,11 +200,12 @@ export class Life {
     assert.equal(state.incumbent?.commit, incumbent?.commit);
     assert.equal(state.baselineScore, known[0]?.score ?? null);
     assert.equal(state.stopping !== null, this.wasStopped);
-    assert.ok(state.hints.length <= MAX_HINTS);
+    assert.ok(state.waiting.hints.length <= MAX_WAITING);
     // Everything but what people ask for follows from the ledger.
     assert.deepEqual(adopt(state, rebuild(this.limits, known)), state);
     for (const [text, experiments] of this.given) {
-      const isAnywhere = state.hints.includes(text) || experiments.size > 0 || this.forgotten.has(text);
+      const isAnywhere =
+        state.waiting.hints.includes(text) || experiments.size > 0 || this.forgotten.has(text);
       assert.deepEqual([text, isAnywhere], [text, true]);
     }
   }

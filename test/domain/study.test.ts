@@ -7,7 +7,7 @@ import {
   finish,
   hint,
   holdToLimits,
-  MAX_HINTS,
+  MAX_WAITING,
   newStudy,
   nextAction,
   nextNumber,
@@ -15,12 +15,12 @@ import {
   rebuild,
   RECENT,
   resume,
-  spendHints,
   stop,
+  takeIn,
   type StudyState,
 } from '../../src/domain/study';
 
-const BUDGET = { seconds: 300 };
+const BUDGET = { budget: { seconds: 300 }, gpuHourDollars: 0 };
 
 function done(number: number, verdict: Verdict, score: number | null = 1 - number / 100): ExperimentSummary {
   return {
@@ -118,7 +118,7 @@ describe('limits', () => {
     expect(holdToLimits(spent, BUDGET).paused?.reason).toBe(
       'GPU-hours limit: 0.0861 of 0.16 spent, the next run needs 0.0833',
     );
-    expect(holdToLimits(spent, { seconds: 60 }).paused).toBeNull();
+    expect(holdToLimits(spent, { ...BUDGET, budget: { seconds: 60 } }).paused).toBeNull();
   });
 
   test('raising a limit does not lift a pause that a person made', () => {
@@ -163,18 +163,22 @@ describe('requests in any order', () => {
       fc.property(fc.array(request), summaries, (asked, history) => {
         const state = asked.reduce((current, ask) => ask(current), newStudy(UNLIMITED));
         const adopted = adopt(state, rebuild(UNLIMITED, history));
-        const { limits, hints, paused, stopping, refused } = state;
-        expect(adopted).toMatchObject({ limits, hints, paused, stopping, refused });
+        const { limits, waiting, paused, stopping, refused } = state;
+        expect(adopted).toMatchObject({ limits, waiting, paused, stopping, refused });
         expect(nextNumber(adopted)).toBe(history.length);
       }),
     );
   });
 
   test('hints wait for one proposal; those that came meanwhile wait for the next', () => {
-    const state = spendHints(hint(hint(newStudy(UNLIMITED), 'first'), 'second'), 1);
-    expect(state.hints).toEqual(['second']);
-    const full = Array.from({ length: MAX_HINTS + 1 }).reduce<StudyState>((all) => hint(all, 'more'), state);
-    expect(full.hints).toHaveLength(MAX_HINTS);
-    expect(full.refused).toContain('hints wait already');
+    const begun = hint(newStudy(UNLIMITED), 'first');
+    const state = takeIn(hint(hint(begun, 'second'), 'first'), begun.waiting);
+    expect(state.waiting.hints).toEqual(['second', 'first']);
+    const full = Array.from({ length: MAX_WAITING + 1 }).reduce<StudyState>(
+      (all) => hint(all, 'more'),
+      state,
+    );
+    expect(full.waiting.hints).toHaveLength(MAX_WAITING);
+    expect(full.refused).toContain('wait already');
   });
 });

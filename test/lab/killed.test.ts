@@ -14,7 +14,7 @@ function argumentsFor({ root, base }: ReturnType<typeof makeLab>): Parameters<ty
   const edits = [{ path: 'train.py', content: 'print(1)\n' }];
   return [
     { format: 1, title: 'Simpler', hypothesis: 'It helps.', edits },
-    { study, number: 0, incumbent: base, at },
+    { study, number: 0, incumbent: base, repair: null, at },
     {
       study,
       number: 0,
@@ -22,6 +22,8 @@ function argumentsFor({ root, base }: ReturnType<typeof makeLab>): Parameters<ty
       decision: { verdict: 'keep', reason: 'baseline', detail: 'the baseline' },
       failure: null,
       runs: [makeRun(1.9)],
+      taken: study.waiting,
+      repairs: [],
       startedAt: at,
       finishedAt: '2026-11-21T01:01:00.000Z',
       dollars: 0,

@@ -3,8 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { UNLIMITED } from '../../src/domain/limits';
 import type { ExperimentRecord, ScoredRun } from '../../src/domain/experiment';
-import type { StudyConfig } from '../../src/domain/study';
+import { LATER_SETTINGS, type StudyConfig } from '../../src/domain/study';
 import { Git } from '../../src/lab/git';
 import { labId } from '../../src/process/paths';
 
@@ -89,11 +90,12 @@ export function makeStudy(root: string, base: string, tag = 'nov21'): StudyConfi
     researcher: 'tpe',
     researcherCommand: null,
     budget: { steps: 10 },
-    limits: { experiments: null, gpuHours: null, hours: null },
+    limits: UNLIMITED,
     metric: 'val_bpb',
     direction: 'minimize',
     base,
     createdAt: '2026-11-21T00:00:00.000Z',
+    ...LATER_SETTINGS,
   };
 }
 
@@ -137,6 +139,9 @@ export function makeRecord(
     researcher: number === 0 ? 'baseline' : study.researcher,
     title: number === 0 ? 'baseline' : `change ${number}`,
     hypothesis: 'it helps',
+    research: null,
+    ideas: [],
+    droppedIdeas: [],
     verdict: 'keep',
     reason: number === 0 ? 'baseline' : 'better',
     detail: 'better',
@@ -144,10 +149,12 @@ export function makeRecord(
     score,
     incumbentScore: null,
     runs: [makeRun(score)],
+    repairs: [],
     budget: study.budget,
     startedAt: '2026-11-21T00:00:00.000Z',
     finishedAt: '2026-11-21T00:00:10.000Z',
     dollars: 0,
+    gpuDollars: 0,
     fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
     ...change,
   };

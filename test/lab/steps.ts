@@ -16,11 +16,11 @@ export async function append(study: StudyConfig, records: ExperimentRecord[]): P
 export async function experiment(
   proposal: Proposal,
   change: Omit<ApplyInput, 'proposal'>,
-  end: Omit<RecordInput, 'commit' | 'proposal'>,
+  end: Omit<RecordInput, 'commit' | 'proposals'>,
 ): Promise<void> {
   const git = new Git(end.study.lab);
   await openLedger(git, end.study);
   const blob = await storeProposal(git, end.study.tag, end.number, proposal);
   const { commit } = await createApply()({ ...change, proposal: blob });
-  await createRecord({ cleanUp: () => Promise.resolve() })({ ...end, commit, proposal: blob });
+  await createRecord({ cleanUp: () => Promise.resolve() })({ ...end, commit, proposals: [blob] });
 }

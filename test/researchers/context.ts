@@ -3,7 +3,9 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExperimentRecord } from '../../src/domain/experiment';
+import { UNLIMITED } from '../../src/domain/limits';
 import { parseLabConfig, type LabConfig } from '../../src/lab/config';
+import { Purse } from '../../src/researchers/purse';
 import type { ResearchContext } from '../../src/researchers/researcher';
 
 export const TRAIN = `DEPTH = 4  # layers
@@ -30,6 +32,7 @@ export async function contextOf(
   past: { text: string; score: number | null }[],
   python = 'python3',
 ): Promise<ResearchContext> {
+  const folder = await mkdtemp(join(tmpdir(), 'proposal-'));
   const history = past.map(
     ({ text, score }, number) => ({ number, commit: text, score }) as ExperimentRecord,
   );
@@ -41,8 +44,17 @@ export async function contextOf(
     incumbent: { commit: 'i'.repeat(40), files: { 'train.py': TRAIN } },
     history,
     readAt: (_path, commits) => Promise.resolve([...commits]),
+    diffs: (commits) => Promise.resolve(commits.map(() => '')),
     hints: ['try less'],
+    ideas: [],
+    lessons: [],
+    plateau: { since: 0, approach: null },
+    left: UNLIMITED,
+    repair: null,
+    model: null,
+    purse: await Purse.open(join(folder, 'spent.jsonl'), null),
+    check: () => Promise.resolve(null),
     python,
-    folder: await mkdtemp(join(tmpdir(), 'proposal-')),
+    folder,
   };
 }

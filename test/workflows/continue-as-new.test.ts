@@ -29,7 +29,7 @@ test('a long study continues as new, and nobody notices: state, budget and messa
   expect(world.records.map((record) => record.number)).toEqual(
     Array.from({ length: 20 }, (_, number) => number),
   );
-  expect(world.proposed.filter((asked) => asked.hints.length > 0)).toHaveLength(1);
+  expect(world.proposed.filter((asked) => asked.waiting.hints.length > 0)).toHaveLength(1);
   // A pause survives a continue-as-new as well: nothing runs while it lasts.
   await follow.signal('stop');
   expect(await handle.result()).toMatchObject({ phase: 'stopped' });

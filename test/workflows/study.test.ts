@@ -210,7 +210,7 @@ test('hints go to the next proposal, once', async () => {
     () => status(study),
     (now) => now.spent.experiments === 3,
   );
-  expect(world.proposed.map((asked) => asked.hints)).toEqual([
+  expect(world.proposed.map((asked) => asked.waiting.hints)).toEqual([
     ['try a smaller batch', 'and a higher rate'],
     [],
   ]);

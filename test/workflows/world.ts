@@ -10,10 +10,11 @@ import type {
   DeviceActivities,
   ProposeInput,
   RecordInput,
+  SaveInput,
 } from '../../src/activities/interface';
 import { gpuSeconds, type ExperimentSummary, type RunResult } from '../../src/domain/experiment';
 import { UNLIMITED, type Limits } from '../../src/domain/limits';
-import { rebuild, type StudyConfig } from '../../src/domain/study';
+import { LATER_SETTINGS, rebuild, type StudyConfig } from '../../src/domain/study';
 import { findTemporal } from '../../src/temporal/binary';
 import { controlQueue } from '../../src/temporal/queues';
 import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
@@ -26,6 +27,7 @@ const FINGERPRINT = { device: 'test', torch: '0', lab: '0', data: '0' };
 export class World {
   readonly records: RecordInput[] = [];
   readonly proposed: ProposeInput[] = [];
+  readonly saved: SaveInput[] = [];
   readonly trained: number[] = [];
   readonly cancelled: number[] = [];
   scoreOf = (number: number): number => 2 - number / 100;
@@ -68,7 +70,14 @@ export class World {
         throw ApplicationFailure.nonRetryable(this.proposeTrouble, 'NoProposal');
       }
       this.proposed.push(input);
-      return Promise.resolve({ proposal: `p${input.number}`, title: `change ${input.number}`, dollars: 0.5 });
+      const { number, repair, waiting } = input;
+      return Promise.resolve({
+        proposal: `p${number}-${repair?.attempt ?? 0}`,
+        title: `change ${number}`,
+        dollars: 0.5,
+        taken: waiting,
+        gaveUp: null,
+      });
     },
     apply: ({ number }) => Promise.resolve({ commit: String(number).padStart(40, 'c'), failure: null }),
     train: async ({ number, seed }) => {
@@ -115,6 +124,10 @@ export class World {
       if (earlier === undefined) this.records.push(input);
       return Promise.resolve({ summary: this.summary(earlier ?? input), ledger: 'l', branch: 'b' });
     },
+    save: (input) => {
+      this.saved.push(input);
+      return Promise.resolve();
+    },
   };
 }
 
@@ -145,7 +158,7 @@ export async function openStage(world: () => World, extraArgs: string[] = []): P
     },
   });
   const activities = Object.fromEntries(
-    (['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record'] as const).map((name) => [
+    (['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record', 'save'] as const).map((name) => [
       name,
       (input: never) => (world().activities[name] as (input: never) => Promise<unknown>)(input),
     ]),
@@ -203,6 +216,7 @@ function studyConfig(tag: string, limits: Limits): StudyConfig {
     direction: 'minimize',
     base: 'b'.repeat(40),
     createdAt: '2026-01-01T00:00:00.000Z',
+    ...LATER_SETTINGS,
   };
 }
 

@@ -1,6 +1,8 @@
 /** What `status` prints: one glance at a study. */
 import type { TrainBudget } from '../../domain/experiment';
-import type { Limits } from '../../domain/limits';
+import { dollarText, type Limits } from '../../domain/limits';
+import { APPROACH_TEXT, type Plateau } from '../../domain/plateau';
+import type { Waiting } from '../../domain/study';
 import { cleanLine, colour } from '../output';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
 import { historyTable } from './history';
@@ -19,8 +21,12 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
   for (const line of troubleLines(snapshot)) facts.push(['trouble', colour.yellow(line)]);
   facts.push(['best', bestText(snapshot)]);
   facts.push(['budget', spentText(study)]);
+  const cost = perKeep(study);
+  if (cost !== null) facts.push(['a keep', cost]);
   facts.push(['a run', budgetText(study.budget)]);
-  if (study.hints.length > 0) facts.push(['hints', `${study.hints.length} for the next proposal`]);
+  if (study.plateau.approach !== null) facts.push(['plateau', plateauText(study.plateau)]);
+  const waits = waitingText(study.waiting);
+  if (waits !== '') facts.push(['waiting', waits]);
   if (study.refused !== null) facts.push(['refused', colour.yellow(cleanLine(study.refused))]);
   facts.push(['sandbox', sandboxText(sandbox)]);
   facts.push(['lab', cleanLine(study.lab)]);
@@ -107,6 +113,20 @@ function sandboxText(sandbox: Snapshot['sandbox']): string {
     : sandbox;
 }
 
+function plateauText({ since, approach }: Plateau): string {
+  const asked = approach === null ? '' : `; asked to ${APPROACH_TEXT[approach]}`;
+  return `nothing kept in ${since} experiments${asked}`;
+}
+
+function waitingText({ hints, ideas, droppedIdeas }: Waiting): string {
+  const parts = [
+    ...(hints.length === 0 ? [] : [amount(hints.length, 'hint')]),
+    ...(ideas.length === 0 ? [] : [amount(ideas.length, 'idea')]),
+    ...(droppedIdeas.length === 0 ? [] : [`${amount(droppedIdeas.length, 'idea')} to drop`]),
+  ];
+  return parts.length === 0 ? '' : `${parts.join(', ')} for the next experiment`;
+}
+
 /** `5 of 7 experiments · GPU 3 min 05 s · wall 3 min 20 s of 2 h 00 min` */
 function spentText({ limits, spent }: Snapshot['study']): string {
   const parts = [
@@ -114,9 +134,17 @@ function spentText({ limits, spent }: Snapshot['study']): string {
     `GPU ${outOf(durationText(spent.gpuSeconds), limits.gpuHours, hoursText)}`,
     `wall ${outOf(durationText(spent.seconds), limits.hours, hoursText)}`,
   ];
-  if (spent.dollars > 0) parts.push(`$${spent.dollars.toFixed(2)}`);
+  if (spent.dollars > 0 || limits.dollars !== null)
+    parts.push(outOf(dollarText(spent.dollars), limits.dollars, dollarText));
   if (Object.values(limits).every((limit) => limit === null)) parts.push('no limits');
   return parts.join(' · ');
+}
+
+/** `$1.20 · GPU 42 min`: what each kept improvement has cost. The baseline is kept by definition, and improves nothing. */
+function perKeep({ spent: { dollars, gpuSeconds }, kept }: Snapshot['study']): string | null {
+  if (kept < 2) return null;
+  const money = dollars > 0 ? `${dollarText(dollars / (kept - 1))} · ` : '';
+  return `${money}GPU ${durationText(gpuSeconds / (kept - 1))}`;
 }
 
 const outOf = (used: string, limit: number | null, text: (limit: number) => string): string =>
@@ -129,11 +157,12 @@ export function budgetText(budget: TrainBudget): string {
 }
 
 /** `at most 12 experiments`, or that nothing ends it. */
-export function limitText({ experiments, gpuHours, hours }: Limits): string {
+export function limitText({ experiments, gpuHours, hours, dollars }: Limits): string {
   const parts = [
     ...(experiments === null ? [] : [amount(experiments, 'experiment')]),
     ...(gpuHours === null ? [] : [amount(gpuHours, 'GPU-hour')]),
     ...(hours === null ? [] : [amount(hours, 'hour')]),
+    ...(dollars === null ? [] : [dollarText(dollars)]),
   ];
   return parts.length === 0 ? 'it never stops until you say so' : `it waits after ${parts.join(' or ')}`;
 }

@@ -1,7 +1,7 @@
 /** What hangs on the records: candidates, proposals, and where the branch stands. */
 import { experimentName, type ExperimentRecord } from '../../domain/experiment';
 import type { Git } from '../git';
-import { baseRef, branchName, branchRef, experimentRef, proposalRef } from '../refs';
+import { baseRef, branchName, branchRef, crashedRef, experimentRef, proposalRef } from '../refs';
 import { short, type Difference, type Findings } from './difference';
 import type { StudyInGit } from './read';
 
@@ -15,6 +15,7 @@ export function checkRefs(found: StudyInGit): Findings {
       ...checkBase(found),
       ...found.records.flatMap((record) => [
         ...checkCandidate(found, record),
+        ...checkCrashed(found, record),
         ...checkProposal(found, record),
       ]),
       ...checkForeign(found, next),
@@ -70,6 +71,17 @@ function checkCandidate(
   return differences;
 }
 
+/** Candidates that crashed and were repaired: each is kept where the record says. */
+function checkCrashed({ tag, crashedRefs }: StudyInGit, { number, repairs }: ExperimentRecord): Difference[] {
+  return repairs.flatMap(({ commit }, index) => {
+    const ref = crashedRef(tag, number, index + 1);
+    const at = crashedRefs.get(`${experimentName(number)}-${index + 1}`);
+    if (at === commit) return [];
+    const what = `${ref} is ${at === undefined ? 'missing' : `at ${short(at)}`}; record ${experimentName(number)} says ${short(commit)}`;
+    return [{ about: 'refs', experiment: number, what, todo: mend(ref, commit), repair: null }];
+  });
+}
+
 function isCandidateOf(message: string, tag: string, number: number, title: string): boolean {
   const trailers = message.slice(message.lastIndexOf(`\n\nStudy: `) + 2);
   return (
@@ -103,7 +115,7 @@ function checkForeign({ tag, experimentRefs, proposalRefs }: StudyInGit, next: n
     ...Array.from(proposalRefs.keys(), (name) => ['proposal', name] as const),
   ];
   return names
-    .filter(([, name]) => !(experimentName(Number(name)) === name && Number(name) <= next))
+    .filter(([kind, name]) => !isOurs(kind, name, next))
     .map(([kind, name]) => ({
       about: 'refs',
       experiment: /^\d+$/.test(name) ? Number(name) : null,
@@ -111,6 +123,13 @@ function checkForeign({ tag, experimentRefs, proposalRefs }: StudyInGit, next: n
       todo: `if the ledger was moved back, \`git reflog autoresearch-ledger/${tag}\` knows where it was; a ref of nobody's goes by \`git update-ref -d\``,
       repair: null,
     }));
+}
+
+/** `0042`; a repair's proposal is `0042-1`. */
+function isOurs(kind: 'exp' | 'proposal', name: string, next: number): boolean {
+  const [number = '', repair] = name.split('-');
+  const isNamed = repair === undefined || (kind === 'proposal' && /^[1-9]\d*$/.test(repair));
+  return isNamed && experimentName(Number(number)) === number && Number(number) <= next;
 }
 
 /** The branch stands at the last kept commit. Candidates name their parents, so the way there is checked with them. */

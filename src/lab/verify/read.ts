@@ -46,6 +46,7 @@ export interface StudyInGit {
   /** By the number that stands in the ref's name: `0042`. */
   experimentRefs: Map<string, string>;
   proposalRefs: Map<string, string>;
+  crashedRefs: Map<string, string>;
   /** By number, ascending. */
   records: ExperimentRecord[];
   bad: BadFile[];
@@ -79,6 +80,7 @@ export async function readStudyInGit(git: Git, tag: string): Promise<StudyInGit>
     ledger,
     experimentRefs,
     proposalRefs,
+    crashedRefs: refsUnder(refs, `${namespace(tag)}/crashed/`),
     records,
     bad,
     results,

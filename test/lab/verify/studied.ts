@@ -46,7 +46,7 @@ async function make(verdicts: readonly Verdict[], tag: string): Promise<Studied>
     const proposal = number === 0 ? null : await propose(git, tag, number);
     const at = new Date(Date.parse(study.createdAt) + number * 60_000).toISOString();
     const parent: string = incumbent?.commit ?? base;
-    const { commit } = await createApply()({ study, number, incumbent: parent, proposal, at });
+    const { commit } = await createApply()({ study, number, incumbent: parent, proposal, repair: null, at });
     const score = verdict === 'crash' ? null : 2 - number / 1000;
     const run = { ...makeRun(score), seed: runSeed(tag, number, 1) };
     await createRecord({ cleanUp: () => Promise.resolve() })({
@@ -54,7 +54,9 @@ async function make(verdicts: readonly Verdict[], tag: string): Promise<Studied>
       number,
       commit,
       incumbent,
-      proposal,
+      proposals: proposal === null ? [] : [proposal],
+      taken: study.waiting,
+      repairs: [],
       decision: { verdict, reason: number === 0 ? 'baseline' : REASONS[verdict], detail: `it is ${verdict}` },
       failure: run.failure,
       runs: [run],

@@ -56,7 +56,14 @@ test('an experiment that was cut off is told, and is no difference', async () =>
   const lab = await studied(VERDICTS);
   const proposal = await propose(lab.git, TAG, 5);
   const incumbent = lab.commits[2]!;
-  await createApply()({ study: lab.study, number: 5, incumbent, proposal, at: lab.study.createdAt });
+  await createApply()({
+    study: lab.study,
+    number: 5,
+    incumbent,
+    proposal,
+    repair: null,
+    at: lab.study.createdAt,
+  });
   const { differences, notes } = await verifyStudy(lab.git, TAG);
   expect(differences).toEqual([]);
   expect(notes).toEqual([expect.stringContaining('experiment 5 is begun and has no record yet')]);

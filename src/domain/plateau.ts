@@ -1,0 +1,34 @@
+/**
+ * Plateaus: when nothing has been kept for a while, the researcher is asked to change its approach, each time in another
+ * way, and the study says so. It never stops for lack of ideas (autoresearch #22, #89).
+ */
+
+/** The ways to go on, in the order in which they are asked for. */
+export const APPROACHES = ['combine', 'revert', 'simplify', 'radical', 'program'] as const;
+export type Approach = (typeof APPROACHES)[number];
+
+/** Each as an order to the researcher; `status` shows the first words. */
+export const APPROACH_TEXT: Record<Approach, string> = {
+  combine: 'combine near misses: two or three changes that came close, together',
+  revert: 'revert a kept change: something that helped early may hold back what is there now',
+  simplify: 'simplify: take code away, and keep the score',
+  radical: 'be more radical: another architecture, optimiser or data order, not one more adjustment',
+  program: 'go back to program.md: what does it point to that was never tried?',
+};
+
+export interface Plateau {
+  /** Experiments since the last one that was kept. */
+  since: number;
+  /** What is asked for now; null while there is no plateau. */
+  approach: Approach | null;
+}
+
+/**
+ * @param since experiments since the last keep
+ * @param after experiments without a keep that make a plateau; each as many more change the approach again
+ */
+export function plateauOf(since: number, after: number): Plateau {
+  const changes = Math.floor(since / after);
+  if (changes === 0) return { since, approach: null };
+  return { since, approach: APPROACHES[(changes - 1) % APPROACHES.length] ?? null };
+}

@@ -1,0 +1,96 @@
+/**
+ * The money that one experiment may spend on being proposed. Each call is reserved before it is made and settled after,
+ * in a journal on disk: a worker that dies in the middle leaves a reservation, and that counts as spent in full.
+ */
+import { appendFile, mkdir, open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { dollarText } from '../domain/limits';
+import { errorCode } from '../process/error-code';
+
+/** What is left does not cover the next call: the study waits until its limit is raised. */
+export class BudgetExhausted extends Error {
+  override name = 'BudgetExhausted';
+}
+
+const entrySchema = z.union([
+  z.strictObject({ reserve: z.number().nonnegative(), id: z.int().positive() }),
+  z.strictObject({ settle: z.number().nonnegative(), id: z.int().positive() }),
+]);
+
+export class Purse {
+  private constructor(
+    private readonly file: string,
+    /** US dollars that this experiment may spend in all; null without a limit. */
+    private readonly limit: number | null,
+    /** By call: what it has cost, or may cost while it is under way. */
+    private readonly calls: Map<number, number>,
+  ) {}
+
+  /** @param file the journal; what it holds already is spent */
+  static async open(file: string, limit: number | null): Promise<Purse> {
+    const text = await readFile(file, 'utf8').catch((error: unknown) => {
+      if (errorCode(error) === 'ENOENT') return '';
+      throw error;
+    });
+    const calls = new Map<number, number>();
+    for (const line of text.split('\n')) {
+      const entry = entryIn(line);
+      if (entry !== null) calls.set(entry.id, 'reserve' in entry ? entry.reserve : entry.settle);
+    }
+    return new Purse(file, limit, calls);
+  }
+
+  /** All that this experiment has spent, calls under way at the most that they can cost. */
+  spent(): number {
+    return [...this.calls.values()].reduce((sum, dollars) => sum + dollars, 0);
+  }
+
+  /**
+   * Makes a call that costs at most `atMost` dollars; `call` says what it really cost. One that fails without an answer
+   * is settled by what its failure says, or stays reserved.
+   * @throws BudgetExhausted before the call if that much is not left
+   */
+  async spend<T>(atMost: number, call: (settle: (dollars: number) => void) => Promise<T>): Promise<T> {
+    if (this.limit !== null && this.spent() + atMost > this.limit) {
+      throw new BudgetExhausted(
+        `the next call may cost ${dollarText(atMost)}, and ${dollarText(Math.max(0, this.limit - this.spent()))} is left of the study's dollars`,
+      );
+    }
+    const id = Math.max(0, ...this.calls.keys()) + 1;
+    this.calls.set(id, atMost);
+    await this.write({ reserve: atMost, id });
+    let settled: number | null = null;
+    try {
+      return await call((dollars) => {
+        settled = dollars;
+      });
+    } finally {
+      if (settled !== null) {
+        this.calls.set(id, settled);
+        await this.write({ settle: settled, id });
+      }
+    }
+  }
+
+  private async write(entry: z.infer<typeof entrySchema>): Promise<void> {
+    await mkdir(dirname(this.file), { recursive: true });
+    // The line break comes first too: what an interrupted write has left stays a line of its own.
+    await appendFile(this.file, `\n${JSON.stringify(entry)}\n`);
+    const handle = await open(this.file, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+/** A line that was cut off in the middle was never acted upon: the call comes after the write. */
+function entryIn(line: string): z.infer<typeof entrySchema> | null {
+  try {
+    return entrySchema.parse(JSON.parse(line));
+  } catch {
+    return null;
+  }
+}
