@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Worker, type WorkerOptions } from '@temporalio/worker';
+import { GracefulShutdownPeriodExpiredError, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createApply } from './activities/apply';
 import { createCheck } from './activities/check-proposal';
 import { cleanUpRuns } from './activities/clean-up';
@@ -42,6 +42,8 @@ import { workerLog } from './temporal/worker-process';
 
 /** Cancellation rides on heartbeats, and "stop now" is to end a training within seconds. */
 const HEARTBEAT_THROTTLE = '1 second';
+/** Then what is still at work is left as a kill would leave it: every activity converges. */
+const SHUTDOWN_FORCE_TIME = '3 seconds';
 
 async function main(): Promise<void> {
   const python = trainerPython();
@@ -54,6 +56,7 @@ async function main(): Promise<void> {
     namespace,
     dataConverter: dataConverter(),
     maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
+    shutdownForceTime: SHUTDOWN_FORCE_TIME,
   } as const;
   const workers = [
     await Worker.create({
@@ -153,6 +156,10 @@ function shutDown(worker: Worker): void {
 }
 
 main().catch((error: unknown) => {
+  if (error instanceof GracefulShutdownPeriodExpiredError) {
+    console.error(`not all work let go within ${SHUTDOWN_FORCE_TIME}: it is done again`);
+    process.exit(0);
+  }
   console.error(error);
   // At once: a worker of which only a part still polls would look alive, and its other queues would wait for ever.
   process.exit(1);

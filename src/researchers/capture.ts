@@ -29,6 +29,8 @@ export class CaptureError extends Error {
 /** A coding agent's transcript may be long; more than this is cut at the front. */
 const MAX_OUTPUT = 8 << 20;
 const GRACE_MS = 2_000;
+/** For the last of what it said: a daemon that it left behind may keep its output open for ever. */
+const DRAIN_MS = 1_000;
 
 /** @throws CaptureError unless the process exits with 0 in time */
 export async function capture(command: readonly string[], options: CaptureOptions): Promise<Captured> {
@@ -48,6 +50,7 @@ export async function capture(command: readonly string[], options: CaptureOption
   child.stdin.on('error', () => undefined); // it may not care to read
   child.stdin.end(stdin);
 
+  const closed = new Promise((resolve) => child.once('close', resolve));
   const ended: string[] = [];
   const end = (why: string) => {
     ended.push(why);
@@ -60,10 +63,13 @@ export async function capture(command: readonly string[], options: CaptureOption
   try {
     const how = await new Promise<string>((resolve, reject) => {
       child.once('error', reject);
-      child.once('close', (code, bySignal) =>
+      child.once('exit', (code, bySignal) =>
         resolve(bySignal === null ? `exit code ${code}` : `signal ${bySignal}`),
       );
     });
+    await Promise.race([closed, sleep(DRAIN_MS, undefined, { ref: false })]);
+    child.stdout.destroy();
+    child.stderr.destroy();
     if (ended[0] !== undefined) throw new CaptureError(`${program} ${ended[0]}`, { stdout, stderr });
     if (how !== 'exit code 0') {
       throw new CaptureError(`${program} ended with ${how}: ${lastLine(stderr)}`, { stdout, stderr });

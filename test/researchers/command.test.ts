@@ -97,3 +97,13 @@ test('stopping the study ends it', async () => {
   expect(alive(marker)).toBe(false);
   expect(made.removed).toBe(true);
 });
+
+test('what it leaves behind with its output open holds nobody up', async () => {
+  const made = await options(
+    `setsid sleep 60 & echo "# a change" >> train.py; echo '{"title": "with a daemon"}'`,
+  );
+  const from = performance.now();
+  const proposal = await createCommand(made).propose(await contextOf([{ text: TRAIN, score: 1.5 }]), never);
+  expect(proposal.title).toBe('with a daemon');
+  expect(performance.now() - from).toBeLessThan(20_000);
+});
