@@ -8,9 +8,9 @@ Called with one JSON argument:
                 begins only when it hears "go" there
 
 Descriptor 3 is the lifeline: when its other end closes, because whoever holds it has died or wants so, all
-descendants are ended with SIGKILL, double forks included. "began" is written to it when the command begins. SIGTERM is
-passed on to the command's process group. Exits as the command did, 128 + n for signal n, after all that was left
-behind has ended.
+descendants are ended with SIGKILL, double forks included. "began PID" is written to it when the command begins, with
+the pid of what was started. SIGTERM is passed on to the command's process group. Exits as the command did, 128 + n for
+signal n, after all that was left behind has ended.
 
 Why bubblewrap needs more than its --die-with-parent: its outer process asks the kernel for that after it has begun,
 its inner one later still; neither sees a parent that has died before, and the inner one waits for ever for an outer
@@ -70,25 +70,27 @@ class Keeper:
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
         if self.gate is None:
-            tell_began()
+            tell_began(self.child.pid)
         while self.child.poll() is None:
             for descriptor, _ in poll.poll():
                 if descriptor == self.wakeup:
                     os.read(self.wakeup, 512)
                     self.reap()
                 elif descriptor == LIFELINE:
-                    if os.read(LIFELINE, 512) == b"":
-                        raise Orphaned
+                    hear()
                 else:
                     poll.unregister(descriptor)
                     self.open_gate()
 
     def open_gate(self):
         """The gate has said "ready", or is gone because the sandbox could not be set up."""
-        if os.read(self.gate, 64) == b"" or self.child.poll() is not None:
-            return
-        tell_began()
-        os.write(self.gate, b"go\n")
+        try:
+            if os.read(self.gate, 64) == b"" or self.child.poll() is not None:
+                return
+            tell_began(self.child.pid)
+            os.write(self.gate, b"go\n")
+        except (BrokenPipeError, ConnectionResetError):
+            return  # its end comes next
         os.close(self.gate)
         self.gate = None
 
@@ -102,20 +104,21 @@ class Keeper:
 
     def reap(self):
         """Takes leave of adopted orphans; the child itself is Popen's."""
-        try:
+        with contextlib.suppress(ChildProcessError):
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if ended.si_pid == self.child.pid:
                     self.child.poll()
                 else:
                     os.waitpid(ended.si_pid, 0)
-        except ChildProcessError:
-            pass
 
     def pass_on(self, name):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child.pid, name)
 
     def end_everything(self):
+        # Without looking around before, which takes long amid a fork bomb: a sandbox dies whole with its first process.
+        if self.child.poll() is None:
+            self.child.kill()
         if not LINUX:
             self.pass_on(signal.SIGKILL)
             return
@@ -157,16 +160,23 @@ def adopt_orphans():
 
 def make_expendable():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
-    except OSError:
-        pass
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
-def tell_began():
+def hear():
+    """Nothing is said on the lifeline; a reset is an end with something left unread."""
     try:
-        os.write(LIFELINE, b"began\n")
+        said = os.read(LIFELINE, 512)
+    except ConnectionResetError:
+        said = b""
+    if said == b"":
+        raise Orphaned
+
+
+def tell_began(pid):
+    try:
+        os.write(LIFELINE, b"began %d\n" % pid)
     except OSError as error:
         raise Orphaned from error
 
@@ -195,7 +205,8 @@ def keep(task):
         keeper.see_through()
     except Orphaned:
         keeper.let_set_up()
-    keeper.end_everything()
+    finally:
+        keeper.end_everything()
     code = keeper.child.wait()
     return code if code >= 0 else 128 - code
 

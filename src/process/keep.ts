@@ -1,27 +1,42 @@
 /** Starts a process that ends with this one, together with everything that it has started: keep.py says how. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { constants } from 'node:os';
 import { Duplex, type Readable, type Writable } from 'node:stream';
-import { python3, LaunchError } from './interpreter';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { errorCode } from './error-code';
+import { LaunchError, python3 } from './interpreter';
 import { asset } from './package-root';
+
+/** For the last output, which arrives after the exit. Where orphans cannot be found, one may keep it open for ever. */
+const LAST_OUTPUT_MS = 1_000;
+const BEGAN = /^began (\d+)$/m;
 
 interface Keep {
   command: string[];
-  cwd?: string;
-  env?: NodeJS.ProcessEnv;
+  cwd?: string | undefined;
+  env?: NodeJS.ProcessEnv | undefined;
   /** Ended before others when the host is short of memory, and leaves no core file. */
   expendable?: boolean;
   /** A sandbox with a gate in it. */
   gated?: boolean;
 }
 
+/** How a command ended. A shell's, bubblewrap's and the keeper's 128 + n is signal n. */
+export interface Exit {
+  code: number | null;
+  signal: string | null;
+}
+
 export interface Kept {
-  /** Ends as the command does (128 + n for signal n), once nothing that it has started is left. */
   keeper: ChildProcess & { pid: number; stdin: Writable; stdout: Readable; stderr: Readable };
+  /** Resolves when the command has ended, nothing that it has started is left, and its output is here. */
+  exited: Promise<Exit>;
   /** Whether the command itself has begun: a sandbox may fail before. */
-  hasBegun(): boolean;
+  hasBegun: () => boolean;
   /** Lets the keeper end everything at once; it exits then. */
-  release(): void;
+  release: () => void;
 }
 
 /** @throws LaunchError if there is no Python to start it with */
@@ -39,7 +54,39 @@ export async function keep({ command, cwd, env, expendable = false, gated = fals
     throw new LaunchError(`cannot start ${command[0]}`);
   let said = '';
   lifeline.on('data', (chunk: Buffer) => (said += chunk.toString('utf8'))).on('error', () => undefined);
-  return { keeper, hasBegun: () => said.includes('began'), release: () => lifeline.destroy() };
+  return {
+    keeper,
+    exited: exitOf(keeper),
+    hasBegun: () => BEGAN.test(said),
+    release: () => {
+      // Without waiting for the keeper to be given the CPU: amid a fork bomb that may take long.
+      const pid = BEGAN.exec(said)?.[1];
+      if (pid !== undefined && keeper.exitCode === null && keeper.signalCode === null) kill(Number(pid));
+      lifeline.destroy();
+    },
+  };
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (errorCode(error) !== 'ESRCH') throw error;
+  }
+}
+
+async function exitOf(keeper: ChildProcess): Promise<Exit> {
+  const closed = once(keeper, 'close');
+  const [code, signal] = z
+    .tuple([z.int().nullable(), z.string().nullable()])
+    .parse(await once(keeper, 'exit'));
+  await Promise.race([closed, sleep(LAST_OUTPUT_MS, undefined, { ref: false })]);
+  keeper.stdout?.destroy();
+  keeper.stderr?.destroy();
+  const name = Object.entries(constants.signals).find(
+    ([, number]) => code !== null && number === code - 128,
+  )?.[0];
+  return name === undefined ? { code, signal } : { code: null, signal: name };
 }
 
 function isStarted(child: ChildProcess): child is Kept['keeper'] {

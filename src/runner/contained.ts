@@ -1,17 +1,12 @@
 /** One process in its sandbox: started, watched, ended together with everything that it has started. */
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from '../domain/experiment';
-import { keep, type Kept } from '../process/keep';
+import { keep, type Exit, type Kept } from '../process/keep';
 import type { Enclosed } from './sandbox';
 
-/** How it ended. A shell's, bubblewrap's and the keeper's 128 + n is signal n. */
-export interface Exit {
-  code: number | null;
-  signal: string | null;
-  /** Whether the command has begun: a sandbox may fail before. */
+/** How it ended, and whether the command has begun: a sandbox may fail before. */
+export interface ContainedExit extends Exit {
   began: boolean;
 }
 
@@ -24,7 +19,7 @@ const POLL_MS = 10;
 
 export class Contained {
   /** Resolves when the command has ended, and with it whatever it has left behind. */
-  readonly exited: Promise<Exit>;
+  readonly exited: Promise<ContainedExit>;
 
   private constructor(
     private readonly kept: Kept,
@@ -33,11 +28,7 @@ export class Contained {
     const { keeper } = kept;
     keeper.stdin.on('error', () => undefined).end();
     for (const stream of [keeper.stdout, keeper.stderr]) stream.on('data', onOutput);
-    this.exited = once(keeper, 'exit').then(async ([code, signal]: (number | string | null)[]) => {
-      // The last output arrives after the exit, but not if a survivor keeps the pipes open.
-      await Promise.race([once(keeper, 'close'), sleep(200)]);
-      return exitOf(Number(code ?? 0), signal === null ? null : String(signal), kept.hasBegun());
-    });
+    this.exited = kept.exited.then((exit) => ({ ...exit, began: kept.hasBegun() }));
     this.exited.catch(() => undefined);
   }
 
@@ -77,12 +68,6 @@ export class Contained {
   private isThere(): boolean {
     return this.isKept() || (LINUX && this.everyone().length > 0);
   }
-}
-
-function exitOf(code: number, signal: string | null, began: boolean): Exit {
-  if (signal !== null) return { code: null, signal, began };
-  const name = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
-  return name === undefined ? { code, signal: null, began } : { code: null, signal: name, began };
 }
 
 function tryKill(pid: number): void {

@@ -1,6 +1,6 @@
 /** Why a candidate has no result, from how its process ended and what it printed last. */
 import type { RunFailure } from './task';
-import type { Exit } from './contained';
+import type { ContainedExit } from './contained';
 
 const MESSAGE_CHARACTERS = 200;
 const TAIL_CHARACTERS = 4_000;
@@ -33,7 +33,7 @@ class SandboxError extends Error {
  * @param kernelKilled whether the kernel has killed somebody for lack of memory meanwhile
  */
 export function exitFailure(
-  { code, signal, began }: Exit,
+  { code, signal, began }: ContainedExit,
   log: string,
   kernelKilled: boolean,
 ): Pick<RunFailure, 'reason' | 'message'> {

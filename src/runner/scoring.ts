@@ -4,7 +4,7 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Clock, TICK_MS } from './clock';
-import { Contained, type Exit } from './contained';
+import { Contained, type ContainedExit } from './contained';
 import { exitFailure } from './failure';
 import { GRAPH_FILE, WEIGHTS_FILE } from './handin';
 import { enclose } from './sandbox';
@@ -61,7 +61,7 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
   const overdue = cap(spec.scoreSeconds);
   let watch: Watch | undefined;
   try {
-    const ended = await Promise.race<Exit | Ending>([
+    const ended = await Promise.race<ContainedExit | Ending>([
       scorer.exited,
       overdue.ending,
       stopped(context.stop),
@@ -79,7 +79,7 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
 }
 
 async function verdict(
-  exit: Exit,
+  exit: ContainedExit,
   file: string,
   context: TaskContext,
   kernelKilled: boolean,

@@ -10,7 +10,7 @@ import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
 import { runtimeRoot } from '../process/paths';
 import { Clock, TICK_MS } from './clock';
-import { Contained, type Exit } from './contained';
+import { Contained, type ContainedExit } from './contained';
 import { exitFailure } from './failure';
 import { Feed } from './feed';
 import { CutOffError, ProtocolError } from './frames';
@@ -223,7 +223,7 @@ class Training implements Listener {
     setTimeout(() => this.fail('rejected', how), CLOSED_MS).unref();
   }
 
-  private async onExit(exit: Exit, memory: OutOfMemoryCount): Promise<void> {
+  private async onExit(exit: ContainedExit, memory: OutOfMemoryCount): Promise<void> {
     // What it has sent may still be in the socket.
     await within(CLOSED_MS, this.conversation);
     const { reason, message } = exitFailure(exit, this.context.log.tail(), memory.hasRisen());

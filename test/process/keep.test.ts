@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keep } from '../../src/process/keep';
+import { asset } from '../../src/process/package-root';
+import { processesWith } from '../runner/workshop';
+
+/** A child, a double fork and a session of their own, all deaf to SIGTERM; then what the words say. */
+const family = (marker: string, rest: string): string[] => [
+  '/bin/sh',
+  '-c',
+  `trap '' TERM; sleep 600 & (setsid sh -c 'sleep 600; : ${marker}' & ) ; setsid sh -c 'sleep 600; : ${marker}' & ${rest}; : ${marker}`,
+];
+
+test.each([
+  ['exit 3', { code: 3, signal: null }],
+  ['kill -9 $$', { code: null, signal: 'SIGKILL' }],
+])('%s: ends as the command does, and nobody is left behind', async (rest, exit) => {
+  const marker = `marker-${process.pid}-keep-${rest.length}`;
+  const kept = await keep({ command: family(marker, `sleep 0.3; ${rest}`) });
+  expect(await kept.exited).toEqual(exit);
+  expect(kept.hasBegun()).toBe(true);
+  expect(processesWith(marker)).toEqual([]);
+});
+
+test('what is released is ended at once, however deaf', async () => {
+  const marker = `marker-${process.pid}-released`;
+  const kept = await keep({ command: family(marker, 'sleep 600') });
+  while (processesWith(marker).length < 3) await sleep(20);
+  kept.release();
+  expect(await kept.exited).toEqual({ code: null, signal: 'SIGKILL' });
+  expect(processesWith(marker)).toEqual([]);
+});
+
+test('nothing outlives whoever started it, killed at whatever instant', async () => {
+  const marker = `marker-${process.pid}-orphan`;
+  const task = JSON.stringify({ command: family(marker, 'sleep 600'), expendable: false, gated: false });
+  const starter = `
+    const { spawn } = require('node:child_process');
+    spawn('python3', ['-I', '-S', process.argv[1], process.argv[2]], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], detached: true });
+    process.stdout.write('started');
+    setInterval(() => {}, 1000);`;
+  for (let kill = 0; kill < 20; kill++) {
+    const child = spawn(process.execPath, ['-e', starter, asset('src', 'process', 'keep.py'), task], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const gone = once(child, 'exit');
+    await once(child.stdout, 'data');
+    await sleep(kill * 8);
+    child.kill('SIGKILL');
+    await gone;
+  }
+  for (let waited = 0; waited < 50 && processesWith(marker).length > 0; waited++) await sleep(100);
+  expect(processesWith(marker)).toEqual([]);
+});
+
+test('a command that is not there is told', async () => {
+  const kept = await keep({ command: ['/no/such/program'] });
+  let said = '';
+  kept.keeper.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  expect(await kept.exited).toEqual({ code: 127, signal: null });
+  expect(said).toContain('No such file or directory');
+});
