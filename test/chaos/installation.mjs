@@ -21,7 +21,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 /** Below the ports that the kernel gives to anybody: while the server is down nobody takes its place. */
 const PORTS = { low: 20_000, count: 10_000 };
 /** Room for the server's history of a few hundred experiments, and for a few dozen labs. */
-const DISK_MB = { state: 384, labs: 96 };
+const DISK_MB = { state: 512, labs: 192 };
 const COMMAND_MS = 180_000;
 const SERVER_MS = 30_000;
 
