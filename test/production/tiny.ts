@@ -12,11 +12,11 @@ export const PLANTED = 'plantedword';
 
 const STEPS = 20;
 
-/** Makes the service's lab and starts a study on it; experiment `slow` trains for 20 seconds. */
+/** Makes the service's lab and starts a study on it; experiments `slow` train for 20 seconds. */
 export async function startTiny(
   service: Service,
   tag: string,
-  { experiments, slow = -1 }: { experiments: number; slow?: number },
+  { experiments, slow = [] }: { experiments: number; slow?: number[] },
 ): Promise<void> {
   const lab = service.lab();
   cpSync(join(packageRoot(), 'test', 'chaos', 'lab'), lab, { recursive: true });
@@ -24,7 +24,7 @@ export async function startTiny(
   git('init', '--quiet', '--initial-branch', 'main');
   git('add', '--all');
   git('-c', 'user.name=tiny', '-c', 'user.email=tiny@localhost', 'commit', '--quiet', '--message', 'a lab');
-  const researcher = `python3 ${join(__dirname, 'propose.py')} ${PLANTED} ${slow}`;
+  const researcher = `python3 ${join(__dirname, 'propose.py')} ${PLANTED} ${slow.join(' ')}`;
   // prettier-ignore
   await service.ask(
     'start', '--lab', lab, '--tag', tag, '--train-steps', String(STEPS), '--experiments', String(experiments),

@@ -1,0 +1,70 @@
+/** A new release takes over a running study, in the middle of a run; one that could not go on with it is not let in. */
+import { Service } from '../e2e/service';
+import { until } from '../workflows/world';
+import { otherBuild } from './other-build';
+import { outcome, startTiny, trains, whole } from './tiny';
+
+jest.setTimeout(240_000);
+const TAG = 'upgraded';
+let service: Service;
+/** Programs of three builds. */
+let [today, patched, careless] = ['', '', ''];
+
+interface Up {
+  worker: { owner: { pid: number }; state: string; build: string };
+}
+const up = (): Promise<Up> => service.ask<Up>('up', ...service.ports);
+
+beforeAll(async () => {
+  service = await Service.create();
+  service.env['AUTORESEARCH_DEVICES'] = 'cpu';
+  today = service.program;
+  patched = otherBuild(service.root, 'patched');
+  careless = otherBuild(service.root, 'careless');
+});
+afterAll(() => service?.remove());
+
+test('a release that forgot `patched` is refused in the middle of an experiment; worker and run go on', async () => {
+  const { worker } = await up();
+  await startTiny(service, TAG, { experiments: 2, slow: [1, 3] });
+  await trains(service, TAG, 1);
+  service.program = careless;
+  const refused = await service.run('up', ...service.ports);
+  expect([refused.code, refused.stderr]).toEqual([
+    6,
+    expect.stringMatching(/cannot go on: study-upgraded\/exp-0001 at event \d+ \(ActivityTaskScheduled\)/u),
+  ]);
+  service.program = today;
+  expect(await up()).toMatchObject({ worker: { state: 'running', owner: worker.owner } });
+});
+
+test('one that has it takes over there: nothing is lost or done twice, and all histories are replayed', async () => {
+  await trains(service, TAG, 1);
+  service.program = patched;
+  expect(await up()).toMatchObject({ worker: { state: 'replaced' } });
+  expect(await outcome(service, TAG, 2)).toEqual(whole(2));
+  expect(await service.run('replay', TAG)).toMatchObject({ code: 0 });
+});
+
+test('a step back is refused while an experiment has taken the new step', async () => {
+  await service.ask('budget', TAG, '--experiments', '4');
+  await trains(service, TAG, 3);
+  service.program = today;
+  const refused = await service.run('up', ...service.ports);
+  expect([refused.code, refused.stderr]).toEqual([
+    6,
+    expect.stringMatching(/exp-0003 at event \d+ \(MarkerRecorded\)[^]*`stop` the study, and `resume` it/u),
+  ]);
+});
+
+test('stopped by the new release, the study is resumed by the old one from its ledger', async () => {
+  service.program = patched;
+  await service.ask('stop', TAG);
+  const stopped = (): Promise<boolean> => service.status(TAG).then(({ study }) => study.phase === 'stopped');
+  await until(stopped, Boolean, 90);
+  service.program = today;
+  expect(await up()).toMatchObject({ worker: { state: 'replaced' } });
+  await service.ask('resume', TAG);
+  await service.ask('budget', TAG, '--experiments', '5');
+  expect(await outcome(service, TAG, 5)).toEqual(whole(5));
+});
