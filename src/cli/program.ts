@@ -20,6 +20,7 @@ const COMMANDS = [
   'resume',
   'budget',
   'hint',
+  'ideas',
   'push',
   'fetch',
   'verify',

@@ -29,7 +29,7 @@ beforeAll(async () => {
     Promise.resolve({ commit: lab.commits[number] ?? '', failure: null });
   // The lab is a copy, so its study has a workflow of its own.
   const workflowId = `study-${TAG}-${labId(lab.root)}`;
-  study = await stage.start(world, { tag: TAG, workflowId, limits: { experiments: 6 } });
+  study = await stage.start({ tag: TAG, workflowId, limits: { experiments: 6 } });
   const { client } = stage.environment;
   await until(
     () => client.workflow.getHandle(study.config.workflowId).query(messages.statusQuery),

@@ -163,7 +163,7 @@ export async function record(version: string): Promise<void> {
     for (const [tag, play] of Object.entries(SCENARIOS)) {
       const own = (world = new World());
       const start = (experiments: number | null = null): Promise<RunningStudy> =>
-        stage.start(own, { tag, limits: { experiments } });
+        stage.start({ tag, limits: { experiments } });
       await play({ stage, world: own, tag, start });
       await save(stage, tag, join(folder, tag));
     }

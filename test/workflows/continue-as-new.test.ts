@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => stage.stop(), 60_000);
 
 test('a long study continues as new, and nobody notices: state, budget and messages go on', async () => {
-  const { handle, config } = await stage.start(world, { limits: { experiments: 30 } });
+  const { handle, config } = await stage.start({ limits: { experiments: 30 } });
   const follow = stage.environment.client.workflow.getHandle(config.workflowId);
   const firstRun = handle.firstExecutionRunId;
   const hasContinued = async () => (await follow.describe()).runId !== firstRun;

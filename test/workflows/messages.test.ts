@@ -11,7 +11,7 @@ const world = new World();
 
 beforeAll(async () => {
   stage = await openStage(() => world);
-  study = await stage.start(world, { limits: { experiments: 1 } });
+  study = await stage.start({ limits: { experiments: 1 } });
   await until(
     () => study.handle.query(messages.statusQuery),
     (now) => now.phase === 'paused',
@@ -19,7 +19,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => stage.stop(), 60_000);
 
-const NAMES = ['stop', 'pause', 'resume', 'adjustBudget', 'hint', 'unheard of'];
+const NAMES = ['stop', 'pause', 'resume', 'adjustBudget', 'hint', 'idea', 'unheard of'];
 /** Nothing here may end the study or let it run on: what those do is tested elsewhere. */
 const harmless = fc.constantFrom(...NAMES.filter((name) => !['stop', 'pause', 'resume'].includes(name)));
 
@@ -33,7 +33,7 @@ const send = (signalName: string, payloads: Payload[]) =>
 
 /** What the study says to a request that is right. */
 const wellness = async () => {
-  const limits = { experiments: 1, gpuHours: 5, hours: null };
+  const limits = { experiments: 1, gpuHours: 5, hours: null, dollars: 20 };
   const answer = await study.handle.executeUpdate(messages.adjustBudgetUpdate, { args: [limits] });
   const { phase, current } = await study.handle.query(messages.statusQuery);
   return { phase, current, isTaken: JSON.stringify(answer.limits) === JSON.stringify(limits) };

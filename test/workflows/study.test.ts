@@ -31,7 +31,7 @@ const hangAt = (number: number) => {
 
 test('a limit pauses with its reason, raising it goes on at once, stop completes', async () => {
   world.scoreOf = (number) => [2, 2.5, 1.5, 1.4][number] ?? 3;
-  const study = await stage.start(world, { limits: { experiments: 2 } });
+  const study = await stage.start({ limits: { experiments: 2 } });
   const first = await paused(study);
   expect(first).toMatchObject({ reason: 'experiments limit: 2 of 2 done', kept: 1, discarded: 1 });
 
@@ -49,7 +49,7 @@ test('a limit pauses with its reason, raising it goes on at once, stop completes
 
 test('each candidate builds on the incumbent of its time, on seeds that the lab chose', async () => {
   world.scoreOf = (number) => [2, 2.5, 1.5, 1.6][number] ?? 3;
-  const study = await stage.start(world, { limits: { experiments: 4 } });
+  const study = await stage.start({ limits: { experiments: 4 } });
   await paused(study);
   expect(world.proposed.map((asked) => asked.incumbent.at(-1))).toEqual(['0', '0', '2']);
   expect(world.records.map((record) => record.runs[0]?.seed)).toEqual(
@@ -59,7 +59,7 @@ test('each candidate builds on the incumbent of its time, on seeds that the lab 
 });
 
 test('whatever a worker dies at, the next one soon gets it: every activity has to beat', async () => {
-  const study = await stage.start(world, { limits: { experiments: 2 } });
+  const study = await stage.start({ limits: { experiments: 2 } });
   await paused(study);
   await study.handle.signal('stop');
   await study.handle.result();
@@ -81,7 +81,7 @@ test('whatever a worker dies at, the next one soon gets it: every activity has t
 });
 
 test('bad requests: an update is refused with the reason, a signal is told by status, nothing else changes', async () => {
-  const study = await stage.start(world, { limits: { experiments: 1 } });
+  const study = await stage.start({ limits: { experiments: 1 } });
   await paused(study);
   const update = study.handle.executeUpdate(messages.adjustBudgetUpdate, { args: [{ experiments: -1 }] });
   const refusal = await update.then(
@@ -105,7 +105,7 @@ test('bad requests: an update is refused with the reason, a signal is told by st
 
 test('stop lets the running experiment end; stop now ends it, without a record', async () => {
   hangAt(1);
-  const study = await stage.start(world);
+  const study = await stage.start();
   await until(() => world.trained.includes(1), Boolean);
   expect(await study.handle.executeUpdate(messages.stopUpdate, { args: [{}] })).toMatchObject({
     phase: 'stopping',
@@ -118,7 +118,7 @@ test('stop lets the running experiment end; stop now ends it, without a record',
 
   // Started again from the ledger: the same number, the same seed.
   world.trainingOf = () => Promise.resolve();
-  const again = await stage.start(world, { tag: study.config.tag, limits: { experiments: 2 } });
+  const again = await stage.start({ tag: study.config.tag, limits: { experiments: 2 } });
   await paused(again);
   expect(world.records.map((record) => record.number)).toEqual([0, 1]);
   expect(world.records[1]?.runs[0]?.seed).toBe(runSeed(study.config.tag, 1, 1));
@@ -127,7 +127,7 @@ test('stop lets the running experiment end; stop now ends it, without a record',
 
 test('cancelling the workflow in the UI ends the training too', async () => {
   hangAt(0);
-  const study = await stage.start(world);
+  const study = await stage.start();
   await until(() => world.trained.includes(0), Boolean);
   await study.handle.cancel();
   await expect(study.handle.result()).rejects.toThrow('cancelled');
@@ -138,7 +138,7 @@ test('cancelling the workflow in the UI ends the training too', async () => {
 test('pause waits after the running experiment, resume goes on', async () => {
   const gate = new EventEmitter();
   world.trainingOf = async (number) => void (number === 1 && (await once(gate, 'open')));
-  const study = await stage.start(world, { limits: { experiments: 3 } });
+  const study = await stage.start({ limits: { experiments: 3 } });
   await until(() => world.trained.includes(1), Boolean);
   await study.handle.signal('pause');
   expect(
@@ -160,7 +160,7 @@ test('pause waits after the running experiment, resume goes on', async () => {
 test('a candidate’s failure is a verdict; the study goes on', async () => {
   world.failureOf = (number) =>
     number === 1 ? { reason: 'oom', message: 'CUDA out of memory', tail: 'Traceback …' } : null;
-  const study = await stage.start(world, { limits: { experiments: 3 } });
+  const study = await stage.start({ limits: { experiments: 3 } });
   expect(await paused(study)).toMatchObject({ kept: 2, crashed: 1 });
   expect(world.records[1]).toMatchObject({
     decision: { verdict: 'crash', reason: 'oom' },
@@ -171,7 +171,7 @@ test('a candidate’s failure is a verdict; the study goes on', async () => {
 
 test('our own trouble pauses the study with its reason; resume tries the same experiment again', async () => {
   world.proposeTrouble = 'the tpe researcher proposed nothing';
-  const study = await stage.start(world, { limits: { experiments: 2 } });
+  const study = await stage.start({ limits: { experiments: 2 } });
   expect((await paused(study)).reason).toContain(
     'experiment 1 could not be done: the tpe researcher proposed nothing',
   );
@@ -187,7 +187,7 @@ test('our own trouble pauses the study with its reason; resume tries the same ex
 
 test('a lab that cannot be opened pauses the study; once it is mended, resume goes on', async () => {
   world.openTrouble = 'the lab is gone';
-  const study = await stage.start(world, { limits: { experiments: 1 } });
+  const study = await stage.start({ limits: { experiments: 1 } });
   expect((await paused(study)).reason).toContain('the study could not be opened: the lab is gone');
   world.openTrouble = null;
   await study.handle.signal('resume');
@@ -201,7 +201,7 @@ test('a lab that cannot be opened pauses the study; once it is mended, resume go
 });
 
 test('hints go to the next proposal, once', async () => {
-  const study = await stage.start(world, { limits: { experiments: 1 } });
+  const study = await stage.start({ limits: { experiments: 1 } });
   await paused(study);
   await study.handle.signal('hint', { text: 'try a smaller batch' });
   await study.handle.executeUpdate(messages.hintUpdate, { args: ['and a higher rate'] });
@@ -218,7 +218,7 @@ test('hints go to the next proposal, once', async () => {
 });
 
 test('the list of workflows is the list of experiments', async () => {
-  const study = await stage.start(world, { limits: { experiments: 3 } });
+  const study = await stage.start({ limits: { experiments: 3 } });
   await paused(study);
   await study.handle.signal('stop');
   const query = `Study = '${study.config.tag}' AND Verdict = 'keep' AND Score < 1.995`;
@@ -235,7 +235,7 @@ test('the list of workflows is the list of experiments', async () => {
 });
 
 test('histories replay, and one that was tampered with does not', async () => {
-  const study = await stage.start(world, { limits: { experiments: 2 } });
+  const study = await stage.start({ limits: { experiments: 2 } });
   await paused(study);
   await study.handle.signal('stop');
   await study.handle.result();

@@ -131,12 +131,12 @@ export class World {
   };
 }
 
+/** What is not as the other studies have it. */
+type StudyOptions = Partial<Omit<StudyConfig, 'limits'>> & { limits?: Partial<Limits> };
+
 export interface Stage {
   environment: TestWorkflowEnvironment;
-  start(
-    world: World,
-    options?: { limits?: Partial<Limits>; tag?: string; workflowId?: string },
-  ): Promise<RunningStudy>;
+  start(options?: StudyOptions): Promise<RunningStudy>;
   stop(): Promise<void>;
 }
 
@@ -183,9 +183,8 @@ export async function openStage(world: () => World, extraArgs: string[] = []): P
   const running = Promise.all(workers.map((worker) => worker.run()));
   return {
     environment,
-    start: async (_world, { limits = {}, tag = `t${randomUUID().slice(0, 8)}`, workflowId } = {}) => {
-      const named = studyConfig(tag, { ...UNLIMITED, ...limits });
-      const config = { ...named, workflowId: workflowId ?? named.workflowId };
+    start: async ({ limits = {}, tag = `t${randomUUID().slice(0, 8)}`, ...change } = {}) => {
+      const config = { ...studyConfig(tag, { ...UNLIMITED, ...limits }), ...change };
       const handle = await environment.client.workflow.start<typeof study>('study', {
         taskQueue: controlQueue(),
         workflowId: config.workflowId,

@@ -1,0 +1,56 @@
+/** `ideas`: the backlog of a study and the lessons that were drawn, from git; people add to it and take from it. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { backlog, lessons } from '../domain/ideas';
+import { readLedger } from '../lab/ledger';
+import { ask } from './ask';
+import { handle, newCommand } from './command';
+import { CliError } from './errors';
+import { ideasText } from './render/ideas';
+import { findStudy, studyOptions, takesStudy } from './study-ref';
+
+const schema = z.object({
+  ...studyOptions,
+  add: z.string().trim().min(1, 'expected a text').optional(),
+  drop: z
+    .string()
+    .regex(/^\d+\.\d+$/, 'expected the id of an idea, such as 12.1')
+    .optional(),
+});
+
+export function ideasCommand(): Command {
+  const command = takesStudy(
+    newCommand({
+      name: 'ideas',
+      summary: 'ideas for later and lessons learnt; add an idea, or drop one',
+      details:
+        'The backlog that the researcher chooses from, and the lessons that it has drawn. An idea that is added or dropped takes effect with the next experiment.',
+      examples: [
+        'npx autoresearch ideas',
+        'npx autoresearch ideas --add "rotary base 100000"',
+        'npx autoresearch ideas nov21 --drop 12.1',
+      ],
+    }),
+  )
+    .option('--add <TEXT>', 'an idea for the backlog, at most 2,000 characters')
+    .option('--drop <ID>', 'an idea to take off the backlog');
+  return handle(command, schema, async (out, { add, drop, ...choice }) => {
+    if (add !== undefined && drop !== undefined)
+      throw new CliError('usage', '--add and --drop exclude each other', 'give one of them');
+    if (add !== undefined) return ask(out, choice, 'idea', { text: add });
+    const { git, config } = await findStudy(choice);
+    const records = await readLedger(git, config.tag);
+    const ideas = backlog(records);
+    if (drop !== undefined) {
+      if (!ideas.some(({ id }) => id === drop))
+        throw new CliError(
+          'not-found',
+          `the backlog of study ${config.tag} has no idea ${drop}`,
+          `see \`npx autoresearch ideas ${config.tag}\``,
+        );
+      return ask(out, { tag: config.tag, lab: config.lab }, 'idea', { drop });
+    }
+    const learnt = lessons(records);
+    out.answer({ study: config.tag, ideas, ...learnt }, ideasText({ tag: config.tag, ideas, ...learnt }));
+  });
+}

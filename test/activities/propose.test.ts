@@ -1,0 +1,222 @@
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createApply } from '../../src/activities/apply';
+import { createCheck } from '../../src/activities/check-proposal';
+import type { ProposeInput, Proposed } from '../../src/activities/interface';
+import { createPropose } from '../../src/activities/propose';
+import { createRecord } from '../../src/activities/record';
+import { UNLIMITED } from '../../src/domain/limits';
+import { NOTHING_WAITS, type StudyConfig } from '../../src/domain/study';
+import type { Proposal } from '../../src/lab/edits';
+import { appendRecord, openLedger, readRecord } from '../../src/lab/ledger';
+import { crashedRef, experimentRef } from '../../src/lab/refs';
+import { verifyStudy } from '../../src/lab/verify/verify';
+import { BudgetExhausted } from '../../src/researchers/purse';
+import { NoProposal, type ResearchContext } from '../../src/researchers/researcher';
+import { git, makeLab, makeRecord, makeRun, makeStudy, temporary } from '../lab/make-lab';
+import { makeResearch } from '../lab/research';
+
+const AT = '2026-11-21T01:00:00.000Z';
+const callersState = process.env['XDG_STATE_HOME'];
+beforeAll(() => (process.env['XDG_STATE_HOME'] = temporary('state')));
+afterAll(() => {
+  if (callersState === undefined) delete process.env['XDG_STATE_HOME'];
+  else process.env['XDG_STATE_HOME'] = callersState;
+});
+
+async function place(change: Partial<StudyConfig> = {}) {
+  const lab = makeLab();
+  const study = { ...makeStudy(lab.root, lab.base), ...change };
+  await openLedger(lab.git, study);
+  const input: ProposeInput = {
+    study,
+    number: 1,
+    incumbent: lab.base,
+    waiting: NOTHING_WAITS,
+    left: UNLIMITED,
+    repair: null,
+  };
+  return { ...lab, study, input };
+}
+
+type Ask = (context: ResearchContext) => Promise<Proposal>;
+
+/** Through the environment that a worker gives an activity. */
+function propose(input: ProposeInput, ask: Ask): Promise<Proposed> {
+  const activity = createPropose({
+    researcher: () => ({ propose: ask }),
+    check: createCheck(),
+    python: 'python3',
+  });
+  return new MockActivityEnvironment().run(activity, input) as Promise<Proposed>;
+}
+
+const wider = (content = `WIDTH = "${randomUUID()}"\n`): Proposal => ({
+  format: 1,
+  title: 'wider',
+  hypothesis: 'more room',
+  edits: [{ path: 'train.py', content }],
+});
+
+test('asked once: a proposal that git holds is the answer, and what came after it was not heard', async () => {
+  const { input } = await place();
+  const waiting = { hints: ['try more'], ideas: ['mine'], droppedIdeas: [] };
+  const first = await propose({ ...input, waiting }, async ({ hints }) => ({
+    ...wider(),
+    research: makeResearch({ hints: [...hints] }),
+  }));
+  expect(first).toMatchObject({ title: 'wider', taken: waiting, gaveUp: null });
+  const later = { ...waiting, hints: ['try more', 'no, less'] };
+  const again = await propose({ ...input, waiting: later }, () => Promise.reject(new Error('asked twice')));
+  expect(again).toMatchObject({ proposal: first.proposal, taken: { hints: ['try more'] } });
+});
+
+test('nothing to try is asked for three times, and is then an answer that the ledger keeps', async () => {
+  const { git: repository, study, input } = await place();
+  let asked = 0;
+  const proposed = await propose(input, async ({ purse }) => {
+    asked += 1;
+    await purse.spend(0.2, async (settle) => settle(0.1));
+    throw new NoProposal(`no idea ${asked}`);
+  });
+  expect(asked).toBe(3);
+  expect(proposed).toMatchObject({ gaveUp: 'no idea 1; no idea 2; no idea 3' });
+  expect(proposed.dollars).toBeCloseTo(0.3);
+  const { commit, failure } = await createApply()({
+    study,
+    number: 1,
+    incumbent: input.incumbent,
+    proposal: proposed.proposal,
+    repair: null,
+    at: AT,
+  });
+  expect(failure).toMatchObject({ reason: 'no-proposal', message: 'no idea 1; no idea 2; no idea 3' });
+  expect(await repository.text(['diff', '--stat', input.incumbent, commit])).toBe('');
+});
+
+test('a worker that died in the middle of a call has spent it: the next one has less', async () => {
+  const { input } = await place();
+  const limited = { ...input, left: { ...UNLIMITED, dollars: 1 } };
+  const dying = propose(limited, ({ purse }) => purse.spend(0.8, () => Promise.reject(new Error('killed'))));
+  await expect(dying).rejects.toThrow('killed');
+  const next = propose(limited, ({ purse }) => purse.spend(0.3, () => Promise.resolve(wider())));
+  await expect(next).rejects.toMatchObject({
+    type: 'BudgetExhausted',
+    nonRetryable: true,
+    message: "dollars limit: the next call may cost $0.30, and $0.20 is left of the study's dollars",
+  });
+  expect(await propose(limited, () => Promise.resolve(wider()))).toMatchObject({ dollars: 0.8 });
+});
+
+test('what is shown: program.md as it is now, the backlog with what people just said, lessons, the plateau', async () => {
+  const { root, git: repository, study, input } = await place({ plateauAfter: 2 });
+  const research = makeResearch({ lessons: ['wider is worse'] });
+  const idea = { id: '0.1', text: 'an old idea', from: 'human' as const };
+  const dropped = { id: '0.2', text: 'a bad idea', from: 'human' as const };
+  for (const number of [0, 1, 2]) {
+    const change = number === 0 ? { ideas: [idea, dropped] } : { verdict: 'discard' as const, research };
+    await appendRecord(repository, study, makeRecord(study, number, { commit: input.incumbent, ...change }));
+  }
+  writeFileSync(join(root, 'program.md'), 'edited while it runs');
+  const waiting = { hints: [], ideas: ['a new idea'], droppedIdeas: ['0.2'] };
+  let seen: ResearchContext | null = null;
+  await propose({ ...input, number: 3, waiting }, async (context) => {
+    seen = context;
+    return wider();
+  });
+  expect(seen).toMatchObject({
+    program: 'edited while it runs',
+    ideas: [idea, { id: '3.1', text: 'a new idea', from: 'human' }],
+    lessons: ['wider is worse'],
+    plateau: { since: 2, approach: 'combine' },
+  });
+});
+
+test('a repair is to the files of what crashed, has its name, and both candidates are kept', async () => {
+  const { root, git: repository, study, input } = await place({ repairs: 2 });
+  const first = await propose(input, () => Promise.resolve(wider('WIDTH = broken\n')));
+  const change = { study, number: 1, incumbent: input.incumbent, at: AT };
+  const crashed = await createApply()({ ...change, proposal: first.proposal, repair: null });
+  const failure = { reason: 'error', message: "name 'broken' is not defined", tail: 'Traceback …' } as const;
+  const repair = { attempt: 1, commit: crashed.commit, failure };
+  const mended = await propose({ ...input, repair }, async (context) => {
+    expect(context.repair).toMatchObject({
+      attempt: 1,
+      of: 2,
+      files: { 'train.py': 'WIDTH = broken\n' },
+      title: 'wider',
+      failure,
+    });
+    return {
+      ...wider(),
+      title: 'a name that is not kept',
+      edits: [{ path: 'train.py', search: 'broken', replace: '2' }],
+    };
+  });
+  expect(mended.title).toBe('wider');
+  const repaired = await createApply()({ ...change, proposal: mended.proposal, repair });
+  // Done twice, it is the same.
+  expect(await createApply()({ ...change, proposal: mended.proposal, repair })).toEqual(repaired);
+  expect(await repository.text(['show', `${repaired.commit}:train.py`])).toBe('WIDTH = 2');
+  expect(git(root, 'rev-parse', `${repaired.commit}^`)).toBe(input.incumbent);
+  expect(git(root, 'rev-parse', crashedRef(study.tag, 1, 1))).toBe(crashed.commit);
+  expect(git(root, 'rev-parse', experimentRef(study.tag, 1))).toBe(repaired.commit);
+
+  await createRecord({ cleanUp: () => Promise.resolve() })({
+    study,
+    number: 1,
+    commit: repaired.commit,
+    incumbent: { commit: input.incumbent, experiment: 0, score: 2 },
+    proposals: [first.proposal, mended.proposal],
+    taken: NOTHING_WAITS,
+    decision: { verdict: 'discard', reason: 'not-better', detail: 'not better' },
+    failure: null,
+    runs: [makeRun(null), makeRun(2.1)],
+    repairs: [{ commit: crashed.commit, failure }],
+    startedAt: AT,
+    finishedAt: AT,
+    dollars: 0,
+    fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+    limits: UNLIMITED,
+  });
+  expect(await readRecord(repository, study.tag, 1)).toMatchObject({ title: 'wider', score: 2.1 });
+  const { differences } = await verifyStudy(repository, study.tag);
+  expect(differences.filter(({ about }) => about === 'refs').map(({ what }) => what)).toEqual([
+    expect.stringContaining('/base is missing'),
+  ]);
+  git(root, 'update-ref', '-d', crashedRef(study.tag, 1, 1));
+  const damaged = await verifyStudy(repository, study.tag);
+  expect(damaged.differences.map(({ what }) => what)).toContainEqual(
+    expect.stringContaining(`${crashedRef(study.tag, 1, 1)} is missing`),
+  );
+});
+
+test('a repair for which there is no money leaves the crash as it is', async () => {
+  const { input, study } = await place({ repairs: 1 });
+  await propose(input, () => Promise.resolve(wider()));
+  const failure = { reason: 'error', message: 'it failed', tail: '' } as const;
+  const repair = { attempt: 1, commit: input.incumbent, failure };
+  const answer = await propose({ ...input, repair }, () => Promise.reject(new BudgetExhausted('no money')));
+  expect(answer).toMatchObject({ gaveUp: 'no money', title: 'wider' });
+  expect(study.repairs).toBe(1);
+});
+
+test("inputs of version 0.1 are understood: a release takes over its predecessor's activities", async () => {
+  const { input, study } = await place();
+  const { tag, workflowId, lab, labId, base } = study;
+  const earlier = {
+    study: { tag, workflowId, lab, labId, base },
+    number: 1,
+    researcher: 'tpe',
+    researcherCommand: null,
+    incumbent: input.incumbent,
+    hints: ['an old hint'],
+  };
+  const proposed = await propose(earlier as unknown as ProposeInput, async ({ hints }) => ({
+    ...wider(),
+    hypothesis: hints.join(),
+  }));
+  expect(proposed).toMatchObject({ title: 'wider' });
+});

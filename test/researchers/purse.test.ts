@@ -1,0 +1,48 @@
+import { appendFileSync, mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BudgetExhausted, Purse } from '../../src/researchers/purse';
+
+const journal = () => join(mkdtempSync(join(tmpdir(), 'purse-')), 'deep', 'spent.jsonl');
+
+test('a call is reserved before it is made and settled after', async () => {
+  const file = journal();
+  const purse = await Purse.open(file, 1);
+  const answer = await purse.spend(0.6, async (settle) => {
+    expect(purse.spent()).toBe(0.6);
+    expect(readFileSync(file, 'utf8')).toContain('"reserve":0.6');
+    settle(0.2);
+    return 'yes';
+  });
+  expect(answer).toBe('yes');
+  expect(purse.spent()).toBe(0.2);
+  expect((await Purse.open(file, 1)).spent()).toBe(0.2);
+});
+
+test('what is left does not cover the call: it is not made', async () => {
+  const purse = await Purse.open(journal(), 1);
+  await purse.spend(0.7, async (settle) => settle(0.7));
+  const call = jest.fn();
+  await expect(purse.spend(0.4, call)).rejects.toThrow(
+    new BudgetExhausted("the next call may cost $0.40, and $0.30 is left of the study's dollars"),
+  );
+  expect(call).not.toHaveBeenCalled();
+});
+
+test('calls under way count at the most that they can cost', async () => {
+  const purse = await Purse.open(journal(), 1);
+  await purse.spend(0.6, async () => {
+    await expect(purse.spend(0.6, () => Promise.resolve())).rejects.toThrow(BudgetExhausted);
+  });
+});
+
+test('a worker that died in a call has spent what was reserved, also when a line was cut off', async () => {
+  const file = journal();
+  const first = await Purse.open(file, 1);
+  await expect(first.spend(0.5, () => Promise.reject(new Error('killed')))).rejects.toThrow('killed');
+  appendFileSync(file, '{"settle":0.1,"i');
+  const next = await Purse.open(file, 1);
+  expect(next.spent()).toBe(0.5);
+  await next.spend(0.3, async (settle) => settle(0.25));
+  expect((await Purse.open(file, 1)).spent()).toBeCloseTo(0.75);
+});
