@@ -57,10 +57,9 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
   while (reasons.length < ATTEMPTS) {
     try {
       const proposal = await heartbeatWhile(researcher.propose(context, cancellationSignal));
-      return {
-        ...asRepair(proposal, context.repair),
-        dollars: context.purse.spent() + (proposal.dollars ?? 0),
-      };
+      // What a command says that it has spent is known only now.
+      if (proposal.dollars !== undefined) await context.purse.add(proposal.dollars);
+      return { ...asRepair(proposal, context.repair), dollars: context.purse.spent() };
     } catch (error) {
       if (error instanceof BudgetExhausted) return noMoney(error, context);
       if (!(error instanceof NoProposal) || cancellationSignal.aborted) throw error;

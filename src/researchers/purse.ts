@@ -57,9 +57,7 @@ export class Purse {
         `the next call may cost ${dollarText(atMost)}, and ${dollarText(Math.max(0, this.limit - this.spent()))} is left of the study's dollars`,
       );
     }
-    const id = Math.max(0, ...this.calls.keys()) + 1;
-    this.calls.set(id, atMost);
-    await this.write({ reserve: atMost, id });
+    const id = await this.enter(atMost);
     let settled: number | null = null;
     try {
       return await call((dollars) => {
@@ -71,6 +69,18 @@ export class Purse {
         await this.write({ settle: settled, id });
       }
     }
+  }
+
+  /** Takes in what was spent without asking first. */
+  async add(dollars: number): Promise<void> {
+    await this.enter(dollars);
+  }
+
+  private async enter(dollars: number): Promise<number> {
+    const id = Math.max(0, ...this.calls.keys()) + 1;
+    this.calls.set(id, dollars);
+    await this.write({ reserve: dollars, id });
+    return id;
   }
 
   private async write(entry: z.infer<typeof entrySchema>): Promise<void> {

@@ -69,7 +69,7 @@ describe('repairs', () => {
   });
 
   test('a researcher that gives up, a baseline, and a run lost by a foreign hand are not repaired', async () => {
-    const { propose } = world.activities;
+    const propose = world.activities.propose.bind(world.activities);
     world.activities.propose = async (input) => ({
       ...(await propose(input)),
       gaveUp: input.repair === null ? null : 'the idea itself needs more memory',
@@ -109,7 +109,7 @@ test('nothing proposed is recorded and the study goes on; three in a row wait fo
 });
 
 test('money that does not cover the next call pauses by the limit; raising it goes on with the same experiment', async () => {
-  const { propose } = world.activities;
+  const propose = world.activities.propose.bind(world.activities);
   world.activities.propose = (input) => {
     if ((input.left.dollars ?? Infinity) < 0.5)
       throw ApplicationFailure.nonRetryable('dollars limit: the next call may cost $0.50', 'BudgetExhausted');
@@ -131,7 +131,7 @@ test('money that does not cover the next call pauses by the limit; raising it go
 });
 
 test('a hint that a proposal has not heard waits for the next one; ideas go into the ledger with the experiment', async () => {
-  const { propose } = world.activities;
+  const propose = world.activities.propose.bind(world.activities);
   const hinted: (() => Promise<void>)[] = [];
   world.activities.propose = async (input) => {
     await hinted.pop()?.();
