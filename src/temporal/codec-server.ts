@@ -13,8 +13,8 @@ import { HOST, PortInUse } from './ports';
 /** A page of history, at 2 MB a payload and in base64. */
 const BODY_BYTES = 64 << 20;
 const DAY_SECONDS = 86_400;
-/** Where the command listens and the dev server's UI asks, unless told otherwise: one above Temporal's default for the UI. */
-export const CODEC_PORT = 8234;
+/** Where the command listens and the dev server's UI asks, unless told otherwise: above what dev servers take for their UIs. */
+export const CODEC_PORT = 8333;
 
 const base64 = z.base64();
 /** Protobuf's JSON leaves out what is empty. */

@@ -138,5 +138,5 @@ async function serve(): Promise<void> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [said] = await Promise.race([once(endpoint.stdout!, 'data'), once(endpoint, 'exit')]);
-  expect(String(said)).toContain('codec endpoint http://127.0.0.1:8234');
+  expect(String(said)).toContain('codec endpoint http://127.0.0.1:8333');
 }
