@@ -10,6 +10,9 @@ import { liveTasks, LongRun } from './runs.mjs';
 const POINT_MS = 25_000;
 const ALIVE_MS = 4_000;
 const AGREED_MS = 90_000;
+const CROWD_MS = 700;
+/** So often is `up` tried. */
+const UPS = 3;
 /** What a git call that is held at the point does: its writer is dead by then, or it has died with it. */
 const GIT_FATES = ['goes on', 'goes on late', 'is killed'];
 /** Of one run's attempts so many may be lost by our hand: a third one is its last. */
@@ -96,12 +99,16 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
 
 const rounded = (ms) => Math.round(ms / 100) / 10;
 
-/** As a user does after trouble: again, while something still ends or a full disk is just free. */
+/** As a user does after trouble: again, while something still ends, or a busy machine was too slow. */
 async function comeUp(installation) {
-  let up = await installation.up();
-  // One that was asked to end may still have answered.
-  if (up.code === 0 && installation.only('server').length === 0) up = await installation.up();
-  return up.code === 0 ? [] : [`up ended with ${up.code}: ${up.said}`];
+  const answers = [];
+  while (answers.length < UPS) {
+    const up = await installation.up();
+    answers.push(`up ended with ${up.code}: ${up.said}`);
+    // One that was asked to end may still have answered.
+    if (up.code === 0 && installation.only('server').length > 0) return [];
+  }
+  return answers;
 }
 
 /** A runner is not always there: between two runs there is none. */
@@ -126,18 +133,20 @@ async function agreed(study) {
   }
 }
 
-/** More than one of what there may be one of; a moment's overlap is none. */
+/** More than one of what there may be one of, for longer than a moment. */
 async function crowds(installation) {
-  const look = () => {
-    // A candidate for the device's lock waits as hold.py, which is not a runner yet.
-    const all = installation.processes().filter(({ command }) => !command.includes('hold.py'));
-    return ['server', 'worker', 'runner', 'trainer'].filter(
-      (role) => all.filter((each) => each.role === role).length > 1,
+  const first = installation.processes();
+  await sleep(CROWD_MS);
+  const pids = new Set(first.map(({ pid }) => pid));
+  // A candidate for the device's lock waits as hold.py, which is not a runner yet.
+  const stayed = installation
+    .processes()
+    .filter(({ pid, command }) => pids.has(pid) && !command.includes('hold.py'));
+  return ['server', 'worker', 'runner', 'trainer']
+    .map((role) => stayed.filter((each) => each.role === role))
+    .filter((found) => found.length > 1)
+    .map(
+      (found) =>
+        `${found.length} at once: ${found.map(({ pid, command }) => `${pid} ${command}`).join(', ')}`,
     );
-  };
-  const first = look();
-  if (first.length === 0) return [];
-  await sleep(1_500);
-  const second = new Set(look());
-  return first.filter((role) => second.has(role)).map((role) => `more than one ${role}`);
 }
