@@ -3,6 +3,7 @@
  * Reading and turning them is text surgery on that one literal, so that comments and alignment survive.
  */
 import type { Knob } from '../lab/config';
+import type { ExperimentRecord } from './experiment';
 
 export type KnobValue = number | string | boolean;
 
@@ -47,6 +48,56 @@ export function admits(knob: Knob, value: KnobValue): boolean {
   if (knob.type === 'choice') return knob.values.includes(value);
   if (typeof value !== 'number' || value < knob.low || value > knob.high) return false;
   return knob.type === 'float' || (Number.isInteger(value) && (value - knob.low) % knob.step === 0);
+}
+
+/** A numeric optimiser learns little about more knobs than these in a night. */
+const MOST_KNOBS = 24;
+/** A proposed range ends at most this factor from where it begins; one with zero in it, this factor from the value now. */
+const WIDEST = 1000;
+
+/**
+ * The knobs that the incumbent has now: those of lab.yaml, then those for which a researcher gave a range (the latest
+ * record's counts) while that is a sensible one for a constant of an editable file.
+ * @param files the incumbent's editable files
+ */
+export function knobsNow(
+  ofLab: readonly Knob[],
+  records: readonly Pick<ExperimentRecord, 'research'>[],
+  files: Readonly<Record<string, string>>,
+): Knob[] {
+  const proposed = new Map<string, Knob>();
+  for (const knob of records.flatMap(({ research }) => research?.ranges ?? [])) {
+    // Optuna, and people, know a knob by its name alone.
+    if (!ofLab.some(({ name }) => name === knob.name) && isSensible(knob, files)) proposed.set(knob.name, knob);
+  }
+  const there = ofLab.filter((knob) => knobValue(knob, files[knob.file] ?? '') !== null);
+  const room = Math.max(0, MOST_KNOBS - there.length);
+  return [...there, ...(room === 0 ? [] : [...proposed.values()].slice(-room))];
+}
+
+/** The knob's value, or null where its constant is missing, or out of its range. */
+export function knobValue(knob: Knob, text: string): KnobValue | null {
+  try {
+    const value = readKnob(knob, text);
+    return admits(knob, value) ? value : null;
+  } catch (error) {
+    if (!(error instanceof KnobError)) throw error;
+    return null;
+  }
+}
+
+/** Is this range one that an optimiser may be let loose in? Nobody has looked at it. */
+function isSensible(knob: Knob, files: Readonly<Record<string, string>>): boolean {
+  const now = knobValue(knob, files[knob.file] ?? '');
+  if (now === null) return false;
+  if (knob.type === 'choice') {
+    return knob.values.every(
+      (value) => typeof value === typeof now && (typeof value !== 'string' || /^[\w.+-]+$/.test(value)),
+    );
+  }
+  if (knob.low >= knob.high || (knob.log && knob.low <= 0)) return false;
+  const scale = knob.low > 0 ? knob.low : Math.abs(Number(now)) || 1;
+  return Math.max(Math.abs(knob.low), Math.abs(knob.high)) <= WIDEST * scale;
 }
 
 function parseLiteral(literal: string): KnobValue {

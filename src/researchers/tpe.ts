@@ -1,10 +1,10 @@
 /**
  * The `tpe` researcher: a tree-structured Parzen estimator (Bergstra et al. 2011, as Optuna has it) over the knobs of
- * lab.yaml. In a fixed space of knobs it beats language models at equal budget (arXiv 2603.24647), and it needs no key.
+ * lab.yaml, and those for which another researcher of the study gave a range. In a fixed space of knobs it beats language models at equal budget (arXiv 2603.24647), and it needs no key.
  */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { admits, describeChanges, readKnob, turnKnob, type KnobValue } from '../domain/knobs';
+import { describeChanges, knobsNow, knobValue, turnKnob, type KnobValue } from '../domain/knobs';
 import { runSeed } from '../domain/seed';
 import type { Knob } from '../lab/config';
 import type { Edit, Proposal } from '../lab/edits';
@@ -30,26 +30,27 @@ interface Trial {
 export function createTpe(): Researcher {
   return {
     async propose(context, signal): Promise<Proposal> {
-      const { metric } = context.lab;
-      const current = knobValues(context.lab.knobs, context.incumbent.files);
+      if (context.repair !== null) {
+        throw new NoProposal('tpe repairs nothing: that these values crash is all that it learns from');
+      }
       // What the incumbent has taken away, or moved out of its range, is no knob any more.
-      const knobs = context.lab.knobs.filter((knob) => knob.name in current);
+      const knobs = knobsNow(context.lab.knobs, context.history, context.incumbent.files);
       if (knobs.length === 0) {
         throw new NoProposal(
-          'tpe turns knobs, and the incumbent has none that lab.yaml names: choose another researcher',
+          'tpe turns knobs, and the incumbent has none that lab.yaml names, or a researcher gave a range for: choose another researcher',
         );
       }
       const question = {
         // The study's name is in it, or all studies of a lab would begin with the same ideas.
         seed: runSeed(context.tag, context.number, 0),
-        direction: metric.direction,
+        direction: context.lab.metric.direction,
         knobs,
-        current,
+        current: knobValues(knobs, context.incumbent.files),
         trials: await pastTrials(context, knobs),
       };
       const stdout = await ask(context.python, JSON.stringify(question), signal);
       const { values } = answerSchema.parse(JSON.parse(stdout));
-      return turn(context, values);
+      return turn(context, knobs, values);
     },
   };
 }
@@ -68,12 +69,15 @@ async function ask(python: string, question: string, signal: AbortSignal): Promi
 
 /** The values that these files give the knobs; one that has none within its range is left out. */
 function knobValues(knobs: readonly Knob[], files: Record<string, string>): Record<string, KnobValue> {
-  const values = knobs.map((knob) => [knob.name, valueOf(knob, files[knob.file] ?? '')] as const);
+  const values = knobs.map((knob) => [knob.name, knobValue(knob, files[knob.file] ?? '')] as const);
   return Object.fromEntries(values.filter((entry): entry is [string, KnobValue] => entry[1] !== null));
 }
 
 /** What was tried, as knob values read from each experiment's own commit, whoever proposed it. */
-async function pastTrials({ history, readAt }: ResearchContext, knobs: readonly Knob[]): Promise<Trial[]> {
+async function pastTrials(
+  { lab, history, readAt }: ResearchContext,
+  knobs: readonly Knob[],
+): Promise<Trial[]> {
   const past = history.slice(-MAX_TRIALS);
   const commits = past.map((record) => record.commit);
   const paths = [...new Set(knobs.map((knob) => knob.file))];
@@ -82,30 +86,27 @@ async function pastTrials({ history, readAt }: ResearchContext, knobs: readonly 
     const files = paths.map((path, column) => [path, columns[column]?.[index] ?? ''] as const);
     return { values: knobValues(knobs, Object.fromEntries(files)), score: record.score };
   });
-  // An experiment that took a constant away, or moved it out of range, says nothing about this space.
-  return trials.filter((trial) => knobs.every((knob) => knob.name in trial.values));
-}
-
-function valueOf(knob: Knob, text: string): KnobValue | null {
-  try {
-    const value = readKnob(knob, text);
-    return admits(knob, value) ? value : null;
-  } catch {
-    return null;
-  }
+  // An experiment that took a constant of lab.yaml's away, or moved it out of range, says nothing about this space. One
+  // from before another researcher brought a constant in says something about the others.
+  const needed = knobs.filter((knob) => lab.knobs.includes(knob));
+  return trials.filter(({ values }) =>
+    needed.length > 0 ? needed.every(({ name }) => name in values) : Object.keys(values).length > 0,
+  );
 }
 
 /** The proposal that sets these values in the incumbent's files. */
-function turn({ lab, incumbent, number }: ResearchContext, values: Record<string, KnobValue>): Proposal {
+function turn(
+  { incumbent, number }: ResearchContext,
+  knobs: readonly Knob[],
+  values: Record<string, KnobValue>,
+): Proposal {
   const edits: Edit[] = [];
   const changes: { knob: Knob; from: KnobValue; to: KnobValue }[] = [];
-  for (const knob of lab.knobs) {
-    const text = incumbent.files[knob.file];
+  for (const knob of knobs) {
+    const text = incumbent.files[knob.file] ?? '';
     const to = values[knob.name];
-    if (text === undefined || to === undefined) continue;
-    const from = valueOf(knob, text);
-    // A constant that the incumbent no longer has, or has moved out of its range, is left as it is.
-    if (from === null || from === to) continue;
+    const from = knobValue(knob, text);
+    if (to === undefined || from === null || from === to) continue;
     edits.push({ path: knob.file, ...turnKnob(knob, text, to) });
     changes.push({ knob, from, to });
   }
