@@ -27,9 +27,7 @@ const WORLDS = {
   'claude pays more, 3.5 times': () => ({ claude: [0.3, 0.006], tpe: [0.1, 0.0025] }),
   'both pay the same': () => ({ claude: [0.2, 0.004], tpe: [0.1, 0.0038] }),
   'claude early, tpe late': (part) =>
-    part < 0.5
-      ? { claude: [0.3, 0.006], tpe: [0.1, 0.0025] }
-      : { claude: [0.02, 0.002], tpe: [0.15, 0.003] },
+    part < 0.5 ? { claude: [0.3, 0.006], tpe: [0.1, 0.0025] } : { claude: [0.02, 0.002], tpe: [0.15, 0.003] },
   'tpe early, claude late': (part) =>
     part < 0.5
       ? { claude: [0.05, 0.003], tpe: [0.25, 0.004] }
@@ -69,7 +67,8 @@ function study(tag, world, policy) {
   return records;
 }
 
-const gainOf = (records) => records.reduce((sum, { score, incumbentScore }) => sum + incumbentScore - score, 0);
+const gainOf = (records) =>
+  records.reduce((sum, { score, incumbentScore }) => sum + incumbentScore - score, 0);
 const costOf = (records) =>
   records.reduce((sum, { dollars, runs }) => sum + dollars + (runs[0].wallSeconds / 3600) * 2, 0);
 const shareOf = (records, name) => mean(records.map(({ researcher }) => Number(researcher === name)));
@@ -77,11 +76,35 @@ const shareOf = (records, name) => mean(records.map(({ researcher }) => Number(r
 for (const [name, world] of Object.entries(WORLDS)) {
   for (const [policy, choose] of Object.entries(POLICIES)) {
     const studies = Array.from({ length: STUDIES }, (_, index) => study(`study-${index}`, world, choose));
-    say(name, policy, 'gain for each dollar', mean(studies.map((each) => gainOf(each) / costOf(each))) * 100, '% of the score');
+    say(
+      name,
+      policy,
+      'gain for each dollar',
+      mean(studies.map((each) => gainOf(each) / costOf(each))) * 100,
+      '% of the score',
+    );
     if (policy !== 'bandit') continue;
     const half = EXPERIMENTS / 2;
-    say(name, policy, 'share of tpe, first half', mean(studies.map((each) => shareOf(each.slice(0, half), 'tpe'))), '');
-    say(name, policy, 'share of tpe, second half', mean(studies.map((each) => shareOf(each.slice(half), 'tpe'))), '');
-    say(name, policy, 'share of tpe at the end', mean(studies.map((each) => shares(ARMS, each, 'minimize')[1])), '');
+    say(
+      name,
+      policy,
+      'share of tpe, first half',
+      mean(studies.map((each) => shareOf(each.slice(0, half), 'tpe'))),
+      '',
+    );
+    say(
+      name,
+      policy,
+      'share of tpe, second half',
+      mean(studies.map((each) => shareOf(each.slice(half), 'tpe'))),
+      '',
+    );
+    say(
+      name,
+      policy,
+      'share of tpe at the end',
+      mean(studies.map((each) => shares(ARMS, each, 'minimize')[1])),
+      '',
+    );
   }
 }

@@ -163,9 +163,10 @@ async function repairing(
 ): Promise<Repairing | null> {
   const first = await findProposal(git, study.tag, number, 0);
   if (repair === null || first === null) return null;
-  const { title, hypothesis } = await readProposal(git, first);
+  const { title, hypothesis, researcher = null } = await readProposal(git, first);
   const { attempt, commit, failure } = repair;
   return {
+    researcher,
     attempt,
     of: study.repairs,
     commit,

@@ -39,10 +39,9 @@ interface Tally {
 
 /** Which part of the experiments each arm gets now, in the arms' order; the sum is 1. An arm that was never tried gets all. */
 export function shares(arms: readonly Arm[], records: readonly Paid[], direction: Direction): number[] {
-  const tried = records.filter(({ researcher }) => arms.some(({ name }) => name === researcher));
-  const untried = arms.findIndex(({ name }) => tried.every(({ researcher }) => researcher !== name));
+  const untried = arms.findIndex(({ name }) => records.every(({ researcher }) => researcher !== name));
   if (untried >= 0) return arms.map((_, index) => Number(index === untried));
-  const tallies = arms.map((arm) => tally(arm, tried, direction));
+  const tallies = arms.map((arm) => tally(arm, records, direction));
   const rates = ratesOf(tallies).map((rate) => rate ** SHARPNESS);
   const sum = rates.reduce((total, rate) => total + rate, 0);
   const free = 1 - arms.length * LEAST_SHARE;
@@ -72,7 +71,7 @@ function tally(arm: Arm, records: readonly Paid[], direction: Direction): Tally 
       sums.gain += weight * keptGain(record, direction);
       sums.cost += weight * deviceCost(record);
     }
-    // Whoever answered in the end: money went only to the arm that costs some, if in vain.
+    // Whoever answered in the end, if anybody did: the money went to the arm that costs some.
     if (arm.costsDollars) sums.cost += weight * record.dollars;
   }
   return sums;

@@ -68,7 +68,8 @@ export function knobsNow(
   const proposed = new Map<string, Knob>();
   for (const knob of records.flatMap(({ research }) => research?.ranges ?? [])) {
     // Optuna, and people, know a knob by its name alone.
-    if (!ofLab.some(({ name }) => name === knob.name) && isSensible(knob, files)) proposed.set(knob.name, knob);
+    if (!ofLab.some(({ name }) => name === knob.name) && isSensible(knob, files))
+      proposed.set(knob.name, knob);
   }
   const there = ofLab.filter((knob) => knobValue(knob, files[knob.file] ?? '') !== null);
   const room = Math.max(0, MOST_KNOBS - there.length);

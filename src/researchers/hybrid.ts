@@ -18,22 +18,20 @@ export interface HybridArm extends Arm {
 export function createHybrid(arms: readonly HybridArm[]): Researcher {
   return {
     async propose(context, signal): Promise<Proposal> {
-      const failures: (NoProposal | BudgetExhausted)[] = [];
+      const reasons: string[] = [];
+      let noMoney: BudgetExhausted | null = null;
       for (const { name, researcher } of orderOf(arms, context)) {
         try {
           return { ...(await researcher.propose(context, signal)), researcher: name };
         } catch (error) {
-          const isOthersTurn = error instanceof NoProposal || error instanceof BudgetExhausted;
-          if (!isOthersTurn || signal.aborted) throw error;
-          error.message = `${name}: ${error.message}`;
-          failures.push(error);
+          if (signal.aborted) throw error;
+          if (error instanceof BudgetExhausted) noMoney = error;
+          else if (!(error instanceof NoProposal)) throw error;
+          reasons.push(`${name}: ${error.message}`);
         }
       }
       // With more money there would be a proposal, so that is what the study waits for.
-      throw (
-        failures.find((error) => error instanceof BudgetExhausted) ??
-        new NoProposal(failures.map(({ message }) => message).join('; '))
-      );
+      throw noMoney ?? new NoProposal(reasons.join('; '));
     },
   };
 }

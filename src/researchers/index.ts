@@ -1,5 +1,6 @@
 /** The researchers by the names that `--researcher` takes. */
 import { createCommand, type CommandOptions } from './command';
+import { createHybrid } from './hybrid';
 import type { Researcher } from './researcher';
 import { createTpe } from './tpe';
 
@@ -9,6 +10,14 @@ export function researcherOf(
   command: string | null,
   openWorkspace: CommandOptions['openWorkspace'],
 ): Researcher {
+  if (name.includes('+')) {
+    const arms = name.split('+').map((arm) => ({
+      name: arm,
+      costsDollars: arm !== 'tpe',
+      researcher: researcherOf(arm, command, openWorkspace),
+    }));
+    return createHybrid(arms);
+  }
   if (name === 'tpe') return createTpe();
   if (name === 'command' && command !== null) return createCommand({ command, openWorkspace });
   throw new RangeError(`there is no researcher "${name}": expected tpe, or command with a command line`);

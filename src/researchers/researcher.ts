@@ -43,6 +43,8 @@ export interface ResearchContext {
 }
 
 export interface Repairing {
+  /** Who proposed it, where a study has several researchers. */
+  researcher: string | null;
   /** 1 is the first, of `of`. */
   attempt: number;
   of: number;

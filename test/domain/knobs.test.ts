@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
-import { admits, describeChanges, KnobError, readKnob, turnKnob } from '../../src/domain/knobs';
+import { admits, describeChanges, KnobError, readKnob, turnKnob, knobsNow } from '../../src/domain/knobs';
+import type { Research } from '../../src/domain/experiment';
 import type { Knob } from '../../src/lab/config';
 
 const rate: Knob = { name: 'LR', file: 'train.py', type: 'float', low: 0.001, high: 1, log: true };
@@ -63,4 +64,53 @@ test('a title names the biggest steps first', () => {
     { knob: { ...rate, name: 'WD' }, from: 0.1, to: 0.11 },
   ];
   expect(describeChanges(changes)).toBe('NORM rms → layer, LR 0.02 → 0.9, DEPTH 4 → 6 and 1 more');
+});
+
+describe('ranges that a researcher gave', () => {
+  const text = 'LR = 0.02\nDEPTH = 4\nEPS = 1e-08\nBIAS = 0.0\nKIND = "adam"\nTWICE = 1\nTWICE = 2\n';
+  const lab: Knob[] = [{ name: 'LR', file: 'train.py', type: 'float', low: 0.001, high: 1, log: true }];
+  const range = (name: string, low: number, high: number, log = false, file = 'train.py'): Knob => ({
+    name,
+    file,
+    type: 'float',
+    low,
+    high,
+    log,
+  });
+  const namesFor = (...ranges: Knob[][]) =>
+    knobsNow(
+      lab,
+      ranges.map((each) => ({ research: { ranges: each } as Research })),
+      { 'train.py': text },
+    );
+
+  it('add to those of lab.yaml, and the latest one for a name counts', () => {
+    const later = range('EPS', 1e-9, 1e-7, true);
+    expect(namesFor([range('EPS', 1e-9, 1e-6, true)], [later])).toEqual([lab[0], later]);
+    expect(knobsNow(lab, [{ research: null }], { 'train.py': text })).toEqual(lab);
+  });
+
+  it.each([
+    ['a knob of lab.yaml', range('LR', 0.01, 0.1)],
+    ['a constant that is not there', range('GONE', 0, 1)],
+    ['a constant that is there twice', range('TWICE', 0, 4)],
+    ['a file that is not editable', range('EPS', 1e-9, 1e-7, true, 'score.py')],
+    ['low above high', range('EPS', 1e-7, 1e-9)],
+    ['a logarithm of zero', range('BIAS', 0, 1, true)],
+    ['the value of now outside', range('DEPTH', 5, 12)],
+    ['more than a factor of 1000', range('DEPTH', 1, 1001)],
+    ['zero and more than 1000 times the value', range('EPS', 0, 1)],
+    ['other types of value', { name: 'KIND', file: 'train.py', type: 'choice', values: ['adam', 1] } as Knob],
+    ['code in a string', { name: 'KIND', file: 'train.py', type: 'choice', values: ['adam', '"+x'] } as Knob],
+  ])('are left out: %s', (_, knob) => {
+    expect(namesFor([knob])).toEqual(lab);
+  });
+
+  it('are 24 knobs at most, those of lab.yaml among them', () => {
+    const many = Array.from({ length: 30 }, (_, index) => range(`K${index}`, 0.5, 2));
+    const files = { 'train.py': `${text}${many.map(({ name }) => `${name} = 1\n`).join('')}` };
+    const knobs = knobsNow(lab, [{ research: { ranges: many } as Research }], files);
+    expect(knobs).toHaveLength(24);
+    expect(knobs[0]).toEqual(lab[0]);
+  });
 });

@@ -1,5 +1,6 @@
 import { readKnob } from '../../src/domain/knobs';
-import { NoProposal } from '../../src/researchers/researcher';
+import type { Research } from '../../src/domain/experiment';
+import { NoProposal, type Repairing } from '../../src/researchers/researcher';
 import { createTpe } from '../../src/researchers/tpe';
 import type { Proposal } from '../../src/lab/edits';
 import { ensureTrainerPython } from '../../src/setup/trainer-python';
@@ -75,4 +76,30 @@ test('when every point was tried it says so, and is not asked the same again for
   const asked = createTpe().propose({ ...(await contextOf(past, python)), lab }, never);
   await expect(asked).rejects.toThrow(NoProposal);
   await expect(asked).rejects.toThrow('was tried before');
+});
+
+test('a constant that came in later is turned too, in the range that another researcher gave', async () => {
+  const files = { 'train.py': `${TRAIN}GATE = 0.5\n` };
+  const range = { name: 'GATE', file: 'train.py', type: 'float', low: 0.1, high: 0.9, log: false };
+  const seen = new Set<string>();
+  for (let length = 4; length < 7; length++) {
+    const past = Array.from({ length }, (_, index) => ({
+      text: index < length - 2 ? point(0.01 * (index + 1), 4) : `${point(0.02, 4)}GATE = 0.${index + 1}\n`,
+      score: bowl(0.01 * (index + 1), 4),
+    }));
+    const context = await contextOf(past, python);
+    const history = context.history.map((record) => ({
+      ...record,
+      research: { ranges: [range] } as unknown as Research,
+    }));
+    const incumbent = { ...context.incumbent, files };
+    const { title } = await createTpe().propose({ ...context, history, incumbent }, never);
+    for (const [name] of title.matchAll(/[A-Z]+/g)) seen.add(name);
+  }
+  expect([...seen].toSorted()).toEqual(['DEPTH', 'GATE', 'LR']);
+});
+
+test('it repairs nothing: a crash is what it learns from', async () => {
+  const repair = { attempt: 1 } as Repairing;
+  await expect(createTpe().propose({ ...(await contextOf([])), repair }, never)).rejects.toThrow(NoProposal);
 });
