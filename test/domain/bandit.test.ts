@@ -37,6 +37,7 @@ function simulate(tag: string, chanceOf: (number: number) => Record<string, numb
   return records;
 }
 
+const turning = (number: number) => (number <= 100 ? { claude: 0.4, tpe: 0.05 } : { claude: 0.02, tpe: 0.2 });
 const shareOfTpe = (records: readonly ExperimentRecord[]) =>
   records.filter(({ researcher }) => researcher === 'tpe').length / records.length;
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -72,8 +73,6 @@ test('the arm that pays more for its cost gets most experiments, and the other i
 });
 
 test('it adapts when what pays changes', () => {
-  const turning = (number: number) =>
-    number <= 100 ? { claude: 0.4, tpe: 0.05 } : { claude: 0.02, tpe: 0.2 };
   const ends = TAGS.map((tag) => shares(ARMS, simulate(tag, turning), 'minimize')[1]!);
   expect(mean(ends)).toBeGreaterThan(0.7);
 });

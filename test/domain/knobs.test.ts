@@ -66,17 +66,18 @@ test('a title names the biggest steps first', () => {
   expect(describeChanges(changes)).toBe('NORM rms → layer, LR 0.02 → 0.9, DEPTH 4 → 6 and 1 more');
 });
 
+const range = (name: string, low: number, high: number, log = false, file = 'train.py'): Knob => ({
+  name,
+  file,
+  type: 'float',
+  low,
+  high,
+  log,
+});
+
 describe('ranges that a researcher gave', () => {
   const text = 'LR = 0.02\nDEPTH = 4\nEPS = 1e-08\nBIAS = 0.0\nKIND = "adam"\nTWICE = 1\nTWICE = 2\n';
   const lab: Knob[] = [{ name: 'LR', file: 'train.py', type: 'float', low: 0.001, high: 1, log: true }];
-  const range = (name: string, low: number, high: number, log = false, file = 'train.py'): Knob => ({
-    name,
-    file,
-    type: 'float',
-    low,
-    high,
-    log,
-  });
   const namesFor = (...ranges: Knob[][]) =>
     knobsNow(
       lab,
@@ -100,9 +101,9 @@ describe('ranges that a researcher gave', () => {
     ['the value of now outside', range('DEPTH', 5, 12)],
     ['more than a factor of 1000', range('DEPTH', 1, 1001)],
     ['zero and more than 1000 times the value', range('EPS', 0, 1)],
-    ['other types of value', { name: 'KIND', file: 'train.py', type: 'choice', values: ['adam', 1] } as Knob],
-    ['code in a string', { name: 'KIND', file: 'train.py', type: 'choice', values: ['adam', '"+x'] } as Knob],
-  ])('are left out: %s', (_, knob) => {
+    ['other types of value', { name: 'KIND', file: 'train.py', type: 'choice', values: ['adam', 1] }],
+    ['code in a string', { name: 'KIND', file: 'train.py', type: 'choice', values: ['adam', '"+x'] }],
+  ] satisfies [string, Knob][])('are left out: %s', (_, knob) => {
     expect(namesFor([knob])).toEqual(lab);
   });
 
