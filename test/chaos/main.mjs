@@ -41,6 +41,8 @@ const EXPERIMENTS = Number(values.experiments);
 const STUCK_MS = 420_000;
 /** Nobody has asked it to wait so long: it may have paused itself. */
 const PATIENCE_MS = 60_000;
+/** So often a blow may find nobody before it falls elsewhere. */
+const TRIES = 6;
 /** What ends by itself is given so long to be gone. */
 const LEAK_MS = 4_000;
 
@@ -196,6 +198,8 @@ async function strike(context, { opening, next, queue, where }) {
   const told = await strikeOnce(context, planned, opening && (() => begin(study)));
   const isMissed = told === null || (told.hit === 0 && DISTURBANCES[planned.name].kills === true);
   if (isMissed) queue.push(planned);
+  // Whoever is to die there is never there at that moment.
+  if (isMissed && planned.tries > TRIES) planned.point = 'at any instant';
   if (told === null) return 0;
   total.troubles += told.problems.length;
   total.double += told.double.length;
