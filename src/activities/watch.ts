@@ -15,7 +15,8 @@ import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { requireRoom } from '../process/free-space';
 import { launchListed, unlist } from '../process/listed';
 import { isAlive, terminate, type Owner } from '../process/owner';
-import { deviceLock, studyState } from '../process/paths';
+import { studyState } from '../process/paths';
+import { deviceLock } from '../runner/device-lock';
 import { trainBudgetSchema } from '../runner/protocol';
 import { queuedStatus } from '../runner/status-file';
 import type { ScoreSpec, TaskSpec, TaskStatus, TrainSpec } from '../runner/task';
@@ -193,7 +194,7 @@ async function start(
   await mkdir(folder, { recursive: true });
   const spec = await task.prepare(folder);
   await writeJsonAtomic(join(folder, 'spec.json'), { ...spec, spentSeconds: stopped?.wallSeconds ?? 0 });
-  const device = deviceLock(input.device);
+  const device = await deviceLock(input.device);
   const holder = await holderOf(device);
   if (holder !== null) log.info(`${name} waits for ${input.device}, held by ${holder.name}`);
   const owner = await launchListed({

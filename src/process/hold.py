@@ -18,6 +18,7 @@ The descriptor closes when the command takes over. Needs nothing but Python's st
 import fcntl
 import json
 import os
+import stat
 import subprocess
 import sys
 
@@ -33,8 +34,8 @@ def this_process():
     """Pid, start time and boot id, exactly as owner.ts reads them."""
     pid = os.getpid()
     if sys.platform == "linux":
-        with open("/proc/self/stat") as stat:
-            start = stat.read().rpartition(")")[2].split()[19]
+        with open("/proc/self/stat") as file:
+            start = file.read().rpartition(")")[2].split()[19]
         with open("/proc/sys/kernel/random/boot_id") as boot:
             return {"pid": pid, "startTime": start, "bootId": boot.read().strip()}
     env = {**os.environ, "LC_ALL": "C"}
@@ -43,10 +44,27 @@ def this_process():
     return {"pid": pid, "startTime": " ".join(start.split()), "bootId": boot.strip()}
 
 
+def open_lock(path):
+    """Opens `path`, or makes it. In a folder of everybody's (a GPU's lock), everybody may take it."""
+    while True:
+        # Two steps: the kernel refuses O_CREAT for another user's file in a sticky folder (fs.protected_regular).
+        try:
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            pass
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            continue
+        if os.stat(os.path.dirname(path)).st_mode & stat.S_ISVTX:
+            os.fchmod(lock, 0o666)
+        return lock
+
+
 def take(path, holder, on_busy):
     """Locks `path` and writes the holder into it. `on_busy` decides: False gives up, True waits."""
     while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = open_lock(path)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

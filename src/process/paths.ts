@@ -34,7 +34,5 @@ export const labState = (id: string): string => join(stateRoot(), 'labs', id);
 export const studyState = (id: string, tag: string): string => join(labState(id), tag);
 export const serverState = (): string => join(stateRoot(), 'server');
 export const workerState = (): string => join(stateRoot(), 'worker');
-export const deviceLock = (device: string): string =>
-  join(stateRoot(), 'devices', `${device.replace(/[^a-z0-9]/gi, '-')}.lock`);
 export const toolCache = (): string => join(cacheRoot(), 'tools');
 export const dataCache = (): string => join(cacheRoot(), 'data');

@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
+import { gpuFile, gpuIndex } from './gpu-file';
 
 const run = promisify(execFile);
 
@@ -216,24 +217,8 @@ function gpu(device: string, libraryPath: string): string[] {
   ];
 }
 
-/**
- * The device file of `cuda:<index>`: the index-th that this host (or container) has, in the order of the PCI bus.
- * @throws Error if there are fewer
- */
-function gpuFile(device: string): string {
-  const files = readdirSync('/dev')
-    .flatMap((name) => /^nvidia(\d+)$/.exec(name)?.[1] ?? [])
-    .map(Number)
-    .toSorted((a, b) => a - b);
-  const minor = files[gpuIndex(device)];
-  if (minor === undefined) throw new Error(`no ${device} here: ${files.length} GPUs were found in /dev`);
-  return `/dev/nvidia${minor}`;
-}
-
 /** What a process inside calls its device: it sees no GPU but its own. */
 export const deviceInside = (device: string): string => (device.startsWith('cuda') ? 'cuda:0' : device);
-
-const gpuIndex = (device: string): number => Number(device.split(':')[1] ?? 0);
 
 function environment(room: Room, scratch: string, sandbox: Sandbox): Record<string, string> {
   const cuda = room.device.startsWith('cuda');

@@ -12,7 +12,7 @@ import { parseLabConfig, type LabConfig } from '../../src/lab/config';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
 import { isAlive, type Owner } from '../../src/process/owner';
-import { deviceLock } from '../../src/process/paths';
+import { deviceLock } from '../../src/runner/device-lock';
 import { takeDown } from '../../src/setup/down';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
 import { CANDIDATE, pidsOf, processesWith, Workshop } from '../runner/workshop';
@@ -273,7 +273,7 @@ describe('when the study cancels', () => {
     expect(performance.now() - sent).toBeLessThan(5_000);
     expect(isAlive(owner)).toBe(false);
     expect(processesWith(marker)).toEqual([]);
-    expect(await holderOf(deviceLock('cpu'))).toBeNull();
+    expect(await holderOf(await deviceLock('cpu'))).toBeNull();
   });
 
   it('a run ends that still waits for its device', async () => {
@@ -283,7 +283,7 @@ describe('when the study cancels', () => {
     const second = activity();
     const waiting = train(two, ['happy'], second);
     while ((await statusOf(two))?.phase !== 'queued') await sleep(20);
-    expect((await holderOf(deviceLock('cpu')))?.name).toBe(
+    expect((await holderOf(await deviceLock('cpu')))?.name).toBe(
       `nov21/${String(one.number).padStart(4, '0')} run 1`,
     );
     const { owner } = (await statusOf(two))!;

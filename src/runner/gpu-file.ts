@@ -1,0 +1,49 @@
+/** Which device file is `cuda:<index>`: CUDA (CUDA_DEVICE_ORDER=PCI_BUS_ID) and nvidia-smi count in the order of the PCI bus. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const gpuIndex = (device: string): number => Number(device.split(':')[1] ?? 0);
+
+/** @throws Error if this host (or container) has no such GPU */
+export function gpuFile(device: string, root = '/'): string {
+  const minor = gpuMinor(device, root);
+  if (minor === null) throw new Error(`no ${device} here: ${minors(root).length} GPUs were found in /dev`);
+  return `/dev/nvidia${minor}`;
+}
+
+/**
+ * The number of the GPU's device file, the same for everybody on this host; null when there is no such GPU.
+ * @param root where /dev and /proc are
+ */
+export const gpuMinor = (device: string, root = '/'): number | null => minors(root)[gpuIndex(device)] ?? null;
+
+/**
+ * A file's number need not be the GPU's: the driver tells it for each place on the bus. Where it does not, the files
+ * are taken in their own order. Only what this host (or container) has counts.
+ */
+function minors(root: string): number[] {
+  const files = readdirSync(join(root, 'dev'))
+    .flatMap((name) => /^nvidia(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .toSorted((a, b) => a - b);
+  const told = minorsOnTheBus(root);
+  return told.length === 0 ? files : told.filter((minor) => files.includes(minor));
+}
+
+/** The numbers of the device files, in the order of the bus; empty when the driver does not tell all of them. */
+function minorsOnTheBus(root: string): number[] {
+  const folder = join(root, 'proc', 'driver', 'nvidia', 'gpus');
+  try {
+    return readdirSync(folder)
+      .toSorted()
+      .map((place) => {
+        const minor = /^Device Minor:\s*(\d+)$/m.exec(
+          readFileSync(join(folder, place, 'information'), 'utf8'),
+        )?.[1];
+        if (minor === undefined) throw new Error(`no device minor for ${place}`);
+        return Number(minor);
+      });
+  } catch {
+    return [];
+  }
+}
