@@ -24,6 +24,9 @@ const PORTS = { low: 20_000, count: 10_000 };
 const DISK_MB = { state: 512, labs: 192 };
 const COMMAND_MS = 180_000;
 const SERVER_MS = 30_000;
+/** The CLI's exit code for a server that was not reached, and how often `up` is tried. */
+const UNREACHED = 4;
+const UPS = 3;
 
 export class Installation {
   /**
@@ -103,12 +106,17 @@ export class Installation {
     });
   }
 
-  /** What a user does after a disturbance, or an administrator, whose server it is then. */
+  /**
+   * What a user does after a disturbance, or an administrator, whose server it is then; once more when a busy machine was
+   * too slow for it to find a server that is there.
+   */
   async up() {
-    if (this.proxy === null)
-      return this.run('up', '--port', String(this.port), '--ui-port', String(this.uiPort));
-    await this.#ensureServer();
-    return this.run('up');
+    const ports = ['--port', String(this.port), '--ui-port', String(this.uiPort)];
+    for (let tries = 1; ; tries++) {
+      if (this.proxy !== null) await this.#ensureServer();
+      const answer = await this.run('up', ...(this.proxy === null ? ports : []));
+      if (answer.code !== UNREACHED || tries === UPS) return answer;
+    }
   }
 
   /** `down`, and what it leaves to an administrator. */

@@ -11,8 +11,6 @@ const POINT_MS = 25_000;
 const ALIVE_MS = 4_000;
 const AGREED_MS = 90_000;
 const CROWD_MS = 700;
-/** So often is `up` tried. */
-const UPS = 3;
 /** What a git call that is held at the point does: its writer is dead by then, or it has died with it. */
 const GIT_FATES = ['goes on', 'goes on late', 'is killed'];
 /** Of one run's attempts so many may be lost by our hand: a third one is its last. */
@@ -99,16 +97,12 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
 
 const rounded = (ms) => Math.round(ms / 100) / 10;
 
-/** As a user does after trouble: again, while something still ends, or a busy machine was too slow. */
+/** @returns {Promise<string[]>} what went wrong */
 async function comeUp(installation) {
-  const answers = [];
-  while (answers.length < UPS) {
-    const up = await installation.up();
-    answers.push(`up ended with ${up.code}: ${up.said}`);
-    // One that was asked to end may still have answered.
-    if (up.code === 0 && installation.only('server').length > 0) return [];
-  }
-  return answers;
+  let up = await installation.up();
+  // One that was asked to end may still have answered.
+  if (up.code === 0 && installation.only('server').length === 0) up = await installation.up();
+  return up.code === 0 ? [] : [`up ended with ${up.code}: ${up.said}`];
 }
 
 /** A runner is not always there: between two runs there is none. */
