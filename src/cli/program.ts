@@ -13,6 +13,7 @@ const COMMANDS = [
   'start',
   'status',
   'history',
+  'compare',
   'show',
   'logs',
   'stop',

@@ -64,6 +64,20 @@ export async function findStudy({ tag, lab }: StudyChoice): Promise<FoundStudy> 
   throw new CliError('usage', `${why}, so which is meant?\n${list(fitting, running)}`, 'name its tag');
 }
 
+/**
+ * Finds the studies of these tags: with labs, each tag in each of them that has it.
+ * @throws CliError as `findStudy` does, for the first tag that no study or more than one fits
+ */
+export async function findStudies(tags: readonly string[], labs: readonly string[]): Promise<FoundStudy[]> {
+  if (labs.length === 0) return Promise.all(tags.map((tag) => findStudy({ tag })));
+  const studies = await studiesIn([...new Set(labs)]);
+  return tags.flatMap((tag) => {
+    const fitting = studies.filter(({ config }) => config.tag === tag);
+    if (fitting.length === 0) throw nothing(studies, tag);
+    return fitting;
+  });
+}
+
 /** The lab of the current folder; elsewhere all labs that this host knows. */
 async function labsHere(): Promise<string[]> {
   const here = process.cwd();
@@ -76,7 +90,7 @@ async function studiesHere(): Promise<FoundStudy[]> {
   return found.flat();
 }
 
-async function studiesIn(labs: string[]): Promise<FoundStudy[]> {
+async function studiesIn(labs: readonly string[]): Promise<FoundStudy[]> {
   const found = await Promise.all(
     labs.map(async (lab) => {
       const git = await openRepository(lab);
