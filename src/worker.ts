@@ -8,6 +8,7 @@ import { GracefulShutdownPeriodExpiredError, Worker, type WorkerOptions } from '
 import { createApply } from './activities/apply';
 import { createCheck } from './activities/check-proposal';
 import { cleanUpRuns } from './activities/clean-up';
+import { comparableRuns } from './activities/comparable-runs';
 import { createEvaluate } from './activities/evaluate';
 import { beating } from './activities/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
@@ -107,6 +108,7 @@ function laneActivities(python: string): DeviceActivities {
   const dependencies: RunDependencies = {
     runner: asset('dist', 'runner', 'main.js'),
     exportTree,
+    comparableRuns,
     resolveRun: async ({ study }) => ({
       python,
       data: (await studyData(study)).folder,

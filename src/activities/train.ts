@@ -1,6 +1,8 @@
 /** Trains a commit once, with the seed and the budget that it is given. */
 import { join } from 'node:path';
-import type { RunResult } from '../domain/experiment';
+import type { Failure, RunResult } from '../domain/experiment';
+import { seedIgnored } from '../domain/seed';
+import type { TaskStatus } from '../runner/task';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
 import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from './watch';
@@ -20,7 +22,7 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
       const result: RunResult = {
         seed: input.seed,
         attempts,
-        failure,
+        failure: failure ?? (await ignoredSeed(dependencies, input, status)),
         steps: status.step,
         tokens: status.tokens,
         trainSeconds: status.trainSeconds,
@@ -36,6 +38,17 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
       };
       return result;
     });
+}
+
+async function ignoredSeed(
+  dependencies: RunDependencies,
+  input: TrainInput,
+  { initialWeights }: TaskStatus,
+): Promise<Failure | null> {
+  const other = seedIgnored({ seed: input.seed, initialWeights }, await dependencies.comparableRuns(input));
+  if (other === null) return null;
+  const message = `seed ignored: seeds ${input.seed} and ${other.seed} gave the same initial weights`;
+  return { reason: 'rejected', message, tail: '' };
 }
 
 async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainTask> {

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { experimentName, type Failure } from '../domain/experiment';
+import type { SeededRun } from '../domain/seed';
 import type { LabConfig } from '../lab/config';
 import { holderOf } from '../process/detach';
 import { errorCode } from '../process/error-code';
@@ -28,6 +29,8 @@ export interface RunDependencies {
   /** Writes a commit's files, the locked ones from the base, to a folder that is not there yet; or leaves it as it is. */
   exportTree(study: StudyRef, commit: string, directory: string): Promise<void>;
   resolveRun(input: TrainInput): Promise<RunSetting>;
+  /** The runs whose initial weights must be others than this one's. */
+  comparableRuns(input: TrainInput): Promise<SeededRun[]>;
   /** The compiled src/runner/main.ts. */
   runner: string;
 }

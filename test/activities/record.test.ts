@@ -1,6 +1,7 @@
 import { UNLIMITED } from '../../src/domain/limits';
 import { NOTHING_WAITS } from '../../src/domain/study';
 import { createApply } from '../../src/activities/apply';
+import { comparableRuns } from '../../src/activities/comparable-runs';
 import type { RecordInput } from '../../src/activities/interface';
 import { createRecord } from '../../src/activities/record';
 import type { Decision } from '../../src/domain/policy';
@@ -186,4 +187,16 @@ test('the hundredth record packs the lab’s objects, and loses none, not even w
   expect(git(place.root, 'fsck', '--strict', '--no-dangling')).toBe('');
   const study: StudyConfig | null = await readStudy(place.git, 'nov21');
   expect(study).toEqual(place.study);
+});
+
+test('a run is compared with those of the commit that it builds on; the first has none', async () => {
+  const place = await open();
+  const first = await finished(place, 1, KEEP);
+  const of = { study: place.study, run: 1, seed: 1, budget: { steps: 1 }, device: 'cpu' };
+  expect(await comparableRuns({ ...of, number: 1, commit: first.commit })).toEqual([]);
+  await record(first);
+  const { commit } = await finished(place, 2, DISCARD, first.commit);
+  const runs = await comparableRuns({ ...of, number: 2, commit });
+  expect(runs).toMatchObject(first.runs.map(({ seed, initialWeights }) => ({ seed, initialWeights })));
+  expect(runs).toHaveLength(1);
 });

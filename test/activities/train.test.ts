@@ -63,6 +63,7 @@ function dependencies(candidate: string[], score: string[] = ['python', '-c', SC
     },
     resolveRun: async () => ({ python: '/usr/bin/python3', data: workshop.data, lab }),
     runner: workshop.runner,
+    comparableRuns: () => Promise.resolve([{ seed: 1, initialWeights: 'f'.repeat(64) }]),
   };
 }
 
@@ -199,6 +200,15 @@ describe('a run is found again', () => {
     await expect(abandoned).rejects.toThrow(CancelledFailure);
     writeFileSync(join(runFolder(of), 'train-1', 'status.json'), '{"format": 1, "own');
     expect(await train(of, ['crash'])).toMatchObject({ failure: null, attempts: 1 });
+  });
+});
+
+it('a run whose initial weights are those of another seed is rejected', async () => {
+  const of = input();
+  const others = [{ seed: of.seed + 1, initialWeights: '0'.repeat(64) }];
+  const suspicious = { ...dependencies(['happy']), comparableRuns: () => Promise.resolve(others) };
+  expect(await activity().environment.run(createTrain(suspicious), of)).toMatchObject({
+    failure: { reason: 'rejected', message: 'seed ignored: seeds 7 and 8 gave the same initial weights' },
   });
 });
 
