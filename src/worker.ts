@@ -127,7 +127,7 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
       machine: async () => ({ device: first.name, torch: await torchVersion(python) }),
       prepareData: (study, lab) => prepareData(study, lab, python),
     }),
-    propose: createPropose({ python, researcher, check: createCheck() }),
+    propose: createPropose({ python, researcher, check: createCheck(python) }),
     apply: beating(createApply()),
     record: beating(createRecord({ cleanUp: cleanUpRuns })),
     save: beating(createSave()),

@@ -1,19 +1,132 @@
 /** Tries a change before the device is touched; what is wrong with it goes back to its researcher. */
+import { join } from 'node:path';
+import type { ExperimentRecord } from '../domain/experiment';
 import { applyEdits, EditRejected } from '../lab/apply-edits';
 import type { LabConfig } from '../lab/config';
+import type { Edit } from '../lab/edits';
 import { Git } from '../lab/git';
-import type { ResearchContext } from '../researchers/researcher';
+import { crashedRef } from '../lab/refs';
+import { studyState } from '../process/paths';
+import { isComparable, meaningsOf, type Meaning } from '../researchers/meaning';
+import type { Objection, ResearchContext } from '../researchers/researcher';
 import type { ProposeInput } from './interface';
 
-export function createCheck(): (input: ProposeInput, lab: LabConfig) => ResearchContext['check'] {
-  return ({ study, incumbent, repair }, lab) =>
-    async (edits) => {
-      try {
-        await applyEdits(new Git(study.lab), repair?.commit ?? incumbent, edits, lab);
-        return null;
-      } catch (error) {
-        if (!(error instanceof EditRejected)) throw error;
-        return { kind: 'edits', message: error.message };
-      }
-    };
+/** What is known of a change that was looked at. */
+export interface Looked {
+  /** Hash of what its editable files mean; null where they do not parse, or the edits do not apply. */
+  meaning: string | null;
+  objection: Objection | null;
 }
+
+export interface Checker {
+  /** Do the edits apply, does it parse, is it new? Takes a part of a second. */
+  look(edits: readonly Edit[], signal: AbortSignal): Promise<Looked>;
+  /** See `ResearchContext`. */
+  check: ResearchContext['check'];
+}
+
+/** @param history all finished experiments: what was tried */
+export type CheckerFor = (
+  input: ProposeInput,
+  lab: LabConfig,
+  history: readonly ExperimentRecord[],
+) => Checker;
+
+const SAME = 'apart from names, comments and layout';
+
+/** @param python the interpreter of the trainer's environment */
+export function createCheck(python: string): CheckerFor {
+  return (input, lab, history) => {
+    const look = createLook(python, input, lab, history);
+    return { look, check: async (edits, signal) => (await look(edits, signal)).objection };
+  };
+}
+
+function createLook(
+  python: string,
+  input: ProposeInput,
+  lab: LabConfig,
+  history: readonly ExperimentRecord[],
+): Checker['look'] {
+  const { study, incumbent, repair } = input;
+  const git = new Git(study.lab);
+  const from = repair?.commit ?? incumbent;
+  const file = join(studyState(study.labId, study.tag), 'meanings-1.jsonl');
+  const meanings = (treeishes: readonly string[], signal: AbortSignal): Promise<Meaning[]> =>
+    meaningsOf({ git, editable: lab.editable, python, file }, treeishes, signal);
+  let tried: Promise<Tried> | null = null;
+
+  return async (edits, signal) => {
+    let tree: string;
+    try {
+      tree = await applyEdits(git, from, edits, lab);
+    } catch (error) {
+      if (!(error instanceof EditRejected)) throw error;
+      return { meaning: null, objection: { kind: 'edits', message: error.message } };
+    }
+    const [meaning] = await meanings([tree], signal);
+    if (meaning === undefined || meaning.hash === null) {
+      return { meaning: null, objection: { kind: 'syntax', message: meaning?.error ?? '' } };
+    }
+    tried ??= triedBefore(input, history, (treeishes) => meanings(treeishes, signal));
+    const why = (await tried).get(meaning.hash);
+    const objection = why === undefined ? null : ({ kind: 'repeat', message: why } as const);
+    return { meaning: meaning.hash, objection };
+  };
+}
+
+/** By the hash of a candidate: why it need not be tried again. */
+type Tried = ReadonlyMap<string, string>;
+
+async function triedBefore(
+  { study, number, incumbent, repair }: ProposeInput,
+  history: readonly ExperimentRecord[],
+  meanings: (treeishes: readonly string[]) => Promise<Meaning[]>,
+): Promise<Tried> {
+  const named = history.filter(hasRun).flatMap(candidatesOf);
+  const own = repair === null ? [] : crashedSoFar(study.tag, number, repair.attempt, repair.commit);
+  const candidates: Candidate[] = [
+    ...named,
+    { commit: incumbent, why: `it changes nothing that runs: ${SAME}, it is the incumbent` },
+    ...own.map((commit) => ({ commit, why: `${SAME}, it is the candidate that has crashed` })),
+  ];
+  const unknown = candidates.filter(({ hash }) => hash === undefined);
+  const found = await meanings(unknown.map(({ commit }) => commit));
+  const hashes = new Map(unknown.map((candidate, index) => [candidate, found[index]?.hash ?? null]));
+  return new Map(
+    candidates.flatMap((candidate): [string, string][] => {
+      const hash = candidate.hash ?? hashes.get(candidate) ?? null;
+      return hash === null ? [] : [[hash, candidate.why]];
+    }),
+  );
+}
+
+interface Candidate {
+  commit: string;
+  why: string;
+  /** Where its record has it. */
+  hash?: string;
+}
+
+/** Whoever never ran, or was ended by a foreign hand, may be tried again. */
+const hasRun = ({ runs, reason }: ExperimentRecord): boolean => runs.length > 0 && reason !== 'lost';
+
+function candidatesOf(record: ExperimentRecord): Candidate[] {
+  const { number, title, commit, verdict, detail, repairs, research } = record;
+  const what = `${SAME}, it is experiment ${number} (${JSON.stringify(title)})`;
+  const hash = research?.meaning ?? null;
+  const last: Candidate = { commit, why: `${what}: ${verdict}, ${detail}` };
+  return [
+    ...repairs.map((each) => ({
+      commit: each.commit,
+      why: `${what} before it was repaired: ${each.failure.reason}, ${each.failure.message}`,
+    })),
+    hash !== null && isComparable(hash) ? { ...last, hash } : last,
+  ];
+}
+
+/** The candidates of this experiment that have crashed: `apply` keeps each before its repair takes its place. */
+const crashedSoFar = (tag: string, number: number, attempt: number, last: string): string[] => [
+  ...Array.from({ length: attempt - 1 }, (_, index) => crashedRef(tag, number, index + 1)),
+  last,
+];

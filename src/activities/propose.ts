@@ -1,8 +1,9 @@
 /** Asks the researcher for experiment n's change, once: a proposal that git already holds is the answer. */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import { experimentName } from '../domain/experiment';
+import { experimentName, type Research } from '../domain/experiment';
 import { backlog, lessons } from '../domain/ideas';
 import { plateauOf } from '../domain/plateau';
 import { diff } from '../lab/commits';
@@ -14,7 +15,14 @@ import { readLedger } from '../lab/ledger';
 import { readAt, readText } from '../lab/objects';
 import { studyState } from '../process/paths';
 import { BudgetExhausted, Purse } from '../researchers/purse';
-import { NoProposal, type Repairing, type Researcher, type ResearchContext } from '../researchers/researcher';
+import {
+  NoProposal,
+  type Objection,
+  type Repairing,
+  type Researcher,
+  type ResearchContext,
+} from '../researchers/researcher';
+import type { Checker, CheckerFor } from './check-proposal';
 import { completePropose } from './earlier';
 import { withFailures } from './failures';
 import { heartbeatWhile } from './heartbeat';
@@ -23,11 +31,23 @@ import type { ControlActivities, Proposed, ProposeInput } from './interface';
 /** Asked this often in vain, the experiment ends without a proposal, rather than asking all night. */
 const ATTEMPTS = 3;
 
+const NO_RESEARCH: Research = {
+  expected: '',
+  knobs: [],
+  program: '',
+  meaning: null,
+  hints: [],
+  idea: null,
+  lessons: null,
+  ranges: [],
+  approach: null,
+  usage: null,
+};
+
 export interface ProposeDependencies {
   /** @throws if there is no researcher of that name */
   researcher(input: ProposeInput): Researcher;
-  /** See `ResearchContext`. */
-  check(input: ProposeInput, lab: LabConfig): ResearchContext['check'];
+  check: CheckerFor;
   /** The interpreter of the trainer's environment. */
   python: string;
 }
@@ -52,14 +72,20 @@ async function propose(dependencies: ProposeDependencies, input: ProposeInput): 
 async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeInput): Promise<Proposal> {
   const { cancellationSignal } = Context.current();
   const researcher = dependencies.researcher(input);
-  const context = await contextOf(dependencies, git, input);
+  const { context, checker } = await contextOf(dependencies, git, input);
+  const refused: Objection[] = [];
   const reasons: string[] = [];
   while (reasons.length < ATTEMPTS) {
     try {
-      const proposal = await heartbeatWhile(researcher.propose(context, cancellationSignal));
+      const asked = { ...context, refused };
+      const proposal = await heartbeatWhile(researcher.propose(asked, cancellationSignal));
       // What a command says that it has spent is known only now.
       if (proposal.dollars !== undefined) await context.purse.add(proposal.dollars);
-      return { ...asRepair(proposal, context.repair), dollars: context.purse.spent() };
+      const { meaning, objection } = await heartbeatWhile(checker.look(proposal.edits, cancellationSignal));
+      // Edits that break a rule are for the ledger, where people see them; there they are `rejected`.
+      if (objection === null || objection.kind === 'edits') return answered(proposal, meaning, context);
+      refused.push(objection);
+      reasons.push(objection.message);
     } catch (error) {
       if (error instanceof BudgetExhausted) return noMoney(error, context);
       if (!(error instanceof NoProposal) || cancellationSignal.aborted) throw error;
@@ -67,6 +93,15 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
     }
   }
   return givenUp(context, reasons);
+}
+
+function answered(proposal: Proposal, meaning: string | null, context: ResearchContext): Proposal {
+  const program = createHash('sha256').update(context.program).digest('hex');
+  return {
+    ...asRepair(proposal, context.repair),
+    dollars: context.purse.spent(),
+    research: { ...NO_RESEARCH, program, ...proposal.research, meaning },
+  };
 }
 
 /** A repair goes by the name of what it repairs. */
@@ -95,18 +130,7 @@ function givenUp({ purse, repair, hints }: ResearchContext, reasons: readonly st
     edits: [],
     dollars: purse.spent(),
     gaveUp: why,
-    research: {
-      expected: '',
-      knobs: [],
-      program: '',
-      meaning: null,
-      hints: [...hints],
-      idea: null,
-      lessons: null,
-      ranges: [],
-      approach: null,
-      usage: null,
-    },
+    research: { ...NO_RESEARCH, hints: [...hints] },
   };
 }
 
@@ -114,14 +138,15 @@ async function contextOf(
   dependencies: ProposeDependencies,
   git: Git,
   input: ProposeInput,
-): Promise<ResearchContext> {
+): Promise<{ context: ResearchContext; checker: Checker }> {
   const { study, number, incumbent, waiting, left } = input;
   const lab = await readLabConfigAt(git, study.base);
   const history = await readLedger(git, study.tag);
   const folder = join(studyState(study.labId, study.tag), 'proposals', experimentName(number));
   const lastKeep = history.findLast(({ verdict }) => verdict === 'keep')?.number ?? 0;
   const dropped = new Set(waiting.droppedIdeas);
-  return {
+  const checker = dependencies.check(input, lab, history);
+  const context: ResearchContext = {
     tag: study.tag,
     number,
     lab,
@@ -143,10 +168,12 @@ async function contextOf(
     repair: input.repair === null ? null : await repairing(git, lab, input),
     model: study.model,
     purse: await Purse.open(join(folder, 'spent.jsonl'), left.dollars),
-    check: dependencies.check(input, lab),
+    check: checker.check,
+    refused: [],
     python: dependencies.python,
     folder,
   };
+  return { context, checker };
 }
 
 async function filesAt(git: Git, lab: LabConfig, commit: string): Promise<Record<string, string>> {

@@ -59,6 +59,15 @@ export async function readText(git: Git, commit: string, path: string): Promise<
   return text;
 }
 
+/** The ids of what these names (`commit:path`) lead to, null where there is nothing; by one git process. */
+export async function findBlobIds(git: Git, names: readonly string[]): Promise<(string | null)[]> {
+  if (names.length === 0) return [];
+  const listing = await git.text(['cat-file', '--batch-check=%(objectname) %(objecttype)'], {
+    input: `${names.join('\n')}\n`,
+  });
+  return listing.split('\n').map((line) => /^([0-9a-f]+) blob$/.exec(line)?.[1] ?? null);
+}
+
 async function findBlobs(git: Git, names: readonly string[]): Promise<(Buffer | null)[]> {
   const objects = await findObjects(git, names);
   return objects.map((object) => (object?.type === 'blob' ? object.content : null));

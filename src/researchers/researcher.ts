@@ -36,6 +36,8 @@ export interface ResearchContext {
   purse: Purse;
   /** Tries a change without the device: do the edits apply, is it new, does it start? Null when nothing is wrong with it. */
   check: (edits: readonly Edit[], signal: AbortSignal) => Promise<Objection | null>;
+  /** What was wrong with that which this researcher has answered for this experiment so far; it is asked again. */
+  refused: readonly Objection[];
   /** The interpreter of the trainer's environment. */
   python: string;
   /** A folder that is the proposal's own, for transcripts and worktrees. */

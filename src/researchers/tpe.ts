@@ -42,7 +42,8 @@ export function createTpe(): Researcher {
       }
       const question = {
         // The study's name is in it, or all studies of a lab would begin with the same ideas.
-        seed: runSeed(context.tag, context.number, 0),
+        // Where what it drew was refused, it draws again.
+        seed: runSeed(context.tag, context.number, context.refused.length),
         direction: context.lab.metric.direction,
         knobs,
         current: knobValues(knobs, context.incumbent.files),

@@ -9,7 +9,7 @@ import { createPropose } from '../../src/activities/propose';
 import { createRecord } from '../../src/activities/record';
 import { UNLIMITED } from '../../src/domain/limits';
 import { NOTHING_WAITS, type StudyConfig } from '../../src/domain/study';
-import type { Proposal } from '../../src/lab/edits';
+import { readProposal, type Proposal } from '../../src/lab/edits';
 import { appendRecord, openLedger, readRecord } from '../../src/lab/ledger';
 import { crashedRef, experimentRef } from '../../src/lab/refs';
 import { verifyStudy } from '../../src/lab/verify/verify';
@@ -47,7 +47,7 @@ type Ask = (context: ResearchContext) => Promise<Proposal>;
 function propose(input: ProposeInput, ask: Ask): Promise<Proposed> {
   const activity = createPropose({
     researcher: () => ({ propose: ask }),
-    check: createCheck(),
+    check: createCheck('python3'),
     python: 'python3',
   });
   return new MockActivityEnvironment().run(activity, input) as Promise<Proposed>;
@@ -94,6 +94,23 @@ test('nothing to try is asked for three times, and is then an answer that the le
   });
   expect(failure).toMatchObject({ reason: 'no-proposal', message: 'no idea 1; no idea 2; no idea 3' });
   expect(await repository.text(['diff', '--stat', input.incumbent, commit])).toBe('');
+});
+
+test('a repeat is refused with its reason and asked for again; the record has the meaning of what was taken', async () => {
+  const { git: repository, input } = await place();
+  const answers = ['# the incumbent\n', '# again\n', 'WIDTH = 3\n'];
+  const seen: string[][] = [];
+  const before = await repository.text(['show', `${input.incumbent}:train.py`]);
+  const proposed = await propose(input, async ({ refused }) => {
+    seen.push(refused.map(({ kind }) => kind));
+    const content = answers[refused.length] ?? '';
+    return { ...wider(refused.length < 2 ? `${before}\n${content}` : content), dollars: 0.25 };
+  });
+  expect(seen).toEqual([[], ['repeat'], ['repeat', 'repeat']]);
+  // What the refused ones cost was spent.
+  expect(proposed).toMatchObject({ gaveUp: null, dollars: 0.75 });
+  const { research } = await readProposal(repository, proposed.proposal);
+  expect(research?.meaning).toMatch(/^1-[0-9a-f]{64}$/);
 });
 
 test('a worker that died in the middle of a call has spent it: the next one has less', async () => {

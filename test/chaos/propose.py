@@ -12,7 +12,10 @@ with open("train.py") as file:
     text = file.read()
 kind = number % 8
 if kind == 5:
-    title, text = "a candidate that crashes", text.replace("def main():", "def main():\n    raise SystemExit('no')", 1)
+    title, text = (
+        "a candidate that crashes",
+        text.replace("def main():", f"def main():\n    raise SystemExit('no {number}')", 1),
+    )
 elif kind == 7:
     title = "against the rules: the scorer is locked"
     with open("score.py", "a") as file:
@@ -20,7 +23,7 @@ elif kind == 7:
 else:
     title = f"rate {1 + number % 12}, try {number}"
     text = re.sub(r"^RATE = \S+", f"RATE = {1 + number % 12}", text, flags=re.MULTILINE)
-    text += f"# try {number}\n"
+    text += f"TRY = {number}\n"  # a comment would not make it another candidate
 with open("train.py", "w") as file:
     file.write(text)
 time.sleep(SECONDS)
