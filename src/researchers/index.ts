@@ -1,4 +1,5 @@
 /** The researchers by the names that `--researcher` takes. */
+import { createClaude } from './claude';
 import { createCommand, type CommandOptions } from './command';
 import { createHybrid } from './hybrid';
 import type { Researcher } from './researcher';
@@ -18,7 +19,8 @@ export function researcherOf(
     }));
     return createHybrid(arms);
   }
+  if (name === 'claude') return createClaude();
   if (name === 'tpe') return createTpe();
   if (name === 'command' && command !== null) return createCommand({ command, openWorkspace });
-  throw new RangeError(`there is no researcher "${name}": expected tpe, or command with a command line`);
+  throw new RangeError(`there is no researcher "${name}": expected claude, tpe, or command with a command line`);
 }

@@ -1,0 +1,52 @@
+/** The model's `propose` as a proposal. */
+import { createHash } from 'node:crypto';
+import type { Knob } from '../../lab/config';
+import type { Edit, Proposal } from '../../lab/edits';
+import type { Usage } from '../../domain/money';
+import type { ResearchContext } from '../researcher';
+import { oneLine } from './quote';
+import { redact } from './redact';
+import { parseRange, type ProposeInput } from './tools';
+
+const TITLE_LENGTH = 120;
+
+/** Edits as git takes them; an empty search means the whole file. */
+export const editsOf = ({ edits }: ProposeInput): Edit[] =>
+  edits.map(({ path, search, replace }) =>
+    search === '' ? { path, content: replace } : { path, search, replace },
+  );
+
+/** What is wrong with an answer before its edits are tried; null when nothing is. */
+export function objectionTo(input: ProposeInput, context: ResearchContext): string | null {
+  const ranges = input.ranges.map(parseRange).filter((range) => typeof range === 'string');
+  if (ranges.length > 0) return ranges.join('; ');
+  const foreign = input.ranges.find(({ file }) => !context.lab.editable.includes(file));
+  if (foreign !== undefined) return `ranges: ${foreign.name}: ${foreign.file} is not editable`;
+  if (input.idea !== null && !context.ideas.some(({ id }) => id === input.idea))
+    return `idea: the backlog has no ${input.idea}; null for none`;
+  const edits = JSON.stringify(input.edits);
+  return redact(edits) === edits ? null : 'the change contains what looks like a key: leave it out';
+}
+
+export function proposalOf(input: ProposeInput, context: ResearchContext, usage: Usage): Proposal {
+  const { knobs, idea, lessons } = input;
+  return {
+    format: 1,
+    title: oneLine(redact(input.title), TITLE_LENGTH) || 'a change without a title',
+    hypothesis: redact(input.hypothesis),
+    edits: editsOf(input),
+    ideas: input.ideas.map(redact),
+    research: {
+      expected: redact(input.expected),
+      knobs: [...new Set(knobs)],
+      program: createHash('sha256').update(context.program).digest('hex'),
+      meaning: null,
+      hints: [...context.hints],
+      idea,
+      lessons: lessons?.map(redact) ?? null,
+      ranges: input.ranges.map(parseRange).filter((range): range is Knob => typeof range !== 'string'),
+      approach: context.plateau.approach,
+      usage,
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** The `claude` researcher: a language model through Anthropic's Messages API. */
+import { lessons } from '../../domain/ideas';
+import type { Proposal } from '../../lab/edits';
+import type { ModelSettings } from '../../domain/study';
+import { NoProposal, type Researcher, type ResearchContext } from '../researcher';
+import type { CallTimes } from './call';
+import { Conversation, GivenUp } from './conversation';
+import { buildPrompt, PROMPT_SHARE, wantedDiffs } from './prompt';
+import { Transcript } from './transcript';
+import { lasting, TooLong } from './trouble';
+
+const TIMES: CallTimes = { quietMs: 180_000, wholeMs: 30 * 60_000 };
+/** Where the API counts more tokens than we, the question is asked again with so much of the budget. */
+const SHORTER = [1, 0.6, 0.3];
+
+export function createClaude(times: CallTimes = TIMES): Researcher {
+  return {
+    async propose(context, signal): Promise<Proposal> {
+      const model = modelOf(context);
+      for (const share of SHORTER) {
+        try {
+          return await converse(context, model, share, times, signal);
+        } catch (error) {
+          if (error instanceof GivenUp) throw new NoProposal(`no repair: ${error.message}`, { cause: error });
+          if (!(error instanceof TooLong)) throw error;
+        }
+      }
+      throw lasting(
+        'ModelRequest',
+        `${model.name} takes no question of ${Math.floor(model.contextTokens * PROMPT_SHARE * 0.3)} tokens`,
+        'start a study with another --model',
+      );
+    },
+  };
+}
+
+async function converse(
+  context: ResearchContext,
+  model: ModelSettings,
+  share: number,
+  times: CallTimes,
+  signal: AbortSignal,
+): Promise<Proposal> {
+  const lessonsDue = areLessonsDue(context, model);
+  const commits = wantedDiffs(context);
+  const patches = await context.diffs(commits);
+  const diffs = new Map(commits.map((commit, index) => [commit, patches[index] ?? '']));
+  const budget = Math.floor(model.contextTokens * PROMPT_SHARE * share);
+  const prompt = buildPrompt({ ...context, diffs, lessonsDue }, budget);
+  const transcript = new Transcript(context.folder, context.repair?.attempt ?? 0);
+  return new Conversation({ context, model, prompt, lessonsDue, transcript, times, signal }).run();
+}
+
+/** Lessons come with a change, not with a repair. */
+function areLessonsDue(
+  { history, number, repair }: ResearchContext,
+  { lessonsEvery }: ModelSettings,
+): boolean {
+  return repair === null && number - (lessons(history).after ?? 0) >= lessonsEvery;
+}
+
+/** @throws ApplicationFailure if the study cannot ask a model as it is */
+function modelOf({ model, left }: ResearchContext): ModelSettings {
+  if (model === null) {
+    throw lasting('ModelUnknown', 'the study names no model', 'start one with --researcher claude');
+  }
+  if ((process.env['ANTHROPIC_API_KEY'] ?? '') === '') {
+    throw lasting(
+      'ModelKey',
+      "the worker's environment has no ANTHROPIC_API_KEY",
+      'set it, `npx autoresearch up`',
+    );
+  }
+  if (model.price === null && left.dollars !== null) {
+    throw lasting(
+      'ModelPrice',
+      `${model.name} has no known price, so a limit in dollars cannot be held`,
+      'clear it with `npx autoresearch budget --usd none`',
+    );
+  }
+  return model;
+}

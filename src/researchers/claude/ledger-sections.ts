@@ -1,0 +1,115 @@
+/** The ledger's parts as sections of the prompt, each within its share: what is least useful is left out first. */
+import type { ExperimentRecord, Idea } from '../../domain/experiment';
+import type { View } from './ledger';
+import { fenced, oneLine } from './quote';
+import { diffSummary, gainText, recordLine, scoreText } from './record-text';
+import { estimateTokens } from './tokens';
+
+/** A heading with its introduction, and fences. */
+const HEADING = 70;
+const LONGEST_DIFF = 1200;
+const NEWEST_KEPT = 40;
+
+/** As many texts as fit, the first ones first. */
+function fit(texts: readonly string[], tokens: number): string[] {
+  let left = tokens - HEADING;
+  const kept: string[] = [];
+  for (const text of texts) {
+    left -= estimateTokens(text) + 2;
+    if (left < 0) break;
+    kept.push(text);
+  }
+  return kept;
+}
+
+const section = (heading: string, lines: readonly string[]): string =>
+  lines.length === 0 ? '' : `# ${heading}\n${fenced(lines.join('\n'))}`;
+
+/** The chain of kept changes, newest kept longest. */
+export function gainsSection({ kept, scale }: View, tokens: number): string {
+  const lines = kept.slice(-NEWEST_KEPT).map((record) => {
+    const gain = gainText(record, scale);
+    const tested = record.runs.filter(({ score }) => score !== null).length;
+    const runs = tested > 1 ? `, ${tested} runs` : '';
+    return `#${record.number} ${scoreText(record.score, scale)}${gain === '' ? '' : ` (${gain}${runs})`} ${JSON.stringify(oneLine(record.title, 140))}`;
+  });
+  return section('What was kept, from the baseline on', fit(lines.toReversed(), tokens).toReversed());
+}
+
+/** Older experiments as a table of lines. */
+export function settledSection({ settled, scale }: View, tokens: number): string {
+  const lines = settled.map((record) => recordLine(record, scale));
+  const shown = fit(lines.toReversed(), tokens).toReversed();
+  const left = lines.length - shown.length;
+  const note = left === 0 ? '' : `, without the first ${left} (show_experiment has them)`;
+  return section(`Experiments up to #${settled.at(-1)?.number ?? 0}${note}`, shown);
+}
+
+/** The last experiments with what they changed. */
+export function attempts(view: View, diffs: ReadonlyMap<string, string>, tokens: number): string {
+  const texts = view.recent.toReversed().map((record) => withDiff(record, view, diffs));
+  return section('The last experiments, with their changes', fit(texts, tokens).toReversed());
+}
+
+export function nearMissSection(view: View, diffs: ReadonlyMap<string, string>, tokens: number): string {
+  const recent = new Set(view.recent);
+  const texts = view.nearMisses.map((record) =>
+    // What stands above with its change is named only.
+    recent.has(record) ? recordLine(record, view.scale) : withDiff(record, view, diffs),
+  );
+  return section('Near misses: discarded, closest first', fit(texts, tokens));
+}
+
+export function failuresSection({ failures, scale }: View, tokens: number): string {
+  const lines = failures.flatMap(({ reason, records }) => [
+    `${reason}: ${records.length}`,
+    ...records.slice(-3).map((record) => `  ${recordLine(record, scale)}`),
+  ]);
+  return section('Crashes, by their cause', fit(lines, tokens));
+}
+
+export function untriedSection(
+  constants: readonly string[],
+  directions: readonly string[],
+  tokens: number,
+): string {
+  const half = Math.floor(tokens / 2);
+  const knobs = fit(constants, half);
+  const phrases = fit(
+    directions.map((phrase) => `- ${phrase}`),
+    half,
+  );
+  const lines = [
+    ...(knobs.length === 0 ? [] : [`constants that nobody has touched: ${knobs.join(', ')}`]),
+    ...(phrases.length === 0 ? [] : ['directions of the program that no title speaks of:', ...phrases]),
+  ];
+  return section('What was never tried', lines);
+}
+
+export function backlogSection(ideas: readonly Idea[], lessons: readonly string[], tokens: number): string {
+  const half = Math.floor(tokens / 2);
+  const learnt = fit(
+    lessons.map((lesson) => `- ${oneLine(lesson, 400)}`),
+    half,
+  );
+  // People's ideas come first, then the newest.
+  const ordered = [
+    ...ideas.filter(({ from }) => from === 'human'),
+    ...ideas.filter(({ from }) => from === 'researcher').toReversed(),
+  ];
+  const open = fit(
+    ordered.map(
+      ({ id, text, from }) => `${id}${from === 'human' ? ' (from the human)' : ''}: ${oneLine(text, 400)}`,
+    ),
+    half,
+  );
+  return [section('Lessons so far', learnt), section('The backlog of ideas', open)]
+    .filter((text) => text !== '')
+    .join('\n\n');
+}
+
+function withDiff(record: ExperimentRecord, { scale }: View, diffs: ReadonlyMap<string, string>): string {
+  const patch = diffSummary(diffs.get(record.commit) ?? '', LONGEST_DIFF);
+  const hypothesis = record.hypothesis === '' ? '' : `\n  why: ${oneLine(record.hypothesis, 300)}`;
+  return `${recordLine(record, scale)}${hypothesis}${patch === '' ? '' : `\n${patch}`}`;
+}

@@ -1,0 +1,69 @@
+/** What is new with each question: the budget, the noise, hints, the plateau, and what is asked. */
+import { APPROACH_TEXT } from '../../domain/plateau';
+import { dollarText } from '../../domain/limits';
+import type { Repairing } from '../researcher';
+import type { View } from './ledger';
+import { cut, fenced, oneLine } from './quote';
+import { diffSummary } from './record-text';
+import type { Shown } from './shown';
+
+/** Where the study stands. */
+export function moment({ left, lab, history }: Shown, { noise, scale }: View): string {
+  const limits = [
+    left.experiments === null ? '' : `${left.experiments} experiments`,
+    left.gpuHours === null ? '' : `${Number(left.gpuHours.toPrecision(3))} GPU-hours`,
+    left.hours === null ? '' : `${Number(left.hours.toPrecision(3))} hours`,
+    left.dollars === null ? '' : dollarText(left.dollars),
+  ].filter((text) => text !== '');
+  const spread =
+    noise === null
+      ? 'not measured yet; take differences in the last digit shown for luck'
+      : `a standard deviation of ${noise.toFixed(scale.decimals + 1)} between two runs of the same code`;
+  const counts = (['keep', 'discard', 'crash'] as const).map(
+    (verdict) => `${history.filter((record) => record.verdict === verdict).length} ${verdict}`,
+  );
+  return `# Where the study stands
+- Experiments so far: ${history.length} (${counts.join(', ')}).
+- Noise of ${lab.metric.name}: ${spread}.
+- Left: ${limits.length === 0 ? 'no limit; the study goes on until it is stopped' : limits.join(', ')}.`;
+}
+
+/** What is asked for now. */
+export function taskSection(shown: Shown, tokens: number): string {
+  const { number, hints, plateau, repair, lessonsDue } = shown;
+  const said =
+    hints.length === 0
+      ? ''
+      : `# Hints from the human for this proposal\n${cut(
+          hints.map((hint) => `- ${oneLine(hint, 2000)}`).join('\n'),
+          Math.floor(tokens * 0.4),
+        )}`;
+  const change =
+    plateau.approach === null
+      ? ''
+      : `# A plateau\nNothing was kept in the last ${plateau.since} experiments. Change your approach now: ${APPROACH_TEXT[plateau.approach]}.`;
+  const learn = lessonsDue
+    ? '\nLessons are due: give in `lessons` all that hold now, at most 12, each one sentence with its evidence (#numbers). They replace the ones above.'
+    : '';
+  const task =
+    repair === null
+      ? `# Your task\nPropose experiment #${number}.${learn}`
+      : repairText(repair, shown, Math.floor(tokens / 2));
+  return [said, change, task].filter((text) => text !== '').join('\n\n');
+}
+
+function repairText(repair: Repairing, { number, diffs }: Shown, tokens: number): string {
+  const { attempt, of, title, failure, commit } = repair;
+  const trace = cut(failure.tail, Math.floor(tokens * 0.6));
+  const patch = cut(diffSummary(diffs.get(commit) ?? '', 4000), Math.floor(tokens * 0.35));
+  return `# Your task: repair experiment #${number}, attempt ${attempt} of ${of}
+Its candidate ${JSON.stringify(oneLine(title, 140))} crashed: ${failure.reason}, ${JSON.stringify(oneLine(failure.message, 200))}.
+Mend that, and keep the idea. Your edits are to the crashed candidate's files, not to the incumbent's: read_file shows
+those. If the idea itself is wrong, call give_up.
+
+The end of its output:
+${fenced(trace)}
+
+What it had changed against the incumbent:
+${fenced(patch, 'diff')}`;
+}

@@ -1,0 +1,126 @@
+/**
+ * The question to the model: what stands still first (role, program, files, older experiments), so that the API's
+ * prompt cache keeps it, and last what is new each time. Each section has a share of the budget and keeps to it.
+ */
+import type Anthropic from '@anthropic-ai/sdk';
+import { programSection, filesSection } from './files-section';
+import { untouchedConstants, untriedDirections, viewOf, type View } from './ledger';
+import {
+  attempts,
+  backlogSection,
+  failuresSection,
+  gainsSection,
+  nearMissSection,
+  settledSection,
+  untriedSection,
+} from './ledger-sections';
+import { moment, taskSection } from './moment';
+import { redact } from './redact';
+import type { Shown } from './shown';
+import { systemText } from './system';
+import { estimateTokens } from './tokens';
+import { toolDefinitions } from './tools';
+
+export interface Prompt {
+  system: Anthropic.TextBlockParam[];
+  /** The first message. */
+  content: Anthropic.TextBlockParam[];
+  /** At most so many tokens, tools included. */
+  tokens: number;
+}
+
+/** Shares of what is left beside the system's text. Together less than 1: rounding and headings need some. */
+const SHARES = {
+  program: 0.14,
+  files: 0.3,
+  gains: 0.06,
+  settled: 0.12,
+  attempts: 0.1,
+  nearMisses: 0.05,
+  failures: 0.04,
+  untried: 0.03,
+  backlog: 0.05,
+  task: 0.09,
+} as const;
+
+/** For where the study stands, which has no share. */
+const STANDING = 300;
+
+/** So much of a context is the first question; the rest is for reading, objections and thinking. */
+export const PROMPT_SHARE = 0.5;
+
+/** The API keeps a prefix for an hour where five minutes would be over before the next experiment begins. */
+const SHORT_LIFE_SECONDS = 240;
+const LONG_LIFE_SECONDS = 3300;
+
+/** The experiments whose patches are shown. */
+export function wantedDiffs({ history, lab, repair }: Pick<Shown, 'history' | 'lab' | 'repair'>): string[] {
+  const { recent, nearMisses } = viewOf(history, lab.metric.direction);
+  const commits = [...recent, ...nearMisses].filter(({ number }) => number > 0).map(({ commit }) => commit);
+  return [...new Set([...commits, ...(repair === null ? [] : [repair.commit])])];
+}
+
+/**
+ * @param budget tokens that the question may have at most
+ * @throws RangeError if not even the rules fit
+ */
+export function buildPrompt(shown: Shown, budget: number): Prompt {
+  const { lab, history, program, incumbent } = shown;
+  const rules = systemText(lab);
+  const fixed = estimateTokens(rules) + estimateTokens(JSON.stringify(toolDefinitions()));
+  const free = Math.floor(budget - fixed - STANDING);
+  if (free < 1000) {
+    throw new RangeError(
+      `a question of ${budget} tokens is too short: the rules alone have ${fixed}; raise --context-tokens`,
+    );
+  }
+  const room = (name: keyof typeof SHARES): number => Math.floor(free * SHARES[name]);
+  const view = viewOf(history, lab.metric.direction);
+  const cache = cacheFor(view, shown);
+  const blocks = [
+    join(
+      programSection(program, lab.program, room('program')),
+      filesSection(incumbent.files, incumbent.commit, room('files')),
+      gainsSection(view, room('gains')),
+    ),
+    settledSection(view, room('settled')),
+    join(
+      attempts(view, shown.diffs, room('attempts')),
+      nearMissSection(view, shown.diffs, room('nearMisses')),
+      failuresSection(view, room('failures')),
+      untriedSection(
+        untouchedConstants(incumbent.files, history),
+        untriedDirections(program, history),
+        room('untried'),
+      ),
+      backlogSection(shown.ideas, shown.lessons, room('backlog')),
+      moment(shown, view),
+      taskSection(shown, room('task')),
+    ),
+  ].map(redact);
+  const content = blocks
+    .map((text, index) => block(text, index < blocks.length - 1 ? cache : { type: 'ephemeral' as const }))
+    .filter(({ text }) => text !== '');
+  const system = [block(rules, cache)];
+  const tokens = fixed + blocks.reduce((sum, text) => sum + estimateTokens(text), 0);
+  return { system, content, tokens };
+}
+
+const join = (...sections: string[]): string => sections.filter((section) => section !== '').join('\n\n');
+
+const block = (text: string, cache_control: Anthropic.CacheControlEphemeral): Anthropic.TextBlockParam => ({
+  type: 'text',
+  text,
+  cache_control,
+});
+
+/** For how long the parts that stand still are kept, by how long the last experiments took. */
+function cacheFor({ recent }: View, { lab }: Shown): Anthropic.CacheControlEphemeral {
+  const lengths = recent
+    .map(({ startedAt, finishedAt }) => (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000)
+    .toSorted((a, b) => a - b);
+  const seconds = lengths[Math.floor(lengths.length / 2)] ?? lab.train.seconds;
+  return seconds > SHORT_LIFE_SECONDS && seconds < LONG_LIFE_SECONDS
+    ? { type: 'ephemeral', ttl: '1h' }
+    : { type: 'ephemeral' };
+}

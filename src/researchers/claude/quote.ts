@@ -1,0 +1,29 @@
+/** Texts that others wrote, put into a prompt as data: bounded, and without a way out of their fence. */
+import { estimateTokens } from './tokens';
+
+/** The beginning and the end of a text, at most so many tokens in all. */
+export function cut(text: string, tokens: number): string {
+  if (estimateTokens(text) <= tokens) return text;
+  let chars = Math.floor((text.length * tokens) / estimateTokens(text));
+  for (;;) {
+    const half = Math.floor(chars / 2);
+    const left = text.length - 2 * half;
+    const shorter = `${text.slice(0, half)}\n… ${left} characters left out …\n${text.slice(text.length - half)}`;
+    if (half === 0) return '';
+    if (estimateTokens(shorter) <= tokens) return shorter;
+    chars = Math.floor(chars * 0.8);
+  }
+}
+
+/** One line of at most so many characters. */
+export function oneLine(text: string, length: number): string {
+  const line = text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
+  return line.length <= length ? line : `${line.slice(0, length - 1)}…`;
+}
+
+/** The text between two fences that are longer than any in it. */
+export function fenced(text: string, language = ''): string {
+  const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return `${fence}${language}\n${text.endsWith('\n') || text === '' ? text : `${text}\n`}${fence}`;
+}

@@ -1,0 +1,53 @@
+/** Experiments as lines of a prompt: what was tried, and what came of it. Titles are data that others wrote. */
+import type { ExperimentRecord } from '../../domain/experiment';
+import { oneLine } from './quote';
+
+const TITLE = 140;
+
+/** How scores are written: with the digits that the noise leaves. */
+export interface Scale {
+  decimals: number;
+  direction: 'minimize' | 'maximize';
+}
+
+export const scoreText = (score: number | null, { decimals }: Scale): string =>
+  score === null ? 'no score' : score.toFixed(decimals);
+
+/** How much better than the incumbent at the time; above 0 is better. Null where one of them has no score. */
+export function gainOf({ score, incumbentScore }: ExperimentRecord, { direction }: Scale): number | null {
+  if (score === null || incumbentScore === null) return null;
+  return direction === 'minimize' ? incumbentScore - score : score - incumbentScore;
+}
+
+export function gainText(record: ExperimentRecord, scale: Scale): string {
+  const better = gainOf(record, scale);
+  if (better === null) return '';
+  return better >= 0
+    ? `better by ${better.toFixed(scale.decimals)}`
+    : `worse by ${(-better).toFixed(scale.decimals)}`;
+}
+
+/** `#12 discard 0.9812 (worse by 0.0030) "wider MLP" [MLP_RATIO]`. A record never changes, so neither does its line. */
+export function recordLine(record: ExperimentRecord, scale: Scale): string {
+  const { number, verdict, reason, score, title, research, failure } = record;
+  const result =
+    failure === null
+      ? `${scoreText(score, scale)}${gain(record, scale)}`
+      : `${reason}: ${oneLine(failure.message, TITLE)}`;
+  const knobs = research === null || research.knobs.length === 0 ? '' : ` [${research.knobs.join(', ')}]`;
+  return `#${number} ${verdict} ${result} ${JSON.stringify(oneLine(title, TITLE))}${oneLine(knobs, TITLE)}`;
+}
+
+function gain(record: ExperimentRecord, scale: Scale): string {
+  const text = gainText(record, scale);
+  return text === '' ? '' : ` (${text})`;
+}
+
+/** A patch's changed lines, at most so many characters. */
+export function diffSummary(patch: string, length: number): string {
+  const lines = patch
+    .split('\n')
+    .filter((line) => /^[-+](?!--|\+\+)/.test(line) && line.trim().length > 1)
+    .join('\n');
+  return lines.length <= length ? lines : `${lines.slice(0, length)}\n… cut`;
+}

@@ -1,0 +1,133 @@
+/** What the Messages API's errors mean for a study: wait and go on, or pause until a person has acted. */
+import { APIConnectionError, APIError } from '@anthropic-ai/sdk';
+import { ApplicationFailure } from '@temporalio/common';
+import { redact } from './redact';
+
+/** The question is longer than the model takes: it is asked again, shorter. */
+export class TooLong extends Error {
+  override name = 'TooLong';
+}
+
+/** So long is waited at least and at most, whatever the API says. */
+const SHORTEST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 15 * 60_000;
+/** A rate limit fills up again within a minute; the API mostly says when. */
+const RATE_LIMIT_WAIT_MS = 30_000;
+
+const BUSY_STATUS = new Set([408, 409, 429]);
+const BUSY_TYPE = new Set<string | null>([
+  'rate_limit_error',
+  'overloaded_error',
+  'api_error',
+  'timeout_error',
+]);
+const NO_MONEY = /credit balance|billing|usage limits|spend limit/i;
+
+/** @returns what to throw for an error of the SDK, without a key in it */
+export function troubleOf(error: unknown, model: string): Error {
+  if (!(error instanceof APIError)) return unreachable(messageOf(error));
+  const { status, type } = error;
+  const said = redact(apiMessage(error));
+  // The API has no reason to be sorry: it has not seen the question, or it broke in the middle of the answer.
+  if (error instanceof APIConnectionError) return unreachable(said);
+  if (status === 413 || (status === 400 && /prompt is too long|context limit/i.test(said)))
+    return new TooLong(said);
+  if (status === 402 || type === 'billing_error' || NO_MONEY.test(said)) {
+    return lasting('ModelBilling', `the API does not bill this key: ${said}`, 'see to the account');
+  }
+  if (status === 401) {
+    return lasting(
+      'ModelKey',
+      `the API does not take the key: ${said}`,
+      'correct ANTHROPIC_API_KEY, `npx autoresearch up`',
+    );
+  }
+  if (status === 403) {
+    return lasting(
+      'ModelAccess',
+      `the key may not use ${model}: ${said}`,
+      'allow it for the key, or use another key',
+    );
+  }
+  if (status === 404) {
+    return lasting(
+      'ModelUnknown',
+      `the API knows no model ${model}: ${said}`,
+      'start a study with another --model',
+    );
+  }
+  if (status === undefined ? BUSY_TYPE.has(type) : status >= 500 || BUSY_STATUS.has(status)) {
+    return busy(error, said);
+  }
+  return lasting(
+    'ModelRequest',
+    `the API did not take the question: ${said}`,
+    'report it, or try another --model',
+  );
+}
+
+/** The stream was silent for too long, or went on for ever. */
+export const stalled = (what: string): ApplicationFailure => unreachable(what);
+
+/** Not retried: the study pauses and says so, until a person has acted. */
+export function lasting(type: string, message: string, todo: string): ApplicationFailure {
+  return ApplicationFailure.create({
+    type,
+    message: `${message}; ${todo}, then \`npx autoresearch resume\``,
+    nonRetryable: true,
+  });
+}
+
+function busy(error: APIError, said: string): ApplicationFailure {
+  const wait = waitOf(error);
+  const status = error.status === undefined ? '' : `${String(error.status)} `;
+  return ApplicationFailure.create({
+    type: 'ModelBusy',
+    message: `the API asks to wait: ${status}${error.type ?? ''} ${said}`,
+    ...(wait === null ? {} : { nextRetryDelay: wait }),
+  });
+}
+
+function unreachable(said: string): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: 'ModelUnreachable',
+    message: `no whole answer came from the API: ${redact(said)}`,
+  });
+}
+
+/** Milliseconds until the next try; null leaves it to Temporal's own growing waits. */
+function waitOf(error: APIError): number | null {
+  const { headers } = error;
+  const given = parseWait(headers?.get('retry-after-ms') ?? null, headers?.get('retry-after') ?? null);
+  const wait = given ?? (error.type === 'rate_limit_error' ? RATE_LIMIT_WAIT_MS : null);
+  return wait === null ? null : Math.min(LONGEST_WAIT_MS, Math.max(SHORTEST_WAIT_MS, wait));
+}
+
+/** Retry-After is seconds or an HTTP date (RFC 9110, 10.2.3). */
+function parseWait(milliseconds: string | null, after: string | null): number | null {
+  if (milliseconds !== null && Number.isFinite(Number(milliseconds))) return Number(milliseconds);
+  if (after === null || after.trim() === '') return null;
+  if (Number.isFinite(Number(after))) return Number(after) * 1000;
+  const date = Date.parse(after);
+  return Number.isNaN(date) ? null : date - Date.now();
+}
+
+function apiMessage(error: APIError): string {
+  const cause = causeOf(error);
+  const said = error.apiMessage ?? error.message;
+  return cause === null ? said : `${said} (${cause})`;
+}
+
+/** With its innermost cause: fetch says only that it failed. */
+const messageOf = (error: unknown): string =>
+  [error instanceof Error ? error.message : String(error), causeOf(error) ?? ''].filter(Boolean).join(': ');
+
+/** The innermost cause's message. Not by `instanceof`: fetch's errors may come from another realm. */
+function causeOf(error: unknown): string | null {
+  let found: string | null = null;
+  for (let at = error; typeof at === 'object' && at !== null && 'cause' in at;) {
+    at = at.cause;
+    if (typeof at === 'object' && at !== null && 'message' in at) found = String(at.message);
+  }
+  return found;
+}

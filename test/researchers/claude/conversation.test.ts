@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ResearchContext } from '../../../src/researchers/researcher';
+import { NoProposal } from '../../../src/researchers/researcher';
+import {
+  answer,
+  cutOff,
+  malformed,
+  paused,
+  refusal,
+  text,
+  thinking,
+  toolUse,
+} from '../../messages-api/reply';
+import { ask, asked, KEY, MODEL, propose, serve } from './asking';
+
+const transcriptOf = (context: ResearchContext): Promise<string> =>
+  readFile(join(context.folder, 'transcript.jsonl'), 'utf8');
+
+/** What the last message of a request says. */
+const lastMessage = (request: { messages: { content: unknown }[] }): string =>
+  JSON.stringify(request.messages.at(-1)?.content);
+
+test('it reads, thinks and proposes; the record gets what it said, and what it cost', async () => {
+  const replies = [
+    answer(thinking('What is there?'), toolUse('read_file', { path: 'train.py', first: 1, last: 1 })),
+    answer(thinking('So little depth.'), text('I have it.'), propose()),
+  ];
+  const api = await serve((_request, index) => replies[index]!);
+  const context = await asked();
+  const proposal = await ask(context);
+  expect(api.refused).toEqual([]);
+  expect(proposal).toMatchObject({
+    title: 'Halve the learning rate',
+    edits: [{ path: 'train.py', search: 'LR    = 0.02', replace: 'LR    = 0.01' }],
+    ideas: ['warm up longer'],
+    research: { knobs: ['LR'], hints: ['try less'], usage: { calls: 2, model: MODEL.name } },
+  });
+  expect(lastMessage(api.served[1]!.request)).toContain('DEPTH = 4');
+  expect(lastMessage(api.served[1]!.request)).not.toContain('LR    =');
+  const cost = api.served.reduce((sum, { usage }) => {
+    const [five, hour] = [
+      usage!.cache_creation.ephemeral_5m_input_tokens,
+      usage!.cache_creation.ephemeral_1h_input_tokens,
+    ];
+    const input = 4 * usage!.input_tokens + 5 * five + 8 * hour + 0.2 * usage!.cache_read_input_tokens;
+    return sum + (input + 20 * usage!.output_tokens) / 1e6;
+  }, 0);
+  expect(context.purse.spent()).toBeCloseTo(cost, 9);
+  expect(await transcriptOf(context)).toContain('So little depth.');
+  expect(await transcriptOf(context)).not.toContain(KEY);
+});
+
+test('what is wrong with a change comes back in the same conversation, a bounded number of times', async () => {
+  const api = await serve(() => answer(propose()));
+  const context = await asked({
+    check: () => Promise.resolve({ kind: 'repeat' as const, message: 'that was #7, discarded' }),
+  });
+  await expect(ask(context)).rejects.toThrow(NoProposal);
+  expect(api.served).toHaveLength(5);
+  expect(api.refused).toEqual([]);
+  const last = api.served.at(-1)!.request;
+  expect(last.messages).toHaveLength(9);
+  expect(lastMessage(last)).toContain('that was #7');
+  expect(lastMessage(last)).toContain('"is_error":true');
+});
+
+test.each([
+  ['calls no tool', () => answer(text('I would lower the rate.')), 'Call propose'],
+  ['says nothing at all', () => answer(), 'Call propose'],
+  ['refuses', refusal, 'ended in a refusal'],
+  ['is cut off', () => cutOff(thinking('Hm.'), malformed('propose', '{"title": "Hal')), 'cut off'],
+  ['pauses', () => paused(text('One moment.')), 'Go on'],
+  ['names an unknown tool', () => answer(toolUse('run_shell', { command: 'ls' })), 'there is no tool'],
+  ['leaves fields out', () => answer(toolUse('propose', { title: 'x' })), 'hypothesis'],
+  ['writes no JSON', () => answer(malformed('propose', '{"title": nonsense')), 'not a JSON object'],
+] as const)(
+  'a model that %s is asked again; when it goes on so, there is no proposal',
+  async (_what, reply, remark) => {
+    const good = await serve((_request, index) => (index === 0 ? reply() : answer(propose())));
+    expect(await ask(await asked())).toMatchObject({ title: 'Halve the learning rate' });
+    expect(good.served).toHaveLength(2);
+    expect(good.refused).toEqual([]);
+    expect(lastMessage(good.served[1]!.request)).toContain(remark);
+    await good.stop();
+
+    const bad = await serve(() => reply());
+    await expect(ask(await asked())).rejects.toThrow(NoProposal);
+    expect(bad.served.length).toBeLessThanOrEqual(5);
+    expect(bad.refused).toEqual([]);
+  },
+);
+
+test('one that only looks things up is told to propose, and then it ends', async () => {
+  const api = await serve(() => answer(toolUse('read_file', { path: 'train.py', first: null, last: null })));
+  await expect(ask(await asked())).rejects.toThrow('only looked things up');
+  expect(api.served.length).toBeLessThan(15);
+  expect(api.refused).toEqual([]);
+});
