@@ -27,10 +27,10 @@ const end = async ({ handle }: RunningStudy) => {
 
 const OOM = { reason: 'oom', message: 'out of memory', tail: 'Traceback …' } as const;
 
-describe('repairs', () => {
-  /** Each candidate of an experiment has a commit of its own. */
-  const commitOf = (number: number, repair: number) => `${repair}${number}`.padStart(40, 'c');
+/** Each candidate of an experiment has a commit of its own. */
+const commitOf = (number: number, repair: number): string => `${repair}${number}`.padStart(40, 'c');
 
+describe('repairs', () => {
   beforeEach(() => {
     world.activities.apply = ({ number, repair }) =>
       Promise.resolve({ commit: commitOf(number, repair?.attempt ?? 0), failure: null });
