@@ -73,8 +73,8 @@ async function main() {
   for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => void abandon(root, installations));
   for (let index = 0; index < Number(values.installations); index++) {
     const random = generator(SEED, -1 - index);
-    // Of every three one has its server elsewhere.
-    const where = { root: join(root, String(index)), build, host, isRemote: index % 3 === 1, random };
+    // No folder's name begins another's: processes are told apart by it. Of every three one has its server elsewhere.
+    const where = { root: join(root, `i${String(index).padStart(2, '0')}`), build, host, isRemote: index % 3 === 1, random };
     installations.push(await Installation.create(where));
   }
   try {
