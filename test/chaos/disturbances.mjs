@@ -34,6 +34,9 @@ const away = { outlasted: 0.5, lastsMs: MISSED_MS };
 const runner = { mayRepeat: true, points: RUNNING, needs: 'runner' };
 const trainer = { mayRepeat: true, points: RUNNING, needs: 'trainer' };
 
+/** The ledger is begun by `start` itself: before that there is no study to steer. */
+const STEERED = { kills: true, points: Object.keys(POINTS).filter((name) => !name.endsWith('ledger begun')) };
+
 export const DISTURBANCES = {
   'worker killed': { strike: kill(['worker']), ...worker },
   'worker ended': { strike: kill(['worker'], { name: 'SIGTERM', downMs: seconds(0, 2) }), ...worker },
@@ -92,18 +95,18 @@ export const DISTURBANCES = {
     ...away,
     slow: true,
   },
-  'paused, worker killed': { strike: requestAnd(['pause'], 'worker'), kills: true },
-  'paused, server killed': { strike: requestAnd(['pause'], 'server'), kills: true },
-  'stopped, worker killed': { strike: requestAnd(['stop'], 'worker'), kills: true },
-  'stopped, server killed': { strike: requestAnd(['stop'], 'server'), kills: true },
+  'paused, worker killed': { strike: requestAnd(['pause'], 'worker'), ...STEERED },
+  'paused, server killed': { strike: requestAnd(['pause'], 'server'), ...STEERED },
+  'stopped, worker killed': { strike: requestAnd(['stop'], 'worker'), ...STEERED },
+  'stopped, server killed': { strike: requestAnd(['stop'], 'server'), ...STEERED },
   'stopped now, worker killed': {
     strike: requestAnd(['stop', '--now'], 'worker'),
-    kills: true,
+    ...STEERED,
     mayRepeat: true,
   },
   'stopped now, server killed': {
     strike: requestAnd(['stop', '--now'], 'server'),
-    kills: true,
+    ...STEERED,
     mayRepeat: true,
   },
 };

@@ -143,17 +143,21 @@ export class Installation {
   }
 
   async #ensureServer() {
-    if (this.only('server').length === 0) {
-      // prettier-ignore
-      const args = [
-        'server', 'start-dev', '--ip', '127.0.0.1', '--port', String(this.port), '--headless',
-        '--db-filename', join(this.root, 'temporal.db'), '--log-level', 'warn', '--sqlite-pragma', 'journal_mode=wal',
-      ];
-      this.#detach('server.log', join(this.root, 'bin', 'temporal'), args);
-    }
-    for (const end = performance.now() + SERVER_MS; performance.now() < end; await sleep(50))
+    for (const end = performance.now() + SERVER_MS; performance.now() < end; await sleep(100)) {
       if (await answers(this.port)) return;
+      // One that was killed just now may be there for a moment longer.
+      if (this.only('server').length === 0) this.#startServer();
+    }
     throw new Error(`the server does not listen on port ${this.port}`);
+  }
+
+  #startServer() {
+    // prettier-ignore
+    const args = [
+      'server', 'start-dev', '--ip', '127.0.0.1', '--port', String(this.port), '--headless',
+      '--db-filename', join(this.root, 'temporal.db'), '--log-level', 'warn', '--sqlite-pragma', 'journal_mode=wal',
+    ];
+    this.#detach('server.log', join(this.root, 'bin', 'temporal'), args);
   }
 
   #detach(name, command, args) {

@@ -74,7 +74,13 @@ async function main() {
   for (let index = 0; index < Number(values.installations); index++) {
     const random = generator(SEED, -1 - index);
     // No folder's name begins another's: processes are told apart by it. Of every three one has its server elsewhere.
-    const where = { root: join(root, `i${String(index).padStart(2, '0')}`), build, host, isRemote: index % 3 === 1, random };
+    const where = {
+      root: join(root, `i${String(index).padStart(2, '0')}`),
+      build,
+      host,
+      isRemote: index % 3 === 1,
+      random,
+    };
     installations.push(await Installation.create(where));
   }
   try {
