@@ -47,15 +47,19 @@ async function gather(study: FoundStudy, number: number): Promise<Shown> {
     );
   }
   const changes = record?.commit ?? commit;
+  const patch = changes === null || isBaseline(number, record) ? '' : await diff(git, changes);
+  const proposed =
+    proposal !== null && (record === null || patch === '') ? await readProposal(git, proposal) : null;
   const last = tasks.findLast(({ kind }) => kind === (record?.reason === 'unscorable' ? 'score' : 'train'));
   return {
     tag: config.tag,
     number,
     metric: config.metric,
     record,
-    proposed: record === null && proposal !== null ? await readProposal(git, proposal) : null,
+    proposed: record === null ? proposed : null,
     commit: changes,
-    diff: changes === null || isBaseline(number, record) ? '' : await diff(git, changes),
+    diff: patch,
+    edits: patch === '' ? (proposed?.edits ?? []) : [],
     log: last === undefined ? null : { path: last.log, tail: await tailOf(last.log) },
   };
 }

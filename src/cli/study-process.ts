@@ -12,6 +12,8 @@ export interface StudyProcess {
   isWorking: boolean;
   /** Closed experiments that are still retained. */
   outcomes: Outcome[];
+  /** Numbers of the experiments whose workflows have not ended. */
+  open: number[];
   /** The last experiments as the study itself knows them; empty where nobody answers for it. */
   history: ExperimentSummary[];
 }
@@ -31,8 +33,12 @@ async function look({ workflowId }: StudyConfig, server: Connected, live: Live):
   const { listExecutions, experimentPrefix }: typeof ExecutionsModule = require('../temporal/executions');
   const prefix = experimentPrefix(workflowId);
   const outcomes: Outcome[] = [];
-  for (const { workflowId: id, runId, verdict, score } of await listExecutions(server.client, workflowId)) {
-    if (!id.startsWith(prefix) || verdict === null) continue;
+  const open: number[] = [];
+  const executions = await listExecutions(server.client, workflowId);
+  for (const { workflowId: id, runId, status: state, verdict, score } of executions) {
+    if (!id.startsWith(prefix)) continue;
+    if (state === 'RUNNING') open.push(Number(id.slice(prefix.length)));
+    if (verdict === null) continue;
     outcomes.push({ number: Number(id.slice(prefix.length)), workflowId: id, runId, verdict, score });
   }
   const workflow = await live.describeWorkflow(server.client, workflowId);
@@ -43,6 +49,7 @@ async function look({ workflowId }: StudyConfig, server: Connected, live: Live):
   return {
     isWorking: isOpen && isServed && !(status?.phase === 'paused' && status.current === null),
     outcomes,
+    open,
     history: status?.recent ?? [],
   };
 }

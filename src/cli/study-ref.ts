@@ -6,8 +6,8 @@ import { z } from 'zod';
 import type { StudyConfig } from '../domain/study';
 import type { Git } from '../lab/git';
 import { openRepository } from '../lab/lab';
-import { readStudy } from '../lab/ledger';
-import { studyTags, tagSchema } from '../lab/refs';
+import { LedgerError, readStudy } from '../lab/ledger';
+import { isTagKnown, studyTags, tagSchema } from '../lab/refs';
 import { labId } from '../process/paths';
 import { CliError } from './errors';
 import { knownLabs } from './known-labs';
@@ -45,10 +45,10 @@ export function takesStudy(command: Command): Command {
  * @throws CliError that lists the studies there are, when none or several fit
  */
 export async function findStudy({ tag, lab }: StudyChoice): Promise<FoundStudy> {
-  const studies = lab === undefined ? await studiesHere() : await studiesIn([lab]);
+  const { studies, damage } = lab === undefined ? await studiesHere(tag) : await studiesIn(lab, tag);
   const fitting = tag === undefined ? studies : studies.filter((study) => study.config.tag === tag);
   const [first, ...more] = fitting;
-  if (first === undefined) throw nothing(studies, tag);
+  if (first === undefined) throw damage ?? nothing(studies, tag);
   if (more.length === 0) return first;
   if (tag !== undefined) {
     throw new CliError(
@@ -70,12 +70,17 @@ export async function findStudy({ tag, lab }: StudyChoice): Promise<FoundStudy> 
  */
 export async function findStudies(tags: readonly string[], labs: readonly string[]): Promise<FoundStudy[]> {
   if (labs.length === 0) return Promise.all(tags.map((tag) => findStudy({ tag })));
-  const studies = await studiesIn([...new Set(labs)]);
-  return tags.flatMap((tag) => {
-    const fitting = studies.filter(({ config }) => config.tag === tag);
-    if (fitting.length === 0) throw nothing(studies, tag);
-    return fitting;
-  });
+  const places = [...new Set(labs)];
+  const found = await Promise.all(
+    tags.map(async (tag) => {
+      const known = await Promise.all(places.map((lab) => studiesIn(lab, tag)));
+      const studies = known.flatMap((each) => each.studies);
+      const fitting = studies.filter(({ config }) => config.tag === tag);
+      if (fitting.length > 0) return fitting;
+      throw known.find(({ damage }) => damage !== null)?.damage ?? nothing(studies, tag);
+    }),
+  );
+  return found.flat();
 }
 
 /** The lab of the current folder; elsewhere all labs that this host knows. */
@@ -84,21 +89,50 @@ async function labsHere(): Promise<string[]> {
   return existsSync(join(here, 'lab.yaml')) && existsSync(join(here, '.git')) ? [here] : knownLabs();
 }
 
-/** A lab that was remembered and is no repository any more hides no other one. */
-async function studiesHere(): Promise<FoundStudy[]> {
-  const found = await Promise.all((await labsHere()).map(async (lab) => studiesIn([lab]).catch(() => [])));
-  return found.flat();
+interface Known {
+  studies: FoundStudy[];
+  /** Why the ledger of the study that is meant cannot be read; a damaged one hides no other. */
+  damage: Error | null;
 }
 
-async function studiesIn(labs: readonly string[]): Promise<FoundStudy[]> {
+/** A lab that was remembered and is no repository any more hides no other one. */
+async function studiesHere(wanted: string | undefined): Promise<Known> {
+  const nothingThere: Known = { studies: [], damage: null };
+  const labs = await labsHere();
+  const found = await Promise.all(labs.map((lab) => studiesIn(lab, wanted).catch(() => nothingThere)));
+  return {
+    studies: found.flatMap(({ studies }) => studies),
+    damage: found.find(({ damage }) => damage !== null)?.damage ?? null,
+  };
+}
+
+async function studiesIn(lab: string, wanted: string | undefined): Promise<Known> {
+  const git = await openRepository(lab);
+  const known: Known = { studies: [], damage: null };
+  for (const tag of await studyTags(git)) {
+    try {
+      const study = await readFound(git, tag);
+      if (study !== null) known.studies.push(study);
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      if (tag === wanted) known.damage = error;
+    }
+  }
+  return known;
+}
+
+/** The lab that knows something of a study whose ledger is damaged or gone; null when none does, or several do. */
+export async function findRuins({ tag, lab }: StudyChoice): Promise<{ git: Git; tag: string } | null> {
+  if (tag === undefined) return null;
+  const labs = lab === undefined ? await labsHere() : [lab];
   const found = await Promise.all(
-    labs.map(async (lab) => {
-      const git = await openRepository(lab);
-      const tags = await studyTags(git);
-      return Promise.all(tags.map((tag) => readFound(git, tag)));
+    labs.map(async (place) => {
+      const git = await openRepository(place).catch(() => null);
+      return git !== null && (await isTagKnown(git, tag)) ? [{ git, tag }] : [];
     }),
   );
-  return found.flat().filter((study) => study !== null);
+  const [only = null, ...more] = found.flat();
+  return more.length === 0 ? only : null;
 }
 
 async function readFound(git: Git, tag: string): Promise<FoundStudy | null> {

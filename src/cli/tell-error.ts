@@ -15,6 +15,9 @@ const CODES: Record<string, ErrorCode> = {
   WorkerFailed: 'server',
   PortInUse: 'conflict',
   RefConflict: 'conflict',
+  BranchCheckedOut: 'conflict',
+  Diverged: 'conflict',
+  NotThere: 'not-found',
   TakeoverRefused: 'conflict',
   MissingPrerequisite: 'prerequisite',
 };

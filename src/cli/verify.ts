@@ -3,13 +3,14 @@ import type { Command } from 'commander';
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { checkWorkflows } from '../lab/verify/check-workflows';
-import type { Difference } from '../lab/verify/difference';
+import type { Difference, Findings } from '../lab/verify/difference';
 import { repairStudy, type Repaired } from '../lab/verify/repair';
 import { verifyStudy } from '../lab/verify/verify';
 import { handle, newCommand } from './command';
 import { CliError, EXIT_CODES } from './errors';
 import { verifiedText, type Report } from './render/verify';
-import { findStudy, studyOptions, takesStudy, type FoundStudy } from './study-ref';
+import { findRuins, findStudy, studyOptions, takesStudy, type StudyChoice } from './study-ref';
+import type { Git } from '../lab/git';
 import { lookAtProcess, type StudyProcess } from './study-process';
 
 /** Between a record and what follows it lies far less, unless something is wrong. */
@@ -17,6 +18,12 @@ const IN_FLIGHT_MS = 1_000;
 const LOOKS = 3;
 
 const schema = z.object({ ...studyOptions, repair: z.boolean() });
+
+/** What `verify` looks at: a study, or what is left of one. */
+interface Place {
+  git: Git;
+  tag: string;
+}
 
 export function verifyCommand(): Command {
   const command = takesStudy(
@@ -31,22 +38,32 @@ export function verifyCommand(): Command {
     }),
   ).option('--repair', 'mend what is derived', false);
   return handle(command, schema, async (out, { repair, ...choice }) => {
-    const study = await findStudy(choice);
-    const running = await lookAtProcess(study.config);
-    let report = await verify(study, running);
+    const study = await findStudy(choice).catch((error: unknown) => inRuins(choice, error));
+    const running = 'config' in study ? await lookAtProcess(study.config) : null;
+    const place = { git: study.git, tag: 'config' in study ? study.config.tag : study.tag };
+    let report = await verify(place, running);
     let repaired: Repaired | null = null;
     if (repair && report.differences.length > 0) {
-      if (running?.isWorking === true) throw stillRuns(study.config.tag);
-      repaired = await repairStudy(study.git, study.config.tag, report.differences);
-      report = await verify(study, running);
+      if (running?.isWorking === true) throw stillRuns(place.tag);
+      repaired = await repairStudy(place.git, place.tag, report.differences);
+      report = await verify(place, running);
     }
     out.answer(documentOf(report, repaired), verifiedText(report, repaired));
     if (report.differences.length > 0) process.exitCode = EXIT_CODES.conflict;
   });
 }
 
+/** What is left of a study that cannot be read: that is what `verify` is for. Where nothing is, `error` stands. */
+async function inRuins(choice: StudyChoice, error: unknown): Promise<Place> {
+  const isDamage = error instanceof Error && error.name === 'LedgerError';
+  const isGone = error instanceof CliError && error.code === 'not-found';
+  const ruins = isDamage || isGone ? await findRuins(choice) : null;
+  if (ruins === null) throw error;
+  return ruins;
+}
+
 /** What differs while the study writes may be on its way: only what stays is a difference. */
-async function verify(study: FoundStudy, running: StudyProcess | null): Promise<Report> {
+async function verify(study: Place, running: StudyProcess | null): Promise<Report> {
   let report = await look(study, running);
   if (running?.isWorking !== true) return report;
   for (let nth = 1; nth < LOOKS && report.differences.length > 0; nth++) {
@@ -58,16 +75,34 @@ async function verify(study: FoundStudy, running: StudyProcess | null): Promise<
   return report;
 }
 
-async function look({ git, config }: FoundStudy, running: StudyProcess | null): Promise<Report> {
-  const { found, differences, notes } = await verifyStudy(git, config.tag);
+async function look({ git, tag }: Place, running: StudyProcess | null): Promise<Report> {
+  const verified = await verifyStudy(git, tag);
+  const { found } = verified;
   const records = found?.records ?? [];
-  const { outcomes = [], history = [] } = running ?? {};
+  const { outcomes = [], history = [], open = [] } = running ?? {};
+  const { differences, notes } = withoutUnderWay(verified, records.at(-1)?.number, open);
   return {
-    tag: config.tag,
+    tag,
     experiments: records.length,
     workflows: running === null ? null : new Set(outcomes.map(({ number }) => number)).size,
     differences: [...differences, ...(found === null ? [] : checkWorkflows(records, outcomes, history))],
     notes,
+  };
+}
+
+/** A worker that died between the record and the branch: the next one moves it. */
+function withoutUnderWay(
+  { differences, notes }: Findings,
+  last: number | undefined,
+  open: readonly number[],
+): Findings {
+  if (last === undefined || !open.includes(last)) return { differences, notes };
+  const isUnderWay = ({ about, experiment }: Difference): boolean =>
+    about === 'branch' && experiment === last;
+  const late = differences.filter(isUnderWay);
+  return {
+    differences: differences.filter((difference) => !isUnderWay(difference)),
+    notes: [...notes, ...late.map(({ what }) => `${what}; experiment ${last} is not done with it yet`)],
   };
 }
 

@@ -1,12 +1,23 @@
 /** Carries a whole study, branch, ledger, candidates and proposals, to a remote and back: plain `git push` takes none. */
 import { simpleGit } from 'simple-git';
 import { redact, type Git } from './git';
+import { BranchCheckedOut } from './branch';
 import { LabError } from './lab';
 import { branchName, branchRef, ledgerRef, namespace } from './refs';
 
+/** There is no such study, or no such remote. */
+export class NotThere extends Error {
+  override name = 'NotThere';
+}
+
+/** The same study has gone on in two places. */
+export class Diverged extends Error {
+  override name = 'Diverged';
+}
+
 /**
  * Pushes a study, all of it or nothing, and overwrites nothing.
- * @throws LabError if there is no such study or remote, or if the remote's has gone another way
+ * @throws NotThere, Diverged, LabError if git fails otherwise
  */
 export async function push(git: Git, remote: string, tag: string): Promise<void> {
   if ((await git.resolve(ledgerRef(tag))) === null) throw unknownStudy(git.directory, tag);
@@ -31,7 +42,7 @@ export async function push(git: Git, remote: string, tag: string): Promise<void>
 
 /**
  * Fetches a study as it is at the remote, all of it or nothing; a study that is here already is brought forward.
- * @throws LabError if the remote has no such study, or if the one here has gone another way
+ * @throws NotThere, Diverged, BranchCheckedOut, LabError if git fails otherwise
  */
 export async function fetch(git: Git, remote: string, tag: string): Promise<void> {
   const heads = [branchRef(tag), ledgerRef(tag)].map((ref) => `${ref}:${ref}`);
@@ -49,6 +60,9 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
   ]);
 }
 
+/** git's words for a name or a folder that is no repository. */
+const NO_REMOTE = /does not appear to be a git repository|No such remote|No such file or directory/;
+
 /** Where git says why, the most telling first. */
 const WORDS_OF_FAILURE = [/\[remote rejected\]/, /^(fatal|error|ERROR)/];
 
@@ -59,12 +73,12 @@ async function carry(git: Git, remote: string, tag: string, args: readonly strin
   const name = redact(remote);
   if (said.includes("couldn't find remote ref")) throw unknownStudy(name, tag);
   if (said.includes('refusing to fetch into branch')) {
-    throw new LabError(
+    throw new BranchCheckedOut(
       `${branchName(tag)} is checked out here, and fetching would change its files: check out another branch first`,
     );
   }
   if (/non-fast-forward|\[rejected\]|fetch first|already exists|stale info/.test(said)) {
-    throw new LabError(
+    throw new Diverged(
       `study ${tag} here and at ${name} have gone different ways: nothing was changed. ` +
         `A study runs in one place; fetch the other one into a fresh clone, or go on under another tag`,
     );
@@ -72,9 +86,8 @@ async function carry(git: Git, remote: string, tag: string, args: readonly strin
   const lines = said.split('\n');
   const line =
     WORDS_OF_FAILURE.map((words) => lines.find((text) => words.test(text))).find(Boolean) ?? said.trim();
-  throw new LabError(
-    `cannot ${verb} study ${tag} ${verb === 'push' ? 'to' : 'from'} ${name}: ${redact(line.trim())}. Check the remote's address and your access to it`,
-  );
+  const message = `cannot ${verb} study ${tag} ${verb === 'push' ? 'to' : 'from'} ${name}: ${redact(line.trim())}. Check the remote's address and your access to it`;
+  throw NO_REMOTE.test(said) ? new NotThere(message) : new LabError(message);
 }
 
 /** How the user's credentials reach git; other `GIT_…` variables could send it to another repository. */
@@ -111,6 +124,6 @@ async function asUser(directory: string, args: readonly string[]): Promise<strin
   }
 }
 
-function unknownStudy(place: string, tag: string): LabError {
-  return new LabError(`${place} has no study ${tag}: check the tag`);
+function unknownStudy(place: string, tag: string): NotThere {
+  return new NotThere(`${place} has no study ${tag}: check the tag`);
 }

@@ -12,7 +12,7 @@ jest.mock('../../src/setup/up', () => ({
   bringUp: () => Promise.reject(new MissingPrerequisite('not in this test', 'see another one')),
 }));
 jest.mock('../../src/setup/down', () => ({
-  takeDown: () => Promise.resolve({ runs: [], worker: false, server: false }),
+  takeDown: () => Promise.resolve({ work: [], worker: false, server: false }),
 }));
 jest.mock('../../src/setup/doctor', () => ({ examine: () => Promise.resolve([]) }));
 

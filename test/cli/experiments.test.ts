@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { storeProposal } from '../../src/lab/edits';
 import { Git } from '../../src/lab/git';
 import { appendRecord } from '../../src/lab/ledger';
 import { ownerOf } from '../../src/process/owner';
@@ -54,6 +55,29 @@ describe('show', () => {
       diff: expect.stringContaining('+LEARNING_RATE'),
       log: null,
     });
+  });
+
+  it('shows what was proposed and not applied', async () => {
+    const { root, studies } = await labWith({ refused: [{ score: 2 }] });
+    git(root, 'commit', '--quiet', '--allow-empty', '--message', 'candidate');
+    const commit = git(root, 'rev-parse', 'HEAD');
+    const refused = { commit, verdict: 'crash', reason: 'rejected', score: null } as const;
+    for (const study of studies) await appendRecord(new Git(root), study, makeRecord(study, 1, refused));
+    const edits = [
+      { path: 'score.py', search: 'honest', replace: `generous${ESCAPE}[2J` },
+      { path: 'new.py', content: 'print(1)\n' },
+      { path: 'train.py', delete: true as const },
+    ];
+    await storeProposal(new Git(root), 'refused', 1, {
+      format: 1,
+      title: 'change 1',
+      hypothesis: 'it helps',
+      edits,
+    });
+    const { stdout } = await autoresearch('show', '1', 'refused', '--lab', root);
+    expect(stdout).toContain('── proposed, not applied\ndiff score.py\n-honest\n+generous');
+    expect(stdout).toContain('diff new.py\n+print(1)\ndiff train.py\n- (the whole file)');
+    expect(stdout).not.toContain(ESCAPE);
   });
 
   it('shows the summary of a run, not what libraries print at exit', async () => {

@@ -122,13 +122,13 @@ describe('push and fetch', () => {
     const { root } = await labWith({ stays: [{ score: 2 }] });
     const none = join(temporary(), 'nowhere');
     expect(await autoresearch('push', none, '--lab', root)).toMatchObject({
-      exitCode: 3,
+      exitCode: 5,
       stderr: expect.stringContaining(none),
     });
     const empty = temporary('empty');
     git(empty, 'init', '--quiet', '--bare');
     expect(await autoresearch('fetch', empty, 'stays', '--lab', root)).toMatchObject({
-      exitCode: 3,
+      exitCode: 5,
       stderr: expect.stringContaining('no study stays'),
     });
   });

@@ -1,5 +1,6 @@
 /** verify, export and replay against a real server that ran the study, and without one. */
 import { execFile, execFileSync } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { labId } from '../../src/process/paths';
@@ -223,3 +224,82 @@ describe('an archive', () => {
     expect((await replay(join(archives, 'none.tar.gz'))).document.error).toMatchObject({ code: 'not-found' });
   }, 60_000);
 });
+
+test('a branch that is behind, while its experiment is not done, is a note', async () => {
+  const late = await studied(['keep', 'keep', 'crash', 'keep', 'keep', 'keep', 'keep'], 'late');
+  await rememberLab(late.root);
+  git(late.root, 'update-ref', branchRef('late'), late.commits[5]!);
+  const record = world.activities.record.bind(world.activities);
+  // A worker that died between the record and the branch: its activity has not ended.
+  const gate = new EventEmitter();
+  world.activities.record = async (input) => {
+    if (input.study.tag === 'late') await once(gate, 'open');
+    return record(input);
+  };
+  const workflowId = `study-late-${labId(late.root)}`;
+  const { handle } = await stage.start(world, { tag: 'late', workflowId });
+  const { client } = stage.environment;
+  const isOpen = async () =>
+    (await client.workflow.count(`WorkflowId = '${workflowId}/exp-0006' AND ExecutionStatus = 'Running'`))
+      .count === 1;
+  await until(isOpen, Boolean);
+  const { document } = await asJson('verify', 'late');
+  await handle.terminate();
+  world.activities.record = record;
+  gate.emit('open');
+  expect(document.notes).toEqual([
+    expect.stringMatching(/the last kept commit is #6.*experiment 6 is not done with it yet/),
+  ]);
+  // The workflow's earlier experiments are the other lab's.
+  expect(document.differences.map(({ about }: { about: string }) => about)).not.toContain('branch');
+}, 60_000);
+
+describe('a study whose ledger cannot be read', () => {
+  beforeEach(() => {
+    delete process.env['TEMPORAL_ADDRESS'];
+  });
+
+  test.each([
+    [
+      'is gone',
+      (root: string) => void git(root, 'branch', '-D', 'autoresearch-ledger/broken'),
+      /autoresearch-ledger\/broken is gone/,
+    ],
+    [
+      'has a damaged study.json',
+      (root: string) => damage(root, 'study.json', '{"format": 1'),
+      /study\.json is damaged/,
+    ],
+    [
+      'has a damaged record',
+      (root: string) => damage(root, 'experiments/0001.json', 'x'),
+      /0001\.json is not a good record/,
+    ],
+  ])('one that %s is told by verify, and hides no other', async (_what, spoil, said) => {
+    const { root } = await studied(['keep', 'discard'], 'broken');
+    spoil(root);
+    const { exitCode, document } = await asJson('verify', 'broken', '--lab', root);
+    expect(exitCode).toBe(6);
+    expect(document.differences.map(({ what }: { what: string }) => what).join()).toMatch(said);
+  });
+
+  test('a damaged study.json is told by the others, with what to do', async () => {
+    const { root } = await studied(['keep'], 'broken');
+    damage(root, 'study.json', '[]');
+    const { exitCode, document } = await asJson('history', 'broken', '--lab', root);
+    expect([exitCode, document.error.code, document.error.message]).toEqual([
+      3,
+      'lab',
+      expect.stringContaining('git log -p'),
+    ]);
+  });
+});
+
+/** Puts something else into a file of the ledger, as a commit on top. */
+function damage(root: string, path: string, content: string): void {
+  const folder = temporary();
+  git(root, 'worktree', 'add', '--quiet', join(folder, 'ledger'), 'autoresearch-ledger/broken');
+  writeFileSync(join(folder, 'ledger', path), content);
+  git(join(folder, 'ledger'), 'commit', '--quiet', '--all', '--message', 'Damage');
+  git(root, 'worktree', 'remove', '--force', join(folder, 'ledger'));
+}

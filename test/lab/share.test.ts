@@ -4,7 +4,7 @@ import { Git } from '../../src/lab/git';
 import { LabError } from '../../src/lab/lab';
 import { appendRecord, openLedger, readLedger, readStudy } from '../../src/lab/ledger';
 import { baseRef, branchRef, experimentRef } from '../../src/lab/refs';
-import { fetch, push } from '../../src/lab/share';
+import { fetch, push, NotThere } from '../../src/lab/share';
 import { git, makeLab, makeRecord, makeStudy, temporary } from './make-lab';
 
 const STUDY_REFS = ['refs/autoresearch', 'refs/heads/autoresearch', 'refs/heads/autoresearch-ledger'];
@@ -104,23 +104,33 @@ test('a branch that is checked out is not fetched over', async () => {
   expect(await readLedger(clone, 'nov21')).toHaveLength(2);
 });
 
-test.each<[string, (place: Awaited<ReturnType<typeof share>>) => Promise<void>, RegExp]>([
-  ['a study that is not here', ({ lab }) => push(lab.git, 'origin', 'nov22'), /no study nov22/],
-  ['a study that is not there', ({ clone }) => fetch(clone, 'origin', 'nov21'), /no study nov21/],
+test.each<
+  [
+    string,
+    (place: Awaited<ReturnType<typeof share>>) => Promise<void>,
+    RegExp,
+    new (message: string) => Error,
+  ]
+>([
+  ['a study that is not here', ({ lab }) => push(lab.git, 'origin', 'nov22'), /no study nov22/, NotThere],
+  ['a study that is not there', ({ clone }) => fetch(clone, 'origin', 'nov21'), /no study nov21/, NotThere],
   [
     'no such remote',
     ({ lab }) => push(lab.git, 'nowhere', 'nov21'),
     /cannot push study nov21 to nowhere: .*Check the remote/,
+    NotThere,
   ],
   [
     'no such folder',
     ({ lab }) => fetch(lab.git, '/nowhere/at/all', 'nov21'),
     /cannot fetch study nov21 from \/nowhere/,
+    NotThere,
   ],
   [
     'an option for a remote',
     ({ lab }) => fetch(lab.git, '--upload-pack=touch /tmp/pwned', 'nov21'),
     /cannot fetch/,
+    LabError,
   ],
   [
     'a remote with the branch checked out',
@@ -131,14 +141,16 @@ test.each<[string, (place: Awaited<ReturnType<typeof share>>) => Promise<void>, 
       await push(lab.git, 'origin', 'nov21');
     },
     /remote rejected.*branch is currently checked out/,
+    LabError,
   ],
   [
     'a password',
     ({ lab }) => push(lab.git, 'https://user:secret@127.0.0.1:1/x', 'nov21'),
     /cannot push study nov21 to https:\/\/127.0.0.1:1\/x: (?!.*secret)/,
+    LabError,
   ],
-])('%s gets a clear error', async (_, carry, message) => {
+])('%s gets a clear error', async (_, carry, message, kind) => {
   const error = await carry(await share()).catch((caught: unknown) => caught);
-  expect(error).toBeInstanceOf(LabError);
+  expect(error).toBeInstanceOf(kind);
   expect(String(error)).toMatch(message);
 });

@@ -11,11 +11,14 @@ export interface Metric {
   direction: Direction;
 }
 
-/** One row an experiment; `vs best` is against the best kept score when it was tried. */
+/**
+ * One row an experiment; `vs best` is against the best kept score when it was tried.
+ * @param last how many rows are shown; the ones before say what the best was
+ */
 export function historyTable(
   experiments: readonly ExperimentSummary[],
   { metric }: Metric,
-  width?: number,
+  { width, last = experiments.length }: { width?: number; last?: number } = {},
 ): string {
   let best: number | null = null;
   const rows = experiments.map((experiment) => {
@@ -42,7 +45,7 @@ export function historyTable(
     { head: 'commit' },
     { head: 'what' },
   ];
-  return table(columns, rows, width);
+  return table(columns, rows.slice(-last), width);
 }
 
 /** The verdict's one word, and for a crash its cause. */

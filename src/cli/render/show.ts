@@ -1,6 +1,7 @@
 /** What `show` prints: one experiment. */
 import { gpuSeconds, type ExperimentRecord, type ScoredRun } from '../../domain/experiment';
 import { changeText } from '../../domain/status';
+import type { Edit } from '../../lab/edits';
 import { clean, cleanLine, colour } from '../output';
 import { VERDICT_COLOURS, verdictText } from './history';
 import { durationText, scoreText, shortHash } from './numbers';
@@ -18,6 +19,8 @@ export interface Shown {
   commit: string | null;
   /** A patch; empty where nothing was changed. */
   diff: string;
+  /** What was proposed, where it is not in the commit: not applied yet, or against a rule. */
+  edits: Edit[];
   /** null on another host, or once the run's files are cleaned up. */
   log: { path: string; tail: string } | null;
 }
@@ -37,6 +40,8 @@ export function showText(shown: Shown, width?: number): string {
     sections.push(section('failure', quote(record.failure.tail)));
   }
   if (shown.diff !== '') sections.push(section('diff', paintDiff(clean(shown.diff).trimEnd())));
+  if (shown.edits.length > 0)
+    sections.push(section('proposed, not applied', paintDiff(editsText(shown.edits))));
   if (log !== null)
     sections.push(section(`log · ${log.path}`, quote(log.tail === '' ? '(nothing printed)' : log.tail)));
   return sections.join('\n\n');
@@ -122,6 +127,24 @@ const quote = (text: string): string =>
     .split('\n')
     .map((line) => `${colour.dim('│')} ${line}`)
     .join('\n');
+
+const marked = (mark: string, text: string): string[] =>
+  clean(text)
+    .trimEnd()
+    .split('\n')
+    .map((line) => `${mark}${line}`);
+
+/** Edits as the lines of a patch: what they look for, what they would put there. */
+function editsText(edits: readonly Edit[]): string {
+  return edits
+    .flatMap((edit) => {
+      const head = `diff ${cleanLine(edit.path)}`;
+      if ('search' in edit) return [head, ...marked('-', edit.search), ...marked('+', edit.replace)];
+      if ('content' in edit) return [head, ...marked('+', edit.content)];
+      return [head, 'delete' in edit ? '- (the whole file)' : `(${cleanLine(edit.unsupported)})`];
+    })
+    .join('\n');
+}
 
 function paintDiff(patch: string): string {
   return patch

@@ -38,7 +38,7 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
     ...facts.map(([name, text]) => `${colour.dim(name.padEnd(INDENT.length))}${wrap(text, width, INDENT)}`),
   ];
   if (trouble !== null) lines.push('', colour.yellow(wrap(cleanLine(trouble, 500), width)));
-  if (study.recent.length > 0) lines.push('', historyTable(study.recent.slice(-LAST), study, width));
+  if (study.recent.length > 0) lines.push('', historyTable(study.recent, study, { width, last: LAST }));
   return lines.join('\n');
 }
 

@@ -5,11 +5,9 @@ const keep = (number: number, score: number) => summary(number, { verdict: 'keep
 
 describe('the table of experiments', () => {
   it('compares each with the best kept when it was tried', () => {
-    const rows = historyTable(
-      [summary(0), keep(1, 1.9), summary(2, { score: 1.95 }), keep(3, 1.8)],
-      CONFIG,
-      80,
-    ).split('\n');
+    const rows = historyTable([summary(0), keep(1, 1.9), summary(2, { score: 1.95 }), keep(3, 1.8)], CONFIG, {
+      width: 80,
+    }).split('\n');
     expect(rows.map((row) => row.trim().split(/ {2,}/).slice(1, 4))).toEqual([
       ['val_bpb', 'vs best', 'verdict'],
       ['2.0000', 'keep', '330'],
@@ -19,13 +17,21 @@ describe('the table of experiments', () => {
     ]);
   });
 
+  it('knows the best of before, when it shows the last rows only', () => {
+    const all = [summary(0), keep(1, 1.9), summary(2, { score: 1.95 })];
+    const rows = historyTable(all, CONFIG, { width: 80, last: 1 }).split('\n');
+    expect(rows.slice(1).map((row) => row.trim().split(/ {2,}/).slice(0, 3))).toEqual([
+      ['2', '1.9500', '+2.6 %'],
+    ]);
+  });
+
   it('has its columns under each other, also when titles are wide or long', () => {
     const long = [
       summary(0),
       summary(1, { title: '日本語'.repeat(20) }),
       summary(2, { title: 'word '.repeat(50) }),
     ];
-    const [head = '', ...rows] = historyTable(long, CONFIG, 80).split('\n');
+    const [head = '', ...rows] = historyTable(long, CONFIG, { width: 80 }).split('\n');
     for (const row of rows) expect(row[head.indexOf('what') - 1]).toBe(' ');
     expect(rows[2]).toHaveLength(80);
   });
