@@ -237,7 +237,7 @@ test('a branch that is behind, while its experiment is not done, is a note', asy
     return record(input);
   };
   const workflowId = `study-late-${labId(late.root)}`;
-  const { handle } = await stage.start(world, { tag: 'late', workflowId });
+  const { handle } = await stage.start({ tag: 'late', workflowId });
   const { client } = stage.environment;
   const isOpen = async () =>
     (await client.workflow.count(`WorkflowId = '${workflowId}/exp-0006' AND ExecutionStatus = 'Running'`))
