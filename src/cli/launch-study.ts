@@ -6,6 +6,7 @@ import { bringUp } from '../setup/up';
 import { connect, type Connected } from '../temporal/connection';
 import { controlQueue } from '../temporal/queues';
 import { RESEARCHER, STUDY } from '../temporal/search-attributes';
+import type { WorkerInfo } from '../temporal/worker-info';
 import type { study as studyWorkflow } from '../workflows/study';
 import { CliError } from './errors';
 import { pageOf } from './live';
@@ -14,6 +15,8 @@ import { budgetText } from './render/status';
 export interface ReadyServer extends Connected {
   /** What the worker trains on: `cuda:0`, `cpu`. */
   devices: string[];
+  /** What the worker's environment has. */
+  has: WorkerInfo['has'];
 }
 
 /**
@@ -30,7 +33,7 @@ export async function withReadyServer<T>(
     say(`worker: ${worker.state}${worker.because === null ? '' : `, for ${worker.because}`}`);
   const connected = await connect(server);
   try {
-    return await work({ ...connected, devices: worker.info.devices });
+    return await work({ ...connected, devices: worker.info.devices, has: worker.info.has });
   } finally {
     await connected.connection.close();
   }

@@ -2,28 +2,32 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { TrainBudget } from '../domain/experiment';
-import { KnobError, readKnob } from '../domain/knobs';
 import { UNLIMITED } from '../domain/limits';
 import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { openLab, type Lab } from '../lab/lab';
 import { openLedger } from '../lab/ledger';
-import { readText } from '../lab/objects';
 import { branchName, freeTag, isTagKnown, tagSchema } from '../lab/refs';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { rememberLab } from './known-labs';
-import { freeWorkflowId, launchStudy, withReadyServer } from './launch-study';
+import { freeWorkflowId, launchStudy, withReadyServer, type ReadyServer } from './launch-study';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
 import { limitText } from './render/status';
+import {
+  asksClaude,
+  chooseResearcher,
+  keyMissing,
+  researcherSchemas,
+  takesResearcher,
+  type ChosenResearcher,
+} from './researcher';
 import type { FoundStudy } from './study-ref';
-import type { Connected } from '../temporal/connection';
 
 const schema = z.object({
   json: z.boolean(),
   lab: z.string(),
   tag: tagSchema.optional(),
-  researcher: z.enum(['tpe', 'command'], 'expected tpe or command').default('tpe'),
-  command: z.string().min(1).optional(),
+  ...researcherSchemas,
   trainSeconds: z.coerce.number('expected a number').positive('expected more than 0').optional(),
   trainSteps: z.coerce
     .number('expected a number')
@@ -41,18 +45,19 @@ interface StartedStudy extends FoundStudy {
 
 export function startCommand(): Command {
   const command = takesLimits(
-    newCommand({
-      name: 'start',
-      summary: 'start a study; without a limit it never stops',
-      examples: [
-        'npx autoresearch start --lab my-lab',
-        'npx autoresearch start --lab my-lab --train-seconds 60 --hours 8',
-      ],
-    })
-      .requiredOption('--lab <DIR>', 'the lab')
-      .option('--tag <T>', "the study's name; today's date where none is given, such as nov21")
-      .option('--researcher <NAME>', 'who proposes: `tpe` (turns the knobs of lab.yaml) or `command`', 'tpe')
-      .option('--command <LINE>', 'command line of the `command` researcher')
+    takesResearcher(
+      newCommand({
+        name: 'start',
+        summary: 'start a study; without a limit it never stops',
+        examples: [
+          'npx autoresearch start --lab my-lab',
+          'npx autoresearch start --lab my-lab --train-seconds 60 --hours 8',
+          'npx autoresearch start --lab my-lab --researcher claude+tpe --usd 20',
+        ],
+      })
+        .requiredOption('--lab <DIR>', 'the lab')
+        .option('--tag <T>', "the study's name; today's date where none is given, such as nov21"),
+    )
       .option('--train-seconds <S>', "seconds that each run trains; lab.yaml's where none are given")
       .option(
         '--train-steps <N>',
@@ -65,6 +70,7 @@ export function startCommand(): Command {
     const { tag, limits } = config;
     const lines = [
       `study ${tag} has started: ${limitText(limits)}`,
+      `  proposes ${proposerText(config)}`,
       `  look     npx autoresearch status ${tag} --follow`,
       `  history  npx autoresearch history ${tag}`,
       `  end it   npx autoresearch stop ${tag}`,
@@ -79,6 +85,7 @@ interface Checked {
   lab: Lab;
   tag: string;
   budget: TrainBudget;
+  researcher: ChosenResearcher;
   asked: StartRequest;
 }
 
@@ -88,26 +95,25 @@ interface Checked {
  */
 export async function checkStudy(asked: StartRequest): Promise<Checked> {
   const lab = await openLab(asked.lab);
-  await checkResearcher(asked, lab);
+  const researcher = await chooseResearcher(asked, lab, asked.usd);
   const budget = budgetOf(asked, lab);
   const tag = asked.tag ?? (await freeTag(lab.git, new Date()));
   if (await isTagKnown(lab.git, tag)) throw await taken(lab, tag);
-  return { lab, tag, budget, asked };
+  return { lab, tag, budget, researcher, asked };
 }
 
 /** Claims the tag in git and starts the workflow. @throws CliError if another `start` was faster */
 export async function beginStudy(
-  { lab, tag, budget, asked }: Checked,
-  server: Connected,
+  { lab, tag, budget, researcher, asked }: Checked,
+  server: ReadyServer,
 ): Promise<StartedStudy> {
+  if (asksClaude(researcher.researcher) && !server.has.anthropicKey) throw keyMissing();
   const wanted: StudyConfig = {
     format: 1,
     tag,
     workflowId: await freeWorkflowId(server, tag, lab.id),
     lab: lab.root,
     labId: lab.id,
-    researcher: asked.researcher,
-    researcherCommand: asked.command ?? null,
     budget,
     limits: { ...UNLIMITED, ...givenLimits(asked) },
     metric: lab.config.metric.name,
@@ -115,57 +121,13 @@ export async function beginStudy(
     base: lab.head,
     createdAt: new Date().toISOString(),
     ...LATER_SETTINGS,
+    ...researcher,
   };
   // The ledger is begun here already, so that of two starts with one tag only one goes on.
   const config = await openLedger(lab.git, wanted);
   if (config.createdAt !== wanted.createdAt) throw await taken(lab, tag);
   await rememberLab(lab.root);
   return { config, git: lab.git, link: await launchStudy(server, config) };
-}
-
-async function checkResearcher({ researcher, command }: StartRequest, lab: Lab): Promise<void> {
-  const { config, root } = lab;
-  if (researcher === 'command' && command === undefined) {
-    throw new CliError(
-      'usage',
-      'the `command` researcher needs a command line',
-      'add --command "…", such as a coding agent',
-    );
-  }
-  if (researcher !== 'command' && command !== undefined) {
-    throw new CliError(
-      'usage',
-      `--command is for the \`command\` researcher, not for ${researcher}`,
-      'add --researcher command',
-    );
-  }
-  if (researcher === 'tpe' && config.knobs.length === 0) {
-    throw new CliError(
-      'lab',
-      `lab.yaml of ${root} names no knobs, so tpe has nothing to turn`,
-      'add knobs to lab.yaml and commit, or use --researcher command',
-    );
-  }
-  if (researcher === 'tpe') await checkKnobs(lab);
-}
-
-/** A knob that no file has would be found out only after the baseline. */
-async function checkKnobs({ git, head, root, config }: Lab): Promise<void> {
-  for (const knob of config.knobs) {
-    try {
-      readKnob(knob, (await readText(git, head, knob.file)) ?? '');
-    } catch (error) {
-      if (!(error instanceof KnobError)) throw error;
-      throw new CliError(
-        'lab',
-        `lab.yaml of ${root}: ${error.message}`,
-        'correct `knobs` in lab.yaml, or the file, and commit',
-        {
-          cause: error,
-        },
-      );
-    }
-  }
 }
 
 function budgetOf({ trainSeconds, trainSteps }: StartRequest, { config }: Lab): TrainBudget {
@@ -178,6 +140,11 @@ function budgetOf({ trainSeconds, trainSteps }: StartRequest, { config }: Lab): 
   }
   if (trainSteps !== undefined) return { steps: trainSteps };
   return { seconds: trainSeconds ?? config.train.seconds };
+}
+
+function proposerText({ researcher, model }: StudyConfig): string {
+  if (model === null) return researcher;
+  return `${researcher}: ${model.name}, effort ${model.effort}${model.price === null ? ', price not known' : ''}`;
 }
 
 async function taken({ git }: Lab, tag: string): Promise<CliError> {

@@ -14,6 +14,9 @@ function root(variable: string, ...fallback: string[]): string {
 /** What is not the record but should outlive a reboot: worktrees, run folders, the dev server's database, logs. */
 export const stateRoot = (): string => root('XDG_STATE_HOME', '.local', 'state');
 
+/** What the user sets for all labs: prices. */
+export const configRoot = (): string => root('XDG_CONFIG_HOME', '.config');
+
 /** What can be made again: tools, Python environments, prepared data. */
 export const cacheRoot = (): string => root('XDG_CACHE_HOME', '.cache');
 

@@ -1,0 +1,180 @@
+/** The options that say who proposes, the same checks for all that start a study. */
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { KnobError, readKnob } from '../domain/knobs';
+import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
+import type { Lab } from '../lab/lab';
+import { readText } from '../lab/objects';
+import { environmentHas } from '../temporal/worker-info';
+import { runningWorker } from '../temporal/worker-process';
+import { CliError } from './errors';
+import { priceOf, pricesFile, readPrices } from './prices';
+
+const RESEARCHERS = ['claude', 'claude+tpe', 'command', 'command+tpe', 'tpe'] as const;
+export type ResearcherName = (typeof RESEARCHERS)[number];
+
+const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
+const MODEL = 'claude-opus-5-5';
+const CONTEXT_TOKENS = 64_000;
+const ANSWER_TOKENS = 24_000;
+/** Experiments between two rounds of lessons. */
+const LESSONS_EVERY = 20;
+/** A language model mends most of its crashes in one or two tries. */
+const REPAIRS = 2;
+
+const tokens = (least: number) =>
+  z.coerce
+    .number('expected a number')
+    .int('expected a whole number')
+    .min(least, `expected at least ${least}`)
+    .max(1_000_000, 'expected at most 1000000');
+
+export const researcherSchemas = {
+  researcher: z.enum(RESEARCHERS, `expected ${RESEARCHERS.slice(0, -1).join(', ')} or tpe`).optional(),
+  command: z.string().min(1).optional(),
+  model: z
+    .string()
+    .regex(/^[\w.:@/-]{1,100}$/, 'expected the name of a model')
+    .optional(),
+  effort: z.enum(EFFORTS, `expected ${EFFORTS.slice(0, -1).join(', ')} or max`).optional(),
+  contextTokens: tokens(8_000).optional(),
+  answerTokens: tokens(2_048).optional(),
+};
+
+export type ResearcherRequest = {
+  [option in keyof typeof researcherSchemas]?: z.infer<(typeof researcherSchemas)[option]>;
+};
+
+/** The part of a study's configuration that says who proposes. */
+export type ChosenResearcher = Pick<
+  StudyConfig,
+  'researcher' | 'researcherCommand' | 'model' | 'gpuHourDollars' | 'repairs'
+>;
+
+export function takesResearcher(command: Command): Command {
+  return command
+    .option(
+      '--researcher <NAME>',
+      `who proposes: ${RESEARCHERS.join(', ')}; claude where the worker has an API key, tpe otherwise`,
+    )
+    .option('--command <LINE>', 'command line of the `command` researcher')
+    .option('--model <NAME>', `model of the \`claude\` researcher (default: ${MODEL})`)
+    .option('--effort <E>', `how hard it thinks: ${EFFORTS.join(', ')} (default: high)`)
+    .option('--context-tokens <N>', `tokens that a question may have (default: ${CONTEXT_TOKENS})`)
+    .option('--answer-tokens <N>', `tokens of an answer, thinking included (default: ${ANSWER_TOKENS})`);
+}
+
+export const asksClaude = (researcher: string): boolean => researcher.split('+').includes('claude');
+
+/**
+ * Who proposes, checked against the lab and this host.
+ * @param usd the limit in dollars; null or absent for none
+ * @throws CliError
+ */
+export async function chooseResearcher(
+  asked: ResearcherRequest,
+  lab: Lab,
+  usd: number | null | undefined,
+): Promise<ChosenResearcher> {
+  const hasKey = environmentHas().anthropicKey || ((await runningWorker())?.has.anthropicKey ?? false);
+  const researcher = asked.researcher ?? (hasKey ? 'claude' : 'tpe');
+  const arms = researcher.split('+');
+  checkCommand(asked, researcher, arms);
+  checkModelOptions(asked, researcher);
+  if (arms.includes('tpe')) await checkTurnsKnobs(lab);
+  if (asksClaude(researcher) && !hasKey) throw keyMissing();
+  const prices = await readPrices();
+  return {
+    researcher,
+    researcherCommand: asked.command ?? null,
+    model: asksClaude(researcher) ? await modelOf(asked, usd) : null,
+    gpuHourDollars: prices.gpuHour,
+    repairs: researcher === 'tpe' ? LATER_SETTINGS.repairs : REPAIRS,
+  };
+}
+
+/** The key has to be the worker's: this process only starts the study. */
+export const keyMissing = (): CliError =>
+  new CliError(
+    'prerequisite',
+    'the `claude` researcher needs an API key, and the worker has none',
+    'export ANTHROPIC_API_KEY=…, `npx autoresearch up`, and start again; or --researcher tpe',
+  );
+
+async function modelOf(
+  {
+    model: name = MODEL,
+    effort = 'high',
+    contextTokens = CONTEXT_TOKENS,
+    answerTokens = ANSWER_TOKENS,
+  }: ResearcherRequest,
+  usd: number | null | undefined,
+): Promise<StudyConfig['model']> {
+  const price = priceOf(await readPrices(), name, contextTokens);
+  if (price === null && usd != null) {
+    throw new CliError(
+      'usage',
+      `nobody says what ${name} costs, so --usd ${usd} could not be held`,
+      `give its price in ${pricesFile()}, or leave --usd out`,
+    );
+  }
+  return { name, effort, contextTokens, answerTokens, price, lessonsEvery: LESSONS_EVERY };
+}
+
+function checkCommand({ command }: ResearcherRequest, researcher: string, arms: readonly string[]): void {
+  if (arms.includes('command') && command === undefined) {
+    throw new CliError(
+      'usage',
+      'the `command` researcher needs a command line',
+      'add --command "…", such as a coding agent',
+    );
+  }
+  if (!arms.includes('command') && command !== undefined) {
+    throw new CliError(
+      'usage',
+      `--command is for the \`command\` researcher, not for ${researcher}`,
+      'add --researcher command',
+    );
+  }
+}
+
+function checkModelOptions(asked: ResearcherRequest, researcher: string): void {
+  const { model, effort, contextTokens, answerTokens } = asked;
+  const given = Object.entries({
+    model,
+    effort,
+    'context-tokens': contextTokens,
+    'answer-tokens': answerTokens,
+  });
+  const option = given.find(([, value]) => value !== undefined)?.[0];
+  if (option === undefined || asksClaude(researcher)) return;
+  throw new CliError(
+    'usage',
+    `--${option} is for the \`claude\` researcher, not for ${researcher}`,
+    'add --researcher claude',
+  );
+}
+
+/** A knob that no file has would be found out only after the baseline. */
+async function checkTurnsKnobs({ git, head, root, config }: Lab): Promise<void> {
+  if (config.knobs.length === 0) {
+    throw new CliError(
+      'lab',
+      `lab.yaml of ${root} names no knobs, so tpe has nothing to turn`,
+      'add knobs to lab.yaml and commit, or use --researcher command',
+    );
+  }
+  for (const knob of config.knobs) {
+    try {
+      readKnob(knob, (await readText(git, head, knob.file)) ?? '');
+    } catch (error) {
+      if (!(error instanceof KnobError)) throw error;
+      throw new CliError(
+        'lab',
+        `lab.yaml of ${root}: ${error.message}`,
+        'correct `knobs` in lab.yaml, or the file, and commit',
+        { cause: error },
+      );
+    }
+  }
+}

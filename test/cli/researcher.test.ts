@@ -1,0 +1,76 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chooseResearcher, type ResearcherRequest } from '../../src/cli/researcher';
+import { openLab } from '../../src/lab/lab';
+import { FILES, LAB_YAML, makeLab, temporary } from '../lab/make-lab';
+
+const KNOBS = 'knobs: [{ name: DEPTH, type: int, low: 1, high: 4 }]\n';
+
+async function choose(asked: ResearcherRequest, usd: number | null = null, knobs = KNOBS) {
+  const lab = await openLab(makeLab({ ...FILES, 'lab.yaml': LAB_YAML + knobs }).root);
+  return chooseResearcher(asked, lab, usd);
+}
+
+function setPrices(text: string): void {
+  const folder = join(process.env['XDG_CONFIG_HOME'] ?? '', 'autoresearch');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'prices.yaml'), text);
+}
+
+beforeEach(() => {
+  process.env['XDG_STATE_HOME'] = temporary('state');
+  process.env['XDG_CONFIG_HOME'] = temporary('config');
+  process.env['ANTHROPIC_API_KEY'] = 'sk-ant-test-key-of-nobody';
+});
+
+test('claude where there is a key, tpe where there is none', async () => {
+  expect(await choose({})).toMatchObject({
+    researcher: 'claude',
+    repairs: 2,
+    model: { name: 'claude-opus-5-5', effort: 'high', price: { input: 4, output: 20 } },
+  });
+  delete process.env['ANTHROPIC_API_KEY'];
+  expect(await choose({})).toMatchObject({ researcher: 'tpe', repairs: 0, model: null });
+  await expect(choose({ researcher: 'claude+tpe' })).rejects.toMatchObject({
+    code: 'prerequisite',
+    todo: expect.stringContaining('ANTHROPIC_API_KEY'),
+  });
+});
+
+test('options that do not go together are refused with what to do', async () => {
+  await expect(choose({ researcher: 'tpe', model: 'claude-opus-5-5' })).rejects.toThrow('--model is for');
+  await expect(choose({ researcher: 'command' })).rejects.toThrow('needs a command line');
+  await expect(choose({ researcher: 'claude', command: 'x' })).rejects.toThrow('--command is for');
+  await expect(choose({ researcher: 'claude+tpe' }, null, '')).rejects.toThrow('names no knobs');
+});
+
+test('a limit in dollars needs a price; the user may give one, and one for the GPU', async () => {
+  const asked = { model: 'claude-fable-5-2' };
+  expect((await choose(asked)).model?.price).toBeNull();
+  await expect(choose(asked, 20)).rejects.toThrow('nobody says what claude-fable-5-2 costs');
+  setPrices('models: { claude-fable-5-2: { input: 8, output: 40, cacheRead: 0.4 } }\ngpuHour: 2.5\n');
+  const chosen = await choose(asked, 20);
+  expect(chosen.gpuHourDollars).toBe(2.5);
+  expect(chosen.model?.price).toEqual({
+    input: 8,
+    output: 40,
+    cacheWrite: 10,
+    cacheWriteHour: 16,
+    cacheRead: 0.4,
+  });
+});
+
+test('a price that depends on the length of the question is the one for the longest that may be asked', async () => {
+  const price = async (contextTokens: number) =>
+    (await choose({ model: 'claude-haiku-5-5', contextTokens })).model?.price?.input;
+  expect([await price(100_000), await price(100_001)]).toEqual([0.1, 0.5]);
+});
+
+test.each([
+  ['models: { x: { input: -1, output: 2 } }', 'models.x.input: expected 0 or more'],
+  ['model: {}', 'Unrecognized key'],
+  ['models: [', 'is not a list of prices'],
+])('a list of prices that is wrong (%s) is refused with its place', async (text, message) => {
+  setPrices(text);
+  await expect(choose({})).rejects.toThrow(message);
+});

@@ -1,0 +1,226 @@
+/** Each of the API's troubles, through the real activity, to its right end. */
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { ApplicationFailure } from '@temporalio/common';
+import { DefaultLogger } from '@temporalio/worker';
+import { createCheck } from '../../../src/activities/check-proposal';
+import { createPropose } from '../../../src/activities/propose';
+import type { Proposed } from '../../../src/activities/interface';
+import { UNLIMITED } from '../../../src/domain/limits';
+import { NOTHING_WAITS, type StudyConfig } from '../../../src/domain/study';
+import { readProposal } from '../../../src/lab/edits';
+import { openLedger } from '../../../src/lab/ledger';
+import { createClaude } from '../../../src/researchers/claude';
+import { makeLab, makeStudy, temporary } from '../../lab/make-lab';
+import {
+  answer,
+  brokenAfter,
+  forbidden,
+  noCredit,
+  overloaded,
+  rateLimited,
+  refusal,
+  serverError,
+  toolUse,
+  type Reply,
+} from '../../messages-api/reply';
+import { CHANGE, KEY, MODEL, propose, serve } from './asking';
+
+jest.setTimeout(30_000);
+
+const TIMES = { quietMs: 400, wholeMs: 1_500 };
+const EDIT = { path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' };
+const good = (): Reply => answer(propose({ edits: [EDIT], knobs: ['DEPTH'] }));
+
+async function newStudy(model = MODEL) {
+  process.env['XDG_STATE_HOME'] = temporary('state');
+  const lab = makeLab();
+  const study: StudyConfig = { ...makeStudy(lab.root, lab.base), researcher: 'claude', model };
+  await openLedger(lab.git, study);
+  return { ...lab, study };
+}
+type Studied = Awaited<ReturnType<typeof newStudy>>;
+
+function run({ study, base }: Studied, dollars: number | null = null): Promise<Proposed> {
+  const activity = createPropose({
+    python: 'python3',
+    researcher: () => createClaude(TIMES),
+    check: createCheck('python3'),
+  });
+  const left = { ...UNLIMITED, dollars };
+  const input = { study, number: 1, incumbent: base, waiting: NOTHING_WAITS, left, repair: null };
+  return new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(activity, input);
+}
+
+async function failureOf(asked: Promise<unknown>): Promise<ApplicationFailure> {
+  const error = await asked.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof ApplicationFailure)) throw new Error(`expected a failure, got ${String(error)}`);
+  expect(`${error.message}${String(error.stack)}`).not.toContain(KEY);
+  return error;
+}
+
+test.each([
+  ['429 that says when', () => rateLimited('17'), 'ModelBusy', 17_000],
+  ['429 that says nothing', () => rateLimited(), 'ModelBusy', 30_000],
+  ['429 for two days', () => rateLimited('172800'), 'ModelBusy', 15 * 60_000],
+  ['429 for no time', () => rateLimited('0'), 'ModelBusy', 1_000],
+  ['529', overloaded, 'ModelBusy', undefined],
+  ['500', serverError, 'ModelBusy', undefined],
+  [
+    'an error in the stream',
+    () => brokenAfter(answer(propose()), 4, { type: 'overloaded_error', message: 'Overloaded' }),
+    'ModelBusy',
+    undefined,
+  ],
+  ['a disconnect', () => brokenAfter(answer(propose()), 4, 'disconnect'), 'ModelUnreachable', undefined],
+  ['a hung stream', () => brokenAfter(answer(propose()), 4, 'hang'), 'ModelUnreachable', undefined],
+  ['a stream of pings', () => brokenAfter(answer(propose()), 4, 'ping'), 'ModelUnreachable', undefined],
+] as [string, () => Reply, string, number | undefined][])(
+  '%s: Temporal waits and asks again; one call, and then the study goes on',
+  async (_what, reply, type, wait) => {
+    const api = await serve(reply);
+    const study = await newStudy();
+    const failure = await failureOf(run(study));
+    expect([failure.type, failure.nonRetryable, failure.nextRetryDelay]).toEqual([type, false, wait]);
+    expect(api.served).toHaveLength(1);
+    api.reply = good;
+    expect(await run(study)).toMatchObject({ title: CHANGE.title, gaveUp: null });
+  },
+);
+
+test.each([
+  ['a wrong key', { keys: ['sk-ant-another'] }, good, 'ModelKey', 'correct ANTHROPIC_API_KEY'],
+  ['a key without the right', {}, forbidden, 'ModelAccess', 'another key'],
+  ['an account without credit', {}, noCredit, 'ModelBilling', 'see to the account'],
+  ['an unknown model', { models: ['claude-opus-9'] }, good, 'ModelUnknown', 'another --model'],
+] as [string, object, () => Reply, string, string][])(
+  '%s: not retried, for a person has to act; resuming clears it',
+  async (_what, options, reply, type, todo) => {
+    const api = await serve(reply, options);
+    const study = await newStudy();
+    const failure = await failureOf(run(study));
+    expect([failure.type, failure.nonRetryable]).toEqual([type, true]);
+    expect(failure.message).toContain(todo);
+    expect(failure.message).toContain('resume');
+    await api.stop();
+    await serve(good);
+    expect(await run(study)).toMatchObject({ gaveUp: null });
+  },
+);
+
+test('no key in the environment is said, and nothing is asked', async () => {
+  const api = await serve(good);
+  process.env['ANTHROPIC_API_KEY'] = '';
+  expect((await failureOf(run(await newStudy()))).type).toBe('ModelKey');
+  expect(api.served).toHaveLength(0);
+});
+
+test('nobody listens: retried, and nothing is owed', async () => {
+  const api = await serve(good);
+  await api.stop();
+  const study = await newStudy();
+  for (let time = 0; time < 3; time++) expect((await failureOf(run(study, 2))).type).toBe('ModelUnreachable');
+  process.env['ANTHROPIC_BASE_URL'] = (await serve(good)).url;
+  expect((await run(study, 2)).dollars).toBeLessThan(0.1);
+});
+
+test('refusals to the end: the experiment ends without a proposal, with what was said and spent', async () => {
+  const api = await serve(refusal);
+  const study = await newStudy();
+  const proposed = await run(study);
+  expect(proposed.gaveUp).toContain('refusal');
+  expect(proposed.dollars).toBeGreaterThan(0);
+  // Three asks of four answers each, and no more.
+  expect(api.served).toHaveLength(12);
+});
+
+test('edits that do not apply go back, and the mended ones are taken', async () => {
+  const wrong = answer(propose({ edits: [{ ...EDIT, search: 'DEPTH = 99' }] }));
+  const api = await serve((_request, index) => (index === 0 ? wrong : good()));
+  const study = await newStudy();
+  const { proposal } = await run(study);
+  expect((await readProposal(study.git, proposal)).edits).toEqual([EDIT]);
+  expect(JSON.stringify(api.served[1]!.request.messages.at(-1))).toContain('was not found');
+});
+
+test('a question that is too long for the model is asked again, shorter', async () => {
+  const api = await serve(good, { contextWindow: 9_000 });
+  const study = await newStudy({ ...MODEL, contextTokens: 200_000 });
+  await write50(study);
+  expect(await run(study)).toMatchObject({ gaveUp: null });
+  expect(api.refused.map(({ status }) => status)).toContain(400);
+});
+
+/** A program so long that only a cut one fits. */
+async function write50({ root }: Studied): Promise<void> {
+  const { writeFile } = await import('node:fs/promises');
+  await writeFile(`${root}/program.md`, 'Make it better, in this way or in that one.\n'.repeat(2_000));
+}
+
+describe('money', () => {
+  test('a call whose worst case exceeds what is left is not made', async () => {
+    const api = await serve(good);
+    const failure = await failureOf(run(await newStudy(), 0.05));
+    expect([failure.type, failure.nonRetryable]).toEqual(['BudgetExhausted', true]);
+    expect(failure.message).toContain('dollars limit');
+    expect(api.served).toHaveLength(0);
+  });
+
+  test('a broken answer costs its input and the longest output; errors of the API cost nothing', async () => {
+    const replies = [overloaded(), brokenAfter(good() as never, 4, 'disconnect'), good()];
+    const api = await serve((_request, index) => replies[index]!);
+    const study = await newStudy();
+    await failureOf(run(study));
+    await failureOf(run(study));
+    const { dollars } = await run(study);
+    const [, broken, whole] = api.served.map(({ usage }) => {
+      if (usage === null) return 0;
+      const { ephemeral_5m_input_tokens: five, ephemeral_1h_input_tokens: hour } = usage.cache_creation;
+      return (4 * usage.input_tokens + 5 * five + 8 * hour + 0.2 * usage.cache_read_input_tokens) / 1e6;
+    });
+    const longest = (20 * MODEL.answerTokens) / 1e6;
+    const last = (20 * api.served[2]!.usage!.output_tokens) / 1e6;
+    expect(dollars).toBeCloseTo(broken! + longest + whole! + last, 9);
+  });
+
+  test('with a limit in dollars, a model without a price is not asked', async () => {
+    const api = await serve(good);
+    const study = await newStudy({ ...MODEL, price: null });
+    expect((await failureOf(run(study, 5))).type).toBe('ModelPrice');
+    expect(await run(study)).toMatchObject({ dollars: 0, gaveUp: null });
+    expect(api.served).toHaveLength(1);
+  });
+});
+
+test('stopping the study ends the call', async () => {
+  const api = await serve(() => brokenAfter(answer(propose()), 4, 'ping'));
+  const { study, base } = await newStudy();
+  const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
+  const activity = createPropose({
+    python: 'python3',
+    researcher: () => createClaude(),
+    check: createCheck('python3'),
+  });
+  const asked = environment.run(activity, {
+    study,
+    number: 1,
+    incumbent: base,
+    waiting: NOTHING_WAITS,
+    left: UNLIMITED,
+    repair: null,
+  });
+  const ended = expect(asked).rejects.toThrow(/cancel/i);
+  while (api.served.length === 0) await new Promise((wake) => setTimeout(wake, 20));
+  environment.cancel();
+  await ended;
+  while (api.abandoned === 0) await new Promise((wake) => setTimeout(wake, 20));
+});
+
+test('the tools are all that a model gets: unknown ones and wrong experiments are said', async () => {
+  const replies = [answer(toolUse('show_experiment', { number: 7 })), good()];
+  const api = await serve((_request, index) => replies[index]!);
+  await run(await newStudy());
+  expect(JSON.stringify(api.served[1]!.request.messages.at(-1))).toContain('no experiment #7');
+});
