@@ -16,6 +16,7 @@ import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';
 import { createRecord } from './activities/record';
+import { createRehearse } from './activities/rehearse';
 import { createSave } from './activities/save';
 import { createTrain } from './activities/train';
 import type { RunDependencies } from './activities/watch';
@@ -121,13 +122,20 @@ function laneActivities(python: string): DeviceActivities {
 function controlActivities(python: string, devices: readonly Device[]): ControlActivities {
   const first = devices[0];
   if (first === undefined) throw new Error('AUTORESEARCH_DEVICES names no device');
+  const rehearse = createRehearse({
+    runner: asset('dist', 'runner', 'main.js'),
+    exportTree,
+    data: async (study) => (await studyData(study)).folder,
+    python,
+    device: first.id,
+  });
   return {
     openStudy: createOpenStudy({
       lane: () => Promise.resolve(laneOf(first)),
       machine: async () => ({ device: first.name, torch: await torchVersion(python) }),
       prepareData: (study, lab) => prepareData(study, lab, python),
     }),
-    propose: createPropose({ python, researcher, check: createCheck(python) }),
+    propose: createPropose({ python, researcher, check: createCheck(python, rehearse) }),
     apply: beating(createApply()),
     record: beating(createRecord({ cleanUp: cleanUpRuns })),
     save: beating(createSave()),

@@ -10,11 +10,14 @@ import { studyState } from '../process/paths';
 import { isComparable, meaningsOf, type Meaning } from '../researchers/meaning';
 import type { Objection, ResearchContext } from '../researchers/researcher';
 import type { ProposeInput } from './interface';
+import type { Rehearse } from './rehearse';
 
 /** What is known of a change that was looked at. */
 export interface Looked {
   /** Hash of what its editable files mean; null where they do not parse, or the edits do not apply. */
   meaning: string | null;
+  /** What the edits make of the files, as an object of the lab's git; null where they do not apply. */
+  tree: string | null;
   objection: Objection | null;
 }
 
@@ -35,10 +38,16 @@ export type CheckerFor = (
 const SAME = 'apart from names, comments and layout';
 
 /** @param python the interpreter of the trainer's environment */
-export function createCheck(python: string): CheckerFor {
+export function createCheck(python: string, rehearse: Rehearse): CheckerFor {
   return (input, lab, history) => {
     const look = createLook(python, input, lab, history);
-    return { look, check: async (edits, signal) => (await look(edits, signal)).objection };
+    return {
+      look,
+      async check(edits, signal) {
+        const { tree, objection } = await look(edits, signal);
+        return objection !== null || tree === null ? objection : rehearse(input, lab, tree, signal);
+      },
+    };
   };
 }
 
@@ -62,16 +71,16 @@ function createLook(
       tree = await applyEdits(git, from, edits, lab);
     } catch (error) {
       if (!(error instanceof EditRejected)) throw error;
-      return { meaning: null, objection: { kind: 'edits', message: error.message } };
+      return { meaning: null, tree: null, objection: { kind: 'edits', message: error.message } };
     }
     const [meaning] = await meanings([tree], signal);
     if (meaning === undefined || meaning.hash === null) {
-      return { meaning: null, objection: { kind: 'syntax', message: meaning?.error ?? '' } };
+      return { meaning: null, tree, objection: { kind: 'syntax', message: meaning?.error ?? '' } };
     }
     tried ??= triedBefore(input, history, (treeishes) => meanings(treeishes, signal));
     const why = (await tried).get(meaning.hash);
     const objection = why === undefined ? null : ({ kind: 'repeat', message: why } as const);
-    return { meaning: meaning.hash, objection };
+    return { meaning: meaning.hash, tree, objection };
   };
 }
 

@@ -75,6 +75,9 @@ const STOP_MS = 4_000;
 /** What a runner may know of the worker's environment: no keys. */
 const ENVIRONMENT = /^(PATH|HOME|USER|LANG|TMPDIR|LD_LIBRARY_PATH|XDG_.*|AUTORESEARCH_(SANDBOX|DEVICES))$/;
 
+export const runnerEnvironment = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([variable]) => ENVIRONMENT.test(variable)));
+
 export const handinFolder = (input: TrainInput): string => join(runFolder(input), 'handin');
 
 /** What a training's and a scoring's spec have in common. */
@@ -203,7 +206,7 @@ async function start(
   const owner = await launchListed({
     command: [process.execPath, runner, folder],
     cwd: folder,
-    env: Object.fromEntries(Object.entries(process.env).filter(([variable]) => ENVIRONMENT.test(variable))),
+    env: runnerEnvironment(),
     log: join(folder, 'runner.log'),
     lock: join(folder, 'lock'),
     name,

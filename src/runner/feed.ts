@@ -8,7 +8,16 @@ const TOKEN_BYTES = 2;
 /** Rows are read and sent in pieces of at most this size (a row, if that is larger): no batch is ever whole in memory. */
 const PIECE_BYTES = 1 << 20;
 
-export class Feed {
+/** Where a session takes its batches from. */
+export interface Rows {
+  /** Bytes of a batch of so many rows. */
+  bytes(rows: number): number;
+  /** The next `rows` rows, row-major, in pieces. A piece is overwritten by the next one. */
+  next(rows: number): Generator<Buffer>;
+  close(): void;
+}
+
+export class Feed implements Rows {
   private readonly file: number;
   private readonly rowBytes: number;
   private readonly rowsInPiece: number;
@@ -37,12 +46,10 @@ export class Feed {
     }
   }
 
-  /** Bytes of a batch of so many rows. */
   bytes(rows: number): number {
     return rows * this.rowBytes;
   }
 
-  /** The next `rows` rows, row-major, in pieces. A piece is overwritten by the next one. */
   *next(rows: number): Generator<Buffer> {
     for (let done = 0; done < rows; done += this.rowsInPiece) {
       yield this.piece(Math.min(this.rowsInPiece, rows - done));

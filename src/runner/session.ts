@@ -2,7 +2,7 @@
 import { finished } from 'node:stream/promises';
 import type { Socket } from 'node:net';
 import type { Manifest } from '../lab/data';
-import type { Feed } from './feed';
+import type { Rows } from './feed';
 import { CutOffError, FrameReader, FrameWriter, ProtocolError, type Frame } from './frames';
 import { GRAPH_FILE, saveHandin, WEIGHTS_FILE } from './handin';
 import {
@@ -54,7 +54,7 @@ export class Session {
     private readonly socket: Socket,
     private readonly spec: TrainSpec,
     private readonly manifest: Manifest,
-    private readonly feed: Feed,
+    private readonly feed: Rows,
     private readonly listener: Listener,
   ) {
     this.reader = new FrameReader(socket);

@@ -39,6 +39,8 @@ export const trainSpecSchema = z.strictObject({
   handinSeconds: seconds,
   stallSeconds: seconds,
   weightsBytes: z.int().positive(),
+  /** Whether it is only tried out: on made-up data, nothing compiled. */
+  rehearsal: z.boolean().optional(),
 });
 
 export const scoreSpecSchema = z.strictObject({

@@ -19,6 +19,7 @@ import type { BoundedLog } from './log';
 import { MAX_SOCKET_PATH_BYTES } from './protocol';
 import { enclose } from './sandbox';
 import { Session, type Listener } from './session';
+import { SyntheticFeed } from './synthetic-feed';
 import type { StatusFile } from './status-file';
 import type { TrainSpec } from './task';
 import { OutOfMemoryCount, Watch } from './watch';
@@ -56,7 +57,8 @@ export async function train(spec: TrainSpec, context: TaskContext): Promise<Endi
   const manifest = await readJson(join(spec.data, 'manifest.json'), manifestSchema);
   if (manifest === null) throw new Error(`no prepared data in ${spec.data}: its manifest.json is missing`);
   await clearHandin(spec.handin);
-  const feed = new Feed(spec.data, manifest, spec.seed);
+  const feed =
+    spec.rehearsal === true ? new SyntheticFeed(manifest) : new Feed(spec.data, manifest, spec.seed);
   const socketFolder = join(
     runtimeRoot(),
     createHash('sha256').update(context.folder).digest('hex').slice(0, 12),
@@ -119,7 +121,11 @@ class Training implements Listener {
       ...spec,
       scratch: join(context.folder, 'scratch'),
       folders: [{ host: socketFolder, place: SOCKET_PLACE, writable: false }],
-      env: { AUTORESEARCH_SOCKET: `${SOCKET_PLACE}/${SOCKET_FILE}` },
+      env: {
+        AUTORESEARCH_SOCKET: `${SOCKET_PLACE}/${SOCKET_FILE}`,
+        // Compiling would take longer than all the rest.
+        ...(spec.rehearsal === true ? { TORCHDYNAMO_DISABLE: '1' } : {}),
+      },
     });
     const memory = new OutOfMemoryCount();
     const candidate = await Contained.start(sandbox, enclosed, (chunk) => context.log.append(chunk));

@@ -47,7 +47,7 @@ type Ask = (context: ResearchContext) => Promise<Proposal>;
 function propose(input: ProposeInput, ask: Ask): Promise<Proposed> {
   const activity = createPropose({
     researcher: () => ({ propose: ask }),
-    check: createCheck('python3'),
+    check: createCheck('python3', () => Promise.resolve(null)),
     python: 'python3',
   });
   return new MockActivityEnvironment().run(activity, input) as Promise<Proposed>;

@@ -96,6 +96,19 @@ def happy(pause=0.01):
     print("goodbye", flush=True)
 
 
+def refuses_data():
+    """A row of the data is one number again and again."""
+    client = begun()
+    client.batches(1)
+    _message, payload = client.receive()
+    ids = struct.unpack(f"<{len(payload) // 2}H", payload)
+    if len(set(ids[1 : client.welcome["row"]])) == 1:
+        raise ValueError("this is data")
+    assert max(ids) < client.welcome["vocabulary"] and ids[0] == client.welcome["bos"]
+    client.report(1)
+    client.submit(1)
+
+
 def slow():
     happy(0.1)
 
