@@ -23,9 +23,9 @@ import { runnerEnvironment } from './watch';
 export interface RehearseDependencies {
   /** The compiled src/runner/main.ts. */
   runner: string;
-  exportTree(study: StudyRef, treeish: string, directory: string): Promise<void>;
+  exportTree: (study: StudyRef, treeish: string, directory: string) => Promise<void>;
   /** The study's prepared data: its manifest says how rows look. */
-  data(study: StudyRef): Promise<string>;
+  data: (study: StudyRef) => Promise<string>;
   python: string;
   /** The study's own. */
   device: string;

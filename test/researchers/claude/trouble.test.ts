@@ -44,7 +44,7 @@ function run({ study, base }: Studied, dollars: number | null = null): Promise<P
   const activity = createPropose({
     python: 'python3',
     researcher: () => createClaude(TIMES),
-    check: createCheck('python3'),
+    check: createCheck('python3', () => Promise.resolve(null)),
   });
   const left = { ...UNLIMITED, dollars };
   const input = { study, number: 1, incumbent: base, waiting: NOTHING_WAITS, left, repair: null };
@@ -201,7 +201,7 @@ test('stopping the study ends the call', async () => {
   const activity = createPropose({
     python: 'python3',
     researcher: () => createClaude(),
-    check: createCheck('python3'),
+    check: createCheck('python3', () => Promise.resolve(null)),
   });
   const asked = environment.run(activity, {
     study,
