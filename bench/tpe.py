@@ -1,15 +1,16 @@
 """
 tpe against random search at equal budget, from the default lab's starting point, and on a synthetic bowl.
 
-    python bench/tpe.py --data DIR [--experiments 16] [--seeds 4] [--steps 40] [--jobs 2]
+    python bench/tpe.py --data DIR [--experiments 16] [--seeds 4] [--steps 40] [--batch 1.0] [--jobs 2]
     python bench/tpe.py --bowl [--experiments 30] [--seeds 20]
 
-Prints one JSON line a figure. `--data` is a data set that prepare.py made for the CPU (rows of 257). A run is train.py itself,
-turned by the knobs' literals, trained for `--steps` on real rows in an order of the seed, and scored with the scorer's arithmetic
-on the first validation rows; sandbox, hand-in and Temporal are left out, for they cost time and change no score. Knobs: those of
-lab.yaml that cost no time, for with a budget of steps a bigger model is always better. Each experiment has a seed of its own, and
-what scores better than the incumbent is kept, as in a study. In the end incumbent and baseline are trained again on the same
-fresh seeds: what was luck is gone from these figures.
+Prints one JSON line a figure. `--data` is a data set that prepare.py made for the CPU (rows of 257). A run is
+train.py itself, turned by the knobs' literals, trained for `--steps` on real rows in an order of the seed,
+and scored with the scorer's arithmetic on the first validation rows; sandbox, hand-in and Temporal are left
+out, for they cost time and change no score. Knobs: those of lab.yaml that cost no time, for with a budget of
+steps a bigger model is always better. Each experiment has a seed of its own, and what scores better than the
+incumbent is kept, as in a study. In the end incumbent and baseline are trained again on the same fresh seeds:
+what was luck is gone from these figures.
 
 tpe        tpe.py's own answer, three knobs of the incumbent at a time
 random-3   three knobs of the incumbent, drawn from their ranges
@@ -48,7 +49,7 @@ RANGES = {  # as in trainer/lab.yaml
 KNOBS = [
     {"name": name, "type": "float", "low": low, "high": high, "log": log} for name, (low, high, log) in RANGES.items()
 ]
-VAL_ROWS = 128
+VAL_ROWS = 64
 FRESH_SEEDS = 2
 MARKS = (5, 10)  # also told after so many experiments
 
@@ -56,17 +57,18 @@ MARKS = (5, 10)  # also told after so many experiments
 class Lab:
     """The default lab on a CPU: `score(values, seed)` in bits per byte."""
 
-    def __init__(self, data: Path, steps: int):
+    def __init__(self, data: Path, steps: int, batch: float):
         import numpy as np
-        import score
         import torch
+
+        import score
 
         torch.set_num_threads(1)
         self.text = (ROOT / "trainer" / "train.py").read_text("utf-8")
         manifest = json.loads((data / "manifest.json").read_text("utf-8"))
         self.rows = np.fromfile(data / manifest["train"]["file"], "<u2").reshape(-1, manifest["row"])
         self.val = score.Data.load(data)
-        self.steps = steps
+        self.steps, self.batch = steps, batch
         self.shape = types.SimpleNamespace(
             vocabulary=manifest["vocabulary"],
             bos=manifest["bos"],
@@ -80,7 +82,7 @@ class Lab:
         module = types.ModuleType("candidate")
         sys.modules["candidate"] = module  # dataclasses look there
         exec(compile(self.text, "train.py", "exec"), module.__dict__)
-        module.__dict__.update(values)
+        module.__dict__.update(values, BATCH_SCALE=self.batch)
         return module
 
     def score(self, values: dict[str, float], seed: int) -> float | None:
@@ -117,7 +119,8 @@ class Bowl:
         self.best = {knob["name"]: draw.uniform(0.2, 0.8) for knob in KNOBS}
         self.weight = {knob["name"]: 2 ** draw.uniform(-3, 1) for knob in KNOBS}
         self.start = {
-            knob["name"]: place(knob, min(1, max(0, self.best[knob["name"]] + draw.uniform(-0.5, 0.5)))) for knob in KNOBS
+            knob["name"]: place(knob, min(1, max(0, self.best[knob["name"]] + draw.uniform(-0.5, 0.5))))
+            for knob in KNOBS
         }
 
     def score(self, values: dict[str, float], seed: int) -> float:
@@ -153,7 +156,7 @@ def proposed(policy: str, current: dict, trials: list[dict], seed: int) -> dict[
 def study(job: tuple) -> dict:
     """One study: the kept gain after each experiment, and what is left of it on fresh seeds."""
     policy, seed, options = job
-    objective = Bowl(seed) if options.bowl else Lab(options.data, options.steps)
+    objective = Bowl(seed) if options.bowl else Lab(options.data, options.steps, options.batch)
     current = objective.start
     best = objective.score(current, 1000 * seed)
     baseline = best
@@ -187,6 +190,7 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--batch", type=float, default=1.0, help="BATCH_SCALE: a smaller one for a busy machine")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     if not options.bowl and options.data is None:
@@ -194,7 +198,7 @@ def main() -> None:
     jobs = [(policy, seed, options) for seed in range(1, options.seeds + 1) for policy in POLICIES]
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
         done = list(pool.imap_unordered(study, jobs, chunksize=1))
-    objective = "bowl" if options.bowl else f"lab, {options.steps} steps"
+    objective = "bowl" if options.bowl else f"lab, {options.steps} steps of {options.batch:g} batches"
     for policy in POLICIES:
         own = sorted((each for each in done if each["policy"] == policy), key=lambda each: each["seed"])
         for mark in sorted({*(m for m in MARKS if m < options.experiments), options.experiments}):
