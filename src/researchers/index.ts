@@ -22,5 +22,7 @@ export function researcherOf(
   if (name === 'claude') return createClaude();
   if (name === 'tpe') return createTpe();
   if (name === 'command' && command !== null) return createCommand({ command, openWorkspace });
-  throw new RangeError(`there is no researcher "${name}": expected claude, tpe, or command with a command line`);
+  throw new RangeError(
+    `there is no researcher "${name}": expected claude, tpe, or command with a command line`,
+  );
 }

@@ -61,9 +61,10 @@ test('a limit in dollars needs a price; the user may give one, and one for the G
 });
 
 test('a price that depends on the length of the question is the one for the longest that may be asked', async () => {
-  const price = async (contextTokens: number) =>
-    (await choose({ model: 'claude-haiku-5-5', contextTokens })).model?.price?.input;
-  expect([await price(100_000), await price(100_001)]).toEqual([0.1, 0.5]);
+  const models = [100_000, 100_001].map(async (contextTokens) =>
+    choose({ model: 'claude-haiku-5-5', contextTokens }),
+  );
+  expect((await Promise.all(models)).map(({ model }) => model?.price?.input)).toEqual([0.1, 0.5]);
 });
 
 test.each([

@@ -46,7 +46,7 @@ export class Conversation {
   private tokens: number;
 
   constructor(private readonly options: ConversationOptions) {
-    this.messages = [{ role: 'user', content: [...options.prompt.content] }];
+    this.messages = [{ role: 'user', content: options.prompt.content.map((block) => ({ ...block })) }];
     this.tokens = options.prompt.tokens;
   }
 
@@ -216,11 +216,12 @@ export class Conversation {
     );
   }
 
-  /** The API takes four marks; the first three are the prompt's, the last one moves with the conversation. */
+  /** The API takes four marks: those of what stands still, and one that moves with the conversation. */
   private forgetLastMark(): void {
-    for (const message of this.messages.slice(1)) {
-      if (typeof message.content === 'string') continue;
-      for (const block of message.content) if ('cache_control' in block) delete block.cache_control;
+    for (const [index, { content }] of this.messages.entries()) {
+      if (typeof content === 'string') continue;
+      const moving = index === 0 ? content.slice(this.options.prompt.content.length - 1) : content;
+      for (const block of moving) if ('cache_control' in block) delete block.cache_control;
     }
   }
 

@@ -34,8 +34,8 @@ export function recordLine(record: ExperimentRecord, scale: Scale): string {
     failure === null
       ? `${scoreText(score, scale)}${gain(record, scale)}`
       : `${reason}: ${oneLine(failure.message, TITLE)}`;
-  const knobs = research === null || research.knobs.length === 0 ? '' : ` [${research.knobs.join(', ')}]`;
-  return `#${number} ${verdict} ${result} ${JSON.stringify(oneLine(title, TITLE))}${oneLine(knobs, TITLE)}`;
+  const knobs = research === null || research.knobs.length === 0 ? '' : `[${research.knobs.join(', ')}]`;
+  return `#${number} ${verdict} ${result} ${JSON.stringify(oneLine(title, TITLE))} ${oneLine(knobs, TITLE)}`.trimEnd();
 }
 
 function gain(record: ExperimentRecord, scale: Scale): string {

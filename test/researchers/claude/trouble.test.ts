@@ -211,10 +211,13 @@ test('stopping the study ends the call', async () => {
     left: UNLIMITED,
     repair: null,
   });
-  const ended = expect(asked).rejects.toThrow(/cancel/i);
+  const failure = asked.then(
+    () => null,
+    (error: unknown) => error,
+  );
   while (api.served.length === 0) await new Promise((wake) => setTimeout(wake, 20));
   environment.cancel();
-  await ended;
+  expect(String(await failure)).toMatch(/cancel/i);
   while (api.abandoned === 0) await new Promise((wake) => setTimeout(wake, 20));
 });
 
