@@ -73,18 +73,27 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
   const { cancellationSignal } = Context.current();
   const researcher = dependencies.researcher(input);
   const { context, checker } = await contextOf(dependencies, git, input);
+  let repeatsRefused = 0;
+  const counted = <T extends Objection | null>(objection: T): T => {
+    repeatsRefused += Number(objection?.kind === 'repeat');
+    return objection;
+  };
+  const check: ResearchContext['check'] = async (edits, signal) =>
+    counted(await context.check(edits, signal));
   const refused: Objection[] = [];
   const reasons: string[] = [];
   while (reasons.length < ATTEMPTS) {
     try {
-      const asked = { ...context, refused };
+      const asked = { ...context, check, refused };
       const proposal = await heartbeatWhile(researcher.propose(asked, cancellationSignal));
       // What a command says that it has spent is known only now.
       if (proposal.dollars !== undefined) await context.purse.add(proposal.dollars);
       const { meaning, objection } = await heartbeatWhile(checker.look(proposal.edits, cancellationSignal));
       // Edits that break a rule are for the ledger, where people see them; there they are `rejected`.
-      if (objection === null || objection.kind === 'edits') return answered(proposal, meaning, context);
-      refused.push(objection);
+      if (objection === null || objection.kind === 'edits') {
+        return { ...answered(proposal, meaning, context), repeatsRefused };
+      }
+      refused.push(counted(objection));
       reasons.push(objection.message);
     } catch (error) {
       if (error instanceof BudgetExhausted) return noMoney(error, context);
@@ -92,7 +101,7 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
       reasons.push(error.message);
     }
   }
-  return givenUp(context, reasons);
+  return { ...givenUp(context, reasons), repeatsRefused };
 }
 
 function answered(proposal: Proposal, meaning: string | null, context: ResearchContext): Proposal {

@@ -69,6 +69,7 @@ async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord>
     incumbentScore: incumbent?.score ?? null,
     runs,
     repairs,
+    repeatsRefused: [first, ...later].reduce((sum, each) => sum + (each?.repeatsRefused ?? 0), 0),
     budget: study.budget,
     startedAt: input.startedAt,
     finishedAt: input.finishedAt,

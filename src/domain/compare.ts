@@ -21,6 +21,8 @@ export interface StudyFigures {
   /** Of the crashes: broke a rule; nothing was proposed. */
   rejected: number;
   withoutProposal: number;
+  /** Changes that were refused before anything ran, for they had been tried. */
+  repeatsRefused: number;
   baseline: number | null;
   best: number | null;
   /** How much better the best is than the baseline, as a share of that; null without a baseline. */
@@ -65,6 +67,7 @@ export function figuresOf({ name, config, records }: Compared): StudyFigures {
     crashed: count(({ verdict }) => verdict === 'crash'),
     rejected: count(({ reason }) => reason === 'rejected'),
     withoutProposal: count(({ reason }) => reason === 'no-proposal'),
+    repeatsRefused: records.reduce((sum, each) => sum + each.repeatsRefused, 0),
     baseline: records[0]?.score ?? null,
     best: bestOf(config, records),
     gain,

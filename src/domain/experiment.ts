@@ -126,6 +126,8 @@ export interface ExperimentRecord {
   runs: ScoredRun[];
   /** Candidates that crashed and were repaired, in their order; `commit` is the last one. */
   repairs: Repair[];
+  /** Changes that its researcher would have made, and that were refused because they had been tried before. */
+  repeatsRefused: number;
   budget: TrainBudget;
   /** Workflow time, ISO 8601. */
   startedAt: string;

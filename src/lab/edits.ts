@@ -33,6 +33,8 @@ export const proposalSchema = z.strictObject({
   research: researchSchema.optional(),
   /** Ideas for later. */
   ideas: z.array(noteSchema).max(20).optional(),
+  /** Changes that were refused before this one because they had been tried. */
+  repeatsRefused: z.int().nonnegative().optional(),
   /** Nothing was proposed, and why: an answer too, so that nobody is asked again for this experiment. */
   gaveUp: z.string().max(1000).optional(),
 });

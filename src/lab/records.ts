@@ -74,6 +74,7 @@ export const recordSchema = z.object({
   score,
   incumbentScore: score,
   runs: z.array(scoredRunSchema),
+  repeatsRefused: count.default(0),
   repairs: z.array(z.object({ commit: hash, failure: failureSchema })).default([]),
   budget: trainBudgetSchema,
   startedAt: time,

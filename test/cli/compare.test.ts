@@ -13,7 +13,12 @@ function scored(...scores: (number | null)[]): Partial<ExperimentRecord>[] {
     if (score === null) return { score, verdict: 'crash', reason: 'rejected' };
     const keeps = number === 0 || score < best;
     if (keeps) best = score;
-    return { score, verdict: keeps ? 'keep' : 'discard', dollars: number === 0 ? 0 : 0.5 };
+    return {
+      score,
+      verdict: keeps ? 'keep' : 'discard',
+      dollars: number === 0 ? 0 : 0.5,
+      repeatsRefused: number,
+    };
   });
 }
 
@@ -41,6 +46,7 @@ test('gain, cost and curves of each study, and a band where several share a rese
     rejected: 1,
     best: 1.8,
     dollars: 1.5,
+    repeatsRefused: 7,
   });
   expect(one.gain).toBeCloseTo(0.1);
   expect(one.gainPerDollar).toBeCloseTo(0.1 / 1.5);

@@ -150,6 +150,7 @@ export function makeRecord(
     incumbentScore: null,
     runs: [makeRun(score)],
     repairs: [],
+    repeatsRefused: 0,
     budget: study.budget,
     startedAt: '2026-11-21T00:00:00.000Z',
     finishedAt: '2026-11-21T00:00:10.000Z',

@@ -129,6 +129,7 @@ export function syntheticStudy(
       incumbentScore: number === 0 ? null : incumbent.score,
       runs: [],
       repairs: [],
+      repeatsRefused: 0,
       budget: { seconds: 300 },
       startedAt: new Date(START + number * MINUTES * 60_000).toISOString(),
       finishedAt: new Date(START + (number + 1) * MINUTES * 60_000).toISOString(),

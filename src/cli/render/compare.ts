@@ -50,7 +50,7 @@ function outcomes(figures: readonly StudyFigures[]): string {
 function costs(figures: readonly StudyFigures[]): string {
   const columns = [
     { head: 'study' },
-    ...['GPU-hours', 'dollars', 'tokens', 'gain/$', 'gain/GPU-hour', 'no proposal'].map(right),
+    ...['GPU-hours', 'dollars', 'tokens', 'gain/$', 'gain/GPU-hour', 'unproposed', 'repeats'].map(right),
   ];
   const rows = figures.map((study) => ({
     cells: [
@@ -61,6 +61,7 @@ function costs(figures: readonly StudyFigures[]): string {
       percent(study.gainPerDollar),
       percent(study.gainPerGpuHour),
       String(study.withoutProposal),
+      String(study.repeatsRefused),
     ],
   }));
   return table(columns, rows);
