@@ -2,8 +2,6 @@
  * The worker of one host: workflows and control activities on one queue, and for each device a queue of its own with
  * one slot. It only wires. What a run needs is detached, so a worker may be ended and replaced at any time.
  */
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { GracefulShutdownPeriodExpiredError, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createApply } from './activities/apply';
 import { createCheck } from './activities/check-proposal';
@@ -23,13 +21,12 @@ import type { RunDependencies } from './activities/watch';
 import { exportTree } from './lab/export';
 import { Git } from './lab/git';
 import { readLabConfigAt } from './lab/lab';
-import { addWorktree, changes, removeWorktree } from './lab/worktree';
 import { keepBounded } from './process/log-file';
 import { ownerOf } from './process/owner';
 import { asset } from './process/package-root';
 import { researcherOf } from './researchers';
-import type { Workspace } from './researchers/command';
-import type { ResearchContext, Researcher } from './researchers/researcher';
+import type { Researcher } from './researchers/researcher';
+import { openWorkspace } from './researchers/workspace';
 import { detectDevices, laneOf, type Device } from './runner/devices';
 import { torchVersion } from './runner/torch-version';
 import { trainerPython } from './setup/trainer-python';
@@ -143,22 +140,9 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
 }
 
 function researcher(input: ProposeInput): Researcher {
-  const { researcher: name, researcherCommand } = input.study;
-  return researcherOf(name, researcherCommand, (context) => openWorkspace(input, context));
-}
-
-async function openWorkspace(
-  { study }: ProposeInput,
-  { lab, folder, incumbent }: ResearchContext,
-): Promise<Workspace> {
-  const git = new Git(study.lab);
-  await mkdir(folder, { recursive: true });
-  const worktree = await addWorktree(git, join(folder, 'worktree'), incumbent.commit);
-  return {
-    path: worktree.path,
-    changes: () => changes(git, worktree, lab.caps.edit_bytes),
-    remove: () => removeWorktree(git, worktree.path),
-  };
+  const { researcher: name, researcherCommand: command, commandMinutes, lab } = input.study;
+  const given = command === null ? null : { command, timeoutMs: commandMinutes * 60_000 };
+  return researcherOf(name, given, (context) => openWorkspace(lab, context));
 }
 
 function shutDown(worker: Worker): void {

@@ -17,6 +17,8 @@ const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 const MODEL = 'claude-opus-5-5';
 const CONTEXT_TOKENS = 64_000;
 const ANSWER_TOKENS = 24_000;
+/** Three tries have to fit into the two hours that a proposal may take. */
+const MAX_COMMAND_MINUTES = 35;
 /** Experiments between two rounds of lessons. */
 const LESSONS_EVERY = 20;
 /** A language model mends most of its crashes in one or two tries. */
@@ -32,6 +34,11 @@ const tokens = (least: number) =>
 export const researcherSchemas = {
   researcher: z.enum(RESEARCHERS, `expected ${RESEARCHERS.slice(0, -1).join(', ')} or tpe`).optional(),
   command: z.string().min(1).optional(),
+  commandMinutes: z.coerce
+    .number('expected a number')
+    .positive('expected more than 0')
+    .max(MAX_COMMAND_MINUTES, `expected at most ${MAX_COMMAND_MINUTES}`)
+    .optional(),
   model: z
     .string()
     .regex(/^[\w.:@/-]{1,100}$/, 'expected the name of a model')
@@ -48,7 +55,7 @@ export type ResearcherRequest = {
 /** The part of a study's configuration that says who proposes. */
 export type ChosenResearcher = Pick<
   StudyConfig,
-  'researcher' | 'researcherCommand' | 'model' | 'gpuHourDollars' | 'repairs'
+  'researcher' | 'researcherCommand' | 'commandMinutes' | 'model' | 'gpuHourDollars' | 'repairs'
 >;
 
 export function takesResearcher(command: Command): Command {
@@ -58,6 +65,10 @@ export function takesResearcher(command: Command): Command {
       `who proposes: ${RESEARCHERS.join(', ')}; claude where the worker has an API key, tpe otherwise`,
     )
     .option('--command <LINE>', 'command line of the `command` researcher')
+    .option(
+      '--command-minutes <M>',
+      `minutes that it has for a proposal, at most ${MAX_COMMAND_MINUTES} (default: ${LATER_SETTINGS.commandMinutes})`,
+    )
     .option('--model <NAME>', `model of the \`claude\` researcher (default: ${MODEL})`)
     .option('--effort <E>', `how hard it thinks: ${EFFORTS.join(', ')} (default: high)`)
     .option('--context-tokens <N>', `tokens that a question may have (default: ${CONTEXT_TOKENS})`)
@@ -87,6 +98,7 @@ export async function chooseResearcher(
   return {
     researcher,
     researcherCommand: asked.command ?? null,
+    commandMinutes: asked.commandMinutes ?? LATER_SETTINGS.commandMinutes,
     model: asksClaude(researcher) ? await modelOf(asked, usd) : null,
     gpuHourDollars: prices.gpuHour,
     repairs: researcher === 'tpe' ? LATER_SETTINGS.repairs : REPAIRS,

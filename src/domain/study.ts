@@ -34,6 +34,8 @@ export interface StudyConfig {
   base: string;
   /** ISO 8601. */
   createdAt: string;
+  /** Minutes that the `command` researcher has for one proposal. */
+  commandMinutes: number;
   /** How the language model is asked; null where none is. */
   model: ModelSettings | null;
   /** Price of an hour of the GPU, in US dollars; 0 counts none. */
@@ -70,6 +72,7 @@ export const NOTHING_WAITS: Waiting = { hints: [], ideas: [], droppedIdeas: [] }
 
 /** What version 0.1 did not know; a study that it began goes on with these. */
 export const LATER_SETTINGS = {
+  commandMinutes: 30,
   model: null,
   gpuHourDollars: 0,
   plateauAfter: 8,

@@ -122,6 +122,7 @@ export const studySchema = z.object({
   direction: z.enum(['minimize', 'maximize']),
   base: hash,
   createdAt: time,
+  commandMinutes: z.number().positive().default(LATER_SETTINGS.commandMinutes),
   model: modelSchema.nullable().default(LATER_SETTINGS.model),
   gpuHourDollars: amount.default(LATER_SETTINGS.gpuHourDollars),
   plateauAfter: z.int().positive().default(LATER_SETTINGS.plateauAfter),

@@ -1,80 +1,80 @@
 /**
  * The `command` researcher: any executable, a coding agent in headless mode for instance. It runs in a git worktree of
- * its own at the incumbent's commit, reads the context as one JSON object on stdin, and leaves its edits in the worktree,
- * committed or not. The last line that it prints may be a JSON object with `title`, `hypothesis` and `dollars`.
+ * its own at the incumbent's commit, reads the context as one JSON object on stdin, and leaves its edits in the
+ * worktree, committed or not. What it says of its change and its cost is read from what it prints.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
-import type { Edit, Proposal } from '../lab/edits';
+import type { Research } from '../domain/experiment';
+import { costOf } from '../domain/money';
+import type { Proposal } from '../lab/edits';
 import { withoutTemporalSettings } from '../temporal/own-environment';
+import { readAgentOutput, type AgentReport } from './agent-output';
 import { capture, CaptureError, type Captured } from './capture';
+import { contextJson, ledgerFile, writeLedgerFile } from './command-context';
 import { NoProposal, type Researcher, type ResearchContext } from './researcher';
-
-/** A working copy that the researcher may change, and what it changed. */
-export interface Workspace {
-  path: string;
-  changes(): Promise<Edit[]>;
-  remove(): Promise<void>;
-}
+import type { Workspace } from './workspace';
 
 export interface CommandOptions {
   /** Given to `sh -c`. */
   command: string;
   openWorkspace(context: ResearchContext): Promise<Workspace>;
-  timeoutMs?: number;
+  timeoutMs: number;
 }
 
-const TIMEOUT_MS = 30 * 60_000;
 const TITLE_LENGTH = 120;
-
-const reportSchema = z.object({
-  title: z.string().min(1).max(1000).optional(),
-  hypothesis: z.string().max(4000).optional(),
-  dollars: z.number().nonnegative().optional(),
-});
+/** Of each transcript, its beginning and its end. */
+const TRANSCRIPT_CHARACTERS = 1 << 20;
+const TRANSCRIPT = /^transcript-(\d+)\.log$/;
 
 export function createCommand(options: CommandOptions): Researcher {
   return {
     async propose(context, signal): Promise<Proposal> {
+      await mkdir(context.folder, { recursive: true });
+      const transcript = await nextTranscript(context.folder);
       const workspace = await options.openWorkspace(context);
       try {
-        const said = await run(options, context, workspace.path, signal);
+        const said = await run(options, context, workspace, transcript, signal);
+        const report = await settled(context, said.stdout);
         const edits = await workspace.changes();
         if (edits.length === 0) {
-          throw new NoProposal(`the command changed nothing in its worktree: see ${transcript(context)}`);
+          throw new NoProposal(`the command changed nothing in its worktree: see ${transcript}`);
         }
-        const { title, hypothesis, dollars } = lastReport(said.stdout);
         const files = edits.map((edit) => edit.path).join(', ');
         return {
           format: 1,
-          title: oneLine(title ?? `change to ${files}`),
-          hypothesis: hypothesis ?? '',
+          title: oneLine(report.title ?? `change to ${files}`),
+          hypothesis: report.hypothesis ?? '',
           edits,
-          ...(dollars === undefined ? {} : { dollars }),
+          research: researchOf(context, report),
         };
       } finally {
         await workspace.remove();
+        // As long as the study, and in git anyway.
+        await rm(ledgerFile(context), { force: true });
       }
     },
   };
 }
 
 async function run(
-  { command, timeoutMs = TIMEOUT_MS }: CommandOptions,
+  { command, timeoutMs }: CommandOptions,
   context: ResearchContext,
-  cwd: string,
+  workspace: Workspace,
+  transcript: string,
   signal: AbortSignal,
 ): Promise<Captured> {
+  await writeLedgerFile(context);
   const env = {
     ...withoutTemporalSettings(process.env),
     AUTORESEARCH_TAG: context.tag,
     AUTORESEARCH_EXPERIMENT: String(context.number),
+    ...moneyLeft(context),
   };
   let said: Captured | null = null;
   try {
-    said = await capture(['/bin/sh', '-c', command], {
-      cwd,
+    said = await capture(workspace.enclose(['/bin/sh', '-c', command]), {
+      cwd: workspace.path,
       env,
       stdin: contextJson(context),
       timeoutMs,
@@ -84,59 +84,67 @@ async function run(
   } catch (error) {
     if (error instanceof CaptureError) {
       said = error.captured;
+      // What it has spent before it failed was spent.
+      await settled(context, said.stdout);
       if (!signal.aborted) {
-        throw new NoProposal(`${error.message}; the transcript is ${transcript(context)}`, { cause: error });
+        throw new NoProposal(`${error.message}; the transcript is ${transcript}`, { cause: error });
       }
     }
     throw error;
   } finally {
-    if (said !== null) await keepTranscript(context, said);
+    if (said !== null) await writeFile(transcript, transcriptOf(workspace, said));
   }
 }
 
-const transcript = (context: ResearchContext): string => join(context.folder, 'transcript.log');
-
-async function keepTranscript(context: ResearchContext, { stdout, stderr }: Captured): Promise<void> {
-  await mkdir(context.folder, { recursive: true });
-  await writeFile(transcript(context), `${stdout}\n--- stderr ---\n${stderr}`);
+/** For an agent that can hold a limit of its own; absent where the study has none. */
+function moneyLeft({ left, purse }: ResearchContext): Record<string, string> {
+  return left.dollars === null
+    ? {}
+    : { AUTORESEARCH_DOLLARS_LEFT: Math.max(0, left.dollars - purse.spent()).toFixed(4) };
 }
 
-/** The contract with the command; docs/researchers.md describes each field. */
-function contextJson({ tag, number, lab, program, incumbent, history, hints }: ResearchContext): string {
-  return JSON.stringify({
-    version: 1,
-    tag,
-    experiment: number,
-    metric: lab.metric,
-    editable: lab.editable,
-    program,
-    hints,
-    incumbent,
-    history: history.map((record) => ({
-      number: record.number,
-      commit: record.commit,
-      title: record.title,
-      hypothesis: record.hypothesis,
-      verdict: record.verdict,
-      reason: record.reason,
-      score: record.score,
-      failure: record.failure,
-    })),
-  });
+/** Takes its cost into the purse: known only now, whether it has proposed anything or not. */
+async function settled({ purse, model }: ResearchContext, stdout: string): Promise<AgentReport> {
+  const report = readAgentOutput(stdout);
+  const { usage } = report;
+  const priced = usage === null || model?.price == null ? 0 : costOf(usage, model.price);
+  const dollars = report.dollars ?? priced;
+  if (dollars > 0) await purse.add(dollars);
+  return report;
 }
 
-/** What the command said of its change, on the last line that is a JSON object. */
-function lastReport(stdout: string): z.infer<typeof reportSchema> {
-  const line = stdout.trimEnd().split('\n').at(-1)?.trim() ?? '';
-  if (!line.startsWith('{')) return {};
-  try {
-    return reportSchema.parse(JSON.parse(line));
-  } catch {
-    return {};
-  }
+function researchOf({ hints, plateau }: ResearchContext, { usage }: AgentReport): Research {
+  return {
+    expected: '',
+    knobs: [],
+    program: '',
+    meaning: null,
+    hints: [...hints],
+    idea: null,
+    lessons: null,
+    ranges: [],
+    approach: plateau.approach,
+    usage,
+  };
+}
+
+/** Each try has its own, repairs and earlier workers' tries too. */
+async function nextTranscript(folder: string): Promise<string> {
+  const numbers = (await readdir(folder)).map((name) => Number(TRANSCRIPT.exec(name)?.[1] ?? 0));
+  return join(folder, `transcript-${Math.max(0, ...numbers) + 1}.log`);
+}
+
+function transcriptOf({ protection }: Workspace, { stdout, stderr }: Captured): string {
+  return `--- ${protection} ---\n${bounded(stdout)}\n--- stderr ---\n${bounded(stderr)}`;
+}
+
+function bounded(text: string): string {
+  const half = TRANSCRIPT_CHARACTERS / 2;
+  if (text.length <= TRANSCRIPT_CHARACTERS) return text;
+  return `${text.slice(0, half)}\n… ${text.length - 2 * half} characters left out …\n${text.slice(-half)}`;
 }
 
 function oneLine(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim();
+  const line = text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
   return line.length <= TITLE_LENGTH ? line : `${line.slice(0, TITLE_LENGTH - 1)}…`;
 }

@@ -8,7 +8,7 @@ import { createTpe } from './tpe';
 /** @throws RangeError for a name that is none */
 export function researcherOf(
   name: string,
-  command: string | null,
+  command: Pick<CommandOptions, 'command' | 'timeoutMs'> | null,
   openWorkspace: CommandOptions['openWorkspace'],
 ): Researcher {
   if (name.includes('+')) {
@@ -21,7 +21,7 @@ export function researcherOf(
   }
   if (name === 'claude') return createClaude();
   if (name === 'tpe') return createTpe();
-  if (name === 'command' && command !== null) return createCommand({ command, openWorkspace });
+  if (name === 'command' && command !== null) return createCommand({ ...command, openWorkspace });
   throw new RangeError(
     `there is no researcher "${name}": expected claude, tpe, or command with a command line`,
   );

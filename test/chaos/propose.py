@@ -17,9 +17,8 @@ if kind == 5:
         text.replace("def main():", f"def main():\n    raise SystemExit('no {number}')", 1),
     )
 elif kind == 7:
-    title = "against the rules: the scorer is locked"
-    with open("score.py", "a") as file:
-        file.write(f"# {number}\n")
+    title = "against the rules: a file is made executable"
+    os.chmod("train.py", 0o755)
 else:
     title = f"rate {1 + number % 12}, try {number}"
     text = re.sub(r"^RATE = \S+", f"RATE = {1 + number % 12}", text, flags=re.MULTILINE)

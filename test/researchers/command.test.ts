@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Edit } from '../../src/lab/edits';
 import { createCommand, type CommandOptions } from '../../src/researchers/command';
+import { contextJson } from '../../src/researchers/command-context';
 import { NoProposal } from '../../src/researchers/researcher';
 import { contextOf, TRAIN } from './context';
 
@@ -16,11 +17,14 @@ async function options(command: string): Promise<CommandOptions & { removed: boo
   await writeFile(join(path, 'train.py'), TRAIN);
   const made = {
     command,
+    timeoutMs: 60_000,
     path,
     removed: false,
     openWorkspace: () =>
       Promise.resolve({
         path,
+        protection: 'none: a plain folder',
+        enclose: (argv: readonly string[]) => [...argv],
         changes: async (): Promise<Edit[]> => {
           const content = await readFile(join(path, 'train.py'), 'utf8');
           return content === TRAIN ? [] : [{ path: 'train.py', content }];
@@ -52,10 +56,12 @@ print(json.dumps({"title": "LR up:\\n" + context["hints"][0], "hypothesis": cont
   const made = await options(script);
   const context = await contextOf([{ text: TRAIN, score: 1.5 }]);
   const proposal = await createCommand(made).propose(context, never);
-  expect(proposal).toMatchObject({ title: 'LR up: try less', hypothesis: 'Make it better.', dollars: 0.125 });
+  expect(proposal).toMatchObject({ title: 'LR up: try less', hypothesis: 'Make it better.' });
+  expect(context.purse.spent()).toBe(0.125);
+  expect(proposal.research).toMatchObject({ hints: ['try less'] });
   expect(proposal.edits).toEqual([{ path: 'train.py', content: TRAIN.replace('0.02', '0.03') }]);
   expect(made.removed).toBe(true);
-  expect(await readFile(join(context.folder, 'transcript.log'), 'utf8')).toContain('thinking');
+  expect(await readFile(join(context.folder, 'transcript-1.log'), 'utf8')).toContain('thinking');
 });
 
 test('one that says nothing of its change gets a title from the files', async () => {
@@ -106,4 +112,33 @@ test('what it leaves behind with its output open holds nobody up', async () => {
   const proposal = await createCommand(made).propose(await contextOf([{ text: TRAIN, score: 1.5 }]), never);
   expect(proposal.title).toBe('with a daemon');
   expect(performance.now() - from).toBeLessThan(20_000);
+});
+
+const past = (count: number) =>
+  Array.from({ length: count }, (_, number) => ({ text: `x = ${number % 10}\n`, score: 1.5 }));
+
+test('what it is told does not grow with the study; the whole ledger is a file', async () => {
+  const size = async (count: number) => contextJson(await contextOf(past(count))).length;
+  expect(await size(1000)).toBeLessThan((await size(100)) + 500);
+  const made = await options(`python3 -c 'import json, sys
+context = json.load(sys.stdin)
+assert len(open(context["ledger"]).readlines()) == 1000 and context["counts"]["experiments"] == 1000
+open("train.py", "a").write("# read")'`);
+  const context = await contextOf(past(1000));
+  expect((await createCommand(made).propose(context, never)).edits).toHaveLength(1);
+  expect(existsSync(join(context.folder, 'ledger.jsonl'))).toBe(false);
+});
+
+test('it gets the key of its own model, and nothing of what is between us and Temporal', async () => {
+  process.env['TEMPORAL_API_KEY'] = process.env['AUTORESEARCH_CODEC_KEY'] = 'planted';
+  process.env['AGENT_KEY'] = 'its own';
+  try {
+    const context = await contextOf([]);
+    await createCommand(await options('env; echo "# x" >> train.py')).propose(context, never);
+    const transcript = await readFile(join(context.folder, 'transcript-1.log'), 'utf8');
+    expect(transcript).toContain('AGENT_KEY=its own');
+    expect(transcript).not.toContain('planted');
+  } finally {
+    for (const name of ['TEMPORAL_API_KEY', 'AUTORESEARCH_CODEC_KEY', 'AGENT_KEY']) delete process.env[name];
+  }
 });

@@ -1,0 +1,78 @@
+/** What the `command` researcher is told, as JSON; docs/researchers.md describes each field. It does not grow with the study. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ExperimentRecord } from '../domain/experiment';
+import { APPROACH_TEXT } from '../domain/plateau';
+import type { ResearchContext } from './researcher';
+
+/** Experiments that are told whole; all of them are in the ledger's file. */
+const RECENT = 30;
+const KEPT = 50;
+
+export const ledgerFile = ({ folder }: ResearchContext): string => join(folder, 'ledger.jsonl');
+
+/** Writes the whole ledger, a record a line. */
+export async function writeLedgerFile(context: ResearchContext): Promise<void> {
+  const { history } = context;
+  await writeFile(ledgerFile(context), history.map((record) => `${JSON.stringify(record)}\n`).join(''));
+}
+
+export function contextJson(context: ResearchContext): string {
+  const { history, lab, plateau, repair } = context;
+  const count = (verdict: ExperimentRecord['verdict']): number =>
+    history.filter((record) => record.verdict === verdict).length;
+  return JSON.stringify({
+    version: 2,
+    tag: context.tag,
+    experiment: context.number,
+    metric: lab.metric,
+    editable: lab.editable,
+    program: context.program,
+    hints: context.hints,
+    ideas: context.ideas,
+    lessons: context.lessons,
+    plateau: {
+      since: plateau.since,
+      approach: plateau.approach === null ? null : APPROACH_TEXT[plateau.approach],
+    },
+    left: context.left,
+    incumbent: context.incumbent,
+    repair:
+      repair === null
+        ? null
+        : {
+            attempt: repair.attempt,
+            of: repair.of,
+            commit: repair.commit,
+            files: repair.files,
+            title: repair.title,
+            hypothesis: repair.hypothesis,
+            failure: repair.failure,
+          },
+    objection: context.refused.at(-1) ?? null,
+    counts: {
+      experiments: history.length,
+      kept: count('keep'),
+      discarded: count('discard'),
+      crashed: count('crash'),
+    },
+    kept: history
+      .filter(({ verdict }) => verdict === 'keep')
+      .slice(-KEPT)
+      .map(told),
+    history: history.slice(-RECENT).map(told),
+    ledger: ledgerFile(context),
+  });
+}
+
+const told = (record: ExperimentRecord) => ({
+  number: record.number,
+  commit: record.commit,
+  title: record.title,
+  hypothesis: record.hypothesis,
+  verdict: record.verdict,
+  reason: record.reason,
+  detail: record.detail,
+  score: record.score,
+  failure: record.failure,
+});

@@ -1,0 +1,140 @@
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createCommand } from '../../src/researchers/command';
+import { openWorkspace } from '../../src/researchers/workspace';
+import type { ResearchContext } from '../../src/researchers/researcher';
+import { asset } from '../../src/process/package-root';
+import { makeLab, temporary, write, git } from '../lab/make-lab';
+import { contextOf } from './context';
+
+jest.setTimeout(60_000);
+const never = new AbortController().signal;
+const before = { ...process.env };
+afterEach(() => (process.env = { ...before }));
+
+async function place(command: string, change: Partial<ResearchContext> = {}) {
+  const lab = makeLab();
+  const context = await contextOf([{ text: 'x', score: 1 }]);
+  const files = { 'train.py': await lab.git.text(['show', `${lab.base}:train.py`]) };
+  const given: ResearchContext = {
+    ...context,
+    lab: { ...context.lab, editable: ['train.py', 'new.py'] },
+    incumbent: { commit: lab.base, files },
+    ...change,
+  };
+  const researcher = createCommand({
+    command,
+    timeoutMs: 30_000,
+    openWorkspace: (each) => openWorkspace(lab.root, each),
+  });
+  return { lab, context: given, propose: () => researcher.propose(given, never) };
+}
+
+test('of the worktree only the editable files can be written; one that is not there yet can be made', async () => {
+  const { propose, context } = await place(
+    'echo "X = 1" >train.py; (echo 1 >score.py) 2>&1; (echo 1 >other.txt) 2>&1; echo "Y = 1" >new.py; echo mine >"$TMPDIR/mine"',
+  );
+  process.env['TMPDIR'] = temporary('agent');
+  const { edits } = await propose();
+  expect(edits).toEqual([
+    { path: 'new.py', content: 'Y = 1\n' },
+    { path: 'train.py', content: 'X = 1\n' },
+  ]);
+  const transcript = await readFile(join(context.folder, 'transcript-1.log'), 'utf8');
+  expect(transcript).toContain('only the editable files can be written');
+  expect(transcript.match(/Read-only file system/g)).toHaveLength(2);
+  expect(await readFile(join(process.env['TMPDIR'], 'mine'), 'utf8')).toBe('mine\n');
+});
+
+test('a file that was not there and that it does not make is no change', async () => {
+  const { propose } = await place('echo "X = 1" >train.py');
+  expect((await propose()).edits).toEqual([{ path: 'train.py', content: 'X = 1\n' }]);
+});
+
+test('a repair begins from what crashed; each try keeps its transcript', async () => {
+  const lab = makeLab();
+  write(lab.root, { 'train.py': 'BROKEN = 1\n' });
+  git(lab.root, 'commit', '-qam', 'crashed');
+  const commit = git(lab.root, 'rev-parse', 'HEAD');
+  const failure = { reason: 'error', message: 'it failed', tail: 'Traceback' } as const;
+  const base = await contextOf([]);
+  const context: ResearchContext = {
+    ...base,
+    incumbent: { ...base.incumbent, commit: lab.base },
+    refused: [{ kind: 'repeat', message: 'it is experiment 3' }],
+    repair: {
+      researcher: null,
+      attempt: 1,
+      of: 2,
+      commit,
+      files: { 'train.py': 'BROKEN = 1\n' },
+      title: 'wider',
+      hypothesis: '',
+      failure,
+    },
+  };
+  const script = `python3 -c 'import json, sys
+context = json.load(sys.stdin)
+assert context["version"] == 2 and context["repair"]["failure"]["tail"] == "Traceback", context
+assert context["objection"]["message"] == "it is experiment 3"
+assert open(context["ledger"]).read() == ""
+text = open("train.py").read()
+open("train.py", "w").write(text.replace("BROKEN", "MENDED"))'`;
+  const researcher = createCommand({
+    command: script,
+    timeoutMs: 30_000,
+    openWorkspace: (each) => openWorkspace(lab.root, each),
+  });
+  for (let tries = 0; tries < 2; tries++) {
+    expect((await researcher.propose(context, never)).edits).toEqual([
+      { path: 'train.py', content: 'MENDED = 1\n' },
+    ]);
+  }
+  const names = (await readdir(context.folder)).filter((name) => name.startsWith('transcript'));
+  expect(names.toSorted()).toEqual(['transcript-1.log', 'transcript-2.log']);
+});
+
+/** Stands in for the agent: reads the context file that its prompt names, edits in place, prints recorded output. */
+async function standIn(name: string, output: string): Promise<string> {
+  const folder = temporary('bin');
+  await mkdir(folder, { recursive: true });
+  const file = join(folder, name);
+  const script = `#!/usr/bin/python3
+import json, re, sys
+prompt = next(word for word in sys.argv[1:] if "training lab" in word)
+context = json.load(open(re.search(r"\\S+(?= is a JSON)", prompt)[0]))
+assert context["version"] == 2 and context["editable"] == ["train.py", "new.py"], context
+open("train.py", "a").write("WIDTH = 9\\n")
+print(${JSON.stringify(output)})
+`;
+  await writeFile(file, script);
+  await chmod(file, 0o755);
+  return folder;
+}
+
+test.each([
+  [
+    'claude',
+    'claude-code.sh',
+    JSON.stringify({ type: 'result', result: 'Wider\n{"title": "wider"}', total_cost_usd: 0.25 }),
+    0.25,
+  ],
+  [
+    'codex',
+    'codex.sh',
+    [
+      { type: 'item.completed', item: { id: 'item_1', type: 'agent_message', text: '{"title": "wider"}' } },
+      { type: 'turn.completed', usage: { input_tokens: 10, cached_input_tokens: 4, output_tokens: 2 } },
+    ]
+      .map((event) => JSON.stringify(event))
+      .join('\n'),
+    0,
+  ],
+])('the example for %s', async (name, example, output, dollars) => {
+  process.env['PATH'] = `${await standIn(name, output)}:${process.env['PATH']}`;
+  const { propose, context } = await place(asset('examples', example));
+  const proposal = await propose();
+  expect(proposal.title).toBe('wider');
+  expect(proposal.edits).toHaveLength(1);
+  expect(context.purse.spent()).toBe(dollars);
+});
