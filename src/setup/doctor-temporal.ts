@@ -43,7 +43,9 @@ async function checkServer(): Promise<Check[]> {
       await connected.connection.close();
     }
   } catch (error) {
-    return [failed(name, error)];
+    // `up` starts ours; one that the user names is theirs to bring back.
+    const isTheirs = error instanceof ServerUnavailable && (await runningServer()) === null;
+    return [{ ...failed(name, error), ...(isTheirs && { state: 'missing' as const }) }];
   }
 }
 

@@ -68,12 +68,13 @@ test('with a server running, tells its address, retention and search attributes'
   expect(found('search attributes')).toBe('registered');
 });
 
-test('a wrong address is a warning with what to do, not a failure', async () => {
+test('a server that is named and does not answer is missing, with what to do', async () => {
   const { port } = await freePorts();
   process.env['TEMPORAL_ADDRESS'] = `127.0.0.1:${port}`;
-  const { checks } = await doctor();
+  const { exitCode, checks } = await doctor();
+  expect(exitCode).toBe(7);
   expect(checks.find(({ name }) => name === 'Temporal server')).toMatchObject({
-    state: 'warning',
+    state: 'missing',
     found: expect.stringContaining(`127.0.0.1:${port}`),
     todo: expect.stringContaining('TEMPORAL_ADDRESS'),
   });
