@@ -83,6 +83,7 @@ test('what people and models wrote at any length does not break the budget', () 
       lessons: Array.from({ length: 30 }, () => long),
       plateau: { since: 30, approach: 'radical' },
       repair: {
+        researcher: null,
         attempt: 1,
         of: 2,
         commit: 'd'.repeat(40),
@@ -141,6 +142,7 @@ test('it shows what is of use: the chain, near misses, causes, what was never tr
 
 test('a repair shows the traceback and what had been changed', () => {
   const repair = {
+    researcher: null,
     attempt: 1,
     of: 2,
     commit: 'd'.repeat(40),

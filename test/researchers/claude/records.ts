@@ -56,6 +56,7 @@ export function madeRecord(number: number, change: Partial<ExperimentRecord> = {
     incumbentScore: number === 0 ? null : best + 0.001,
     runs: [makeRun(score)],
     repairs: [],
+    repeatsRefused: 0,
     budget: { seconds: 300 },
     startedAt: new Date(start).toISOString(),
     finishedAt: new Date(start + 380_000).toISOString(),
