@@ -53,6 +53,8 @@ export class Service {
     if (temporal === null) throw new Error('no Temporal server: run `npm run setup` first');
     const env = {
       ...process.env,
+      // Whoever runs the tests may have one; they neither ask nor pay.
+      ANTHROPIC_API_KEY: undefined,
       HOME: join(root, 'home'),
       XDG_STATE_HOME: join(root, 'state'),
       XDG_RUNTIME_DIR: join(root, 'run'),

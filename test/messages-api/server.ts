@@ -16,6 +16,8 @@ export interface ServerOptions {
   models?: readonly string[];
   /** Input tokens that a model takes. */
   contextWindow?: number;
+  /** Where it listens; anywhere where none is given. */
+  port?: number;
   /** Milliseconds, for the prompt cache's forgetting. */
   now?: () => number;
 }
@@ -57,7 +59,7 @@ export class MessagesApi {
     server.on('request', (request, response) => {
       api.answer(request, response).catch((error: unknown) => response.destroy(error as Error));
     });
-    server.listen(0, '127.0.0.1');
+    server.listen(options.port ?? 0, '127.0.0.1');
     await once(server, 'listening');
     return api;
   }
