@@ -21,6 +21,8 @@ const LOOK_UPS = 8;
 const LOOK_UP_TOKENS = 8_000;
 /** A message's own: role, ids, types. */
 const MESSAGE_TOKENS = 40;
+/** What an answer's block has beside what was written: ids, and a thought's signature, which is sent back with it. */
+const BLOCK_TOKENS = 120;
 
 const inputSchema = z.record(z.string(), z.unknown());
 
@@ -72,7 +74,8 @@ export class Conversation {
     this.written = this.messages.length;
     const { usage } = answer;
     // What it really had, as the API counts, is better than our estimate from here on.
-    this.tokens = usage.input + usage.cacheRead + usage.cacheWrite + usage.cacheWriteHour + usage.output;
+    const asked = usage.input + usage.cacheRead + usage.cacheWrite + usage.cacheWriteHour;
+    this.tokens = asked + usage.output + BLOCK_TOKENS * answer.content.length;
     return answer;
   }
 

@@ -12,7 +12,9 @@ import {
   thinking,
   toolUse,
 } from '../../messages-api/reply';
+import { inputTokens } from '../../messages-api/cache';
 import { ask, asked, KEY, MODEL, propose, serve } from './asking';
+import { madeLedger } from './records';
 
 const transcriptOf = (context: ResearchContext): Promise<string> =>
   readFile(join(context.folder, 'transcript.jsonl'), 'utf8');
@@ -96,4 +98,51 @@ test('one that only looks things up is told to propose, and then it ends', async
   await expect(ask(await asked())).rejects.toThrow('only looked things up');
   expect(api.served.length).toBeLessThan(15);
   expect(api.refused).toEqual([]);
+});
+
+test('lessons are asked for when they are due, once more where they are forgotten, and go into the record', async () => {
+  const learnt = ['Deeper is slower (#3).'];
+  const replies = [answer(propose()), answer(propose({ lessons: learnt }))];
+  const api = await serve((_request, index) => replies[index]!);
+  const proposal = await ask(await asked({}, madeLedger(20)));
+  expect(lastMessage(api.served[1]!.request)).toContain('lessons are due');
+  expect(proposal.research?.lessons).toEqual(learnt);
+  // Not due yet: nothing is said of them, and none are missed.
+  api.reply = () => answer(propose());
+  expect((await ask(await asked({}, madeLedger(19)))).research?.lessons).toBeNull();
+});
+
+test('a crash that is not worth a repair is left: an answer too', async () => {
+  const repair = {
+    attempt: 1,
+    of: 2,
+    researcher: 'claude',
+    commit: 'd'.repeat(40),
+    files: { 'train.py': 'BROKEN = True\n' },
+    title: 'Wider',
+    hypothesis: '',
+    failure: { reason: 'oom' as const, message: 'out of memory', tail: '' },
+  };
+  const replies = [
+    answer(toolUse('read_file', { path: 'train.py', first: null, last: null })),
+    answer(toolUse('give_up', { reason: 'it will never fit' })),
+  ];
+  const api = await serve((_request, index) => replies[index % 2]!);
+  await expect(ask(await asked({ repair }))).rejects.toThrow('no repair: it will never fit');
+  expect(lastMessage(api.served[1]!.request)).toContain('BROKEN = True');
+});
+
+test('a conversation keeps to its tokens, whatever the model wants to read', async () => {
+  const model = { ...MODEL, contextTokens: 12_000 };
+  const long = 'LINE = 1  # and some words more\n'.repeat(5_000);
+  const api = await serve(() =>
+    answer(
+      thinking('More. '.repeat(200)),
+      toolUse('read_file', { path: 'train.py', first: null, last: null }),
+    ),
+  );
+  const context = await asked({ model, incumbent: { commit: 'i'.repeat(40), files: { 'train.py': long } } });
+  await expect(ask(context)).rejects.toThrow(NoProposal);
+  for (const { request } of api.served) expect(inputTokens(request)).toBeLessThanOrEqual(model.contextTokens);
+  expect(api.served.length).toBeGreaterThan(2);
 });

@@ -83,7 +83,6 @@ test('what people and models wrote at any length does not break the budget', () 
       lessons: Array.from({ length: 30 }, () => long),
       plateau: { since: 30, approach: 'radical' },
       repair: {
-        researcher: null,
         attempt: 1,
         of: 2,
         researcher: 'claude',
@@ -143,7 +142,6 @@ test('it shows what is of use: the chain, near misses, causes, what was never tr
 
 test('a repair shows the traceback and what had been changed', () => {
   const repair = {
-    researcher: null,
     attempt: 1,
     of: 2,
     researcher: 'claude',
