@@ -20,6 +20,8 @@ import { Proxy } from './proxy.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 /** Below the ports that the kernel gives to anybody: while the server is down nobody takes its place. */
 const PORTS = { low: 20_000, count: 10_000 };
+/** Those of all installations: a server that is down for a while does not answer on its own. */
+const dealtPorts = new Set();
 /** Room for the server's history of a few hundred experiments, and for a few dozen labs. */
 const DISK_MB = { state: 512, labs: 192 };
 const COMMAND_MS = 180_000;
@@ -41,7 +43,9 @@ export class Installation {
     const ports = [];
     while (ports.length < 3) {
       const port = PORTS.low + Math.floor(random() * PORTS.count);
-      if (!ports.includes(port) && !(await answers(port))) ports.push(port);
+      if (dealtPorts.has(port) || (await answers(port))) continue;
+      dealtPorts.add(port);
+      ports.push(port);
     }
     const installation = new Installation({ ...where, ports });
     if (installation.proxy !== null) await installation.proxy.listen();
