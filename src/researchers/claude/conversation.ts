@@ -93,21 +93,27 @@ export class Conversation {
     return this.serve(answer, uses);
   }
 
-  /** The answer is left out, for the API would not take it back, and the question gets a remark. */
   private askAnew(remark: string): null {
     this.noAnswer(remark);
+    return this.remark(remark);
+  }
+
+  /** The answer is left out, for the API would not take it back, and the question gets a remark. */
+  private remark(text: string): null {
     const last = this.messages.pop();
     const content = typeof last?.content === 'string' ? [] : (last?.content ?? []);
-    this.messages.push({ role: 'user', content: [...content, { type: 'text', text: remark }] });
-    // The message that is asked again counts, the answer's tokens are dropped with it: this errs on the side of too many.
-    this.tokens += estimateTokens(remark) + MESSAGE_TOKENS;
-    this.written = Math.min(this.written, this.messages.length - 1);
+    this.messages.push({ role: 'user', content: [...content, { type: 'text', text }] });
+    // The answer's tokens stay counted, though it is dropped: this errs on the side of too many.
+    this.tokens += estimateTokens(text) + MESSAGE_TOKENS;
+    // The transcript gets the question again, with the remark.
+    this.written = this.messages.length - 1;
     return null;
   }
 
   /** It has not finished its turn: the same again, with what it has said so far. */
   private goOn({ content }: Answer): null {
     this.noAnswer('it paused in the middle of its turn');
+    if (!saysSomething(content)) return this.remark('Go on.');
     this.messages.push(
       { role: 'assistant', content: sendable(content) },
       { role: 'user', content: 'Go on.' },
@@ -118,18 +124,9 @@ export class Conversation {
   private insist({ content }: Answer): null {
     const remark = 'Only tools are read. Call propose with your change.';
     this.noAnswer('it called no tool');
-    if (content.length === 0) return this.askAnewSilently(remark);
+    if (!saysSomething(content)) return this.remark(remark);
     this.messages.push({ role: 'assistant', content: sendable(content) });
     this.say([{ type: 'text', text: remark }]);
-    return null;
-  }
-
-  /** An empty turn cannot be sent back. */
-  private askAnewSilently(remark: string): null {
-    const last = this.messages.pop();
-    const content = typeof last?.content === 'string' ? [] : (last?.content ?? []);
-    this.messages.push({ role: 'user', content: [...content, { type: 'text', text: remark }] });
-    this.tokens += estimateTokens(remark) + MESSAGE_TOKENS;
     return null;
   }
 
@@ -258,10 +255,16 @@ function inputOf(json: string): Record<string, unknown> | null {
   }
 }
 
-/** Blocks as they are sent back: an input that is no JSON becomes an empty one. */
+/** A turn without a word cannot be sent back, nor can one that is a thought only. */
+const saysSomething = (content: readonly AnswerBlock[]): boolean =>
+  content.some((block) => block.type === 'text' && block.text.trim() !== '');
+
+/** Blocks as they are sent back: no empty texts, and an input that is no JSON becomes an empty one. */
 const sendable = (content: readonly AnswerBlock[]): Anthropic.ContentBlockParam[] =>
-  content.map((block) => {
-    if (block.type !== 'tool_use') return block;
-    const { id, name, json } = block;
-    return { type: 'tool_use', id, name, input: inputOf(json) ?? {} };
-  });
+  content
+    .filter((block) => block.type !== 'text' || block.text.trim() !== '')
+    .map((block) => {
+      if (block.type !== 'tool_use') return block;
+      const { id, name, json } = block;
+      return { type: 'tool_use', id, name, input: inputOf(json) ?? {} };
+    });

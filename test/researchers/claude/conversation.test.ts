@@ -70,6 +70,8 @@ test('what is wrong with a change comes back in the same conversation, a bounded
 test.each([
   ['calls no tool', () => answer(text('I would lower the rate.')), 'Call propose'],
   ['says nothing at all', () => answer(), 'Call propose'],
+  ['only thinks', () => answer(thinking('Hm.'), text(' ')), 'Call propose'],
+  ['pauses without a word', () => paused(), 'Go on'],
   ['refuses', refusal, 'ended in a refusal'],
   ['is cut off', () => cutOff(thinking('Hm.'), malformed('propose', '{"title": "Hal')), 'cut off'],
   ['pauses', () => paused(text('One moment.')), 'Go on'],
