@@ -28,7 +28,7 @@ export function troubleOf(error: unknown, model: string): Error {
   if (!(error instanceof APIError)) return unreachable(messageOf(error));
   const { status, type } = error;
   const said = redact(apiMessage(error));
-  // The API has no reason to be sorry: it has not seen the question, or it broke in the middle of the answer.
+  // It has not seen the question, or broke off in the middle of the answer: no status says which.
   if (error instanceof APIConnectionError) return unreachable(said);
   if (status === 413 || (status === 400 && /prompt is too long|context limit/i.test(said)))
     return new TooLong(said);
