@@ -42,7 +42,7 @@ function makeLab(): void {
   writeFileSync(
     join(service.root, 'research.sh'),
     `[ -e ${service.root}/quick ] || { trap '' TERM; echo asked >> ${service.root}/asked; setsid sleep 60 & sleep 60; }
-     sed -i 's/^RATE = .*/RATE = 0.7/' train.py\n`,
+     echo 'CHANGED = True' >> train.py\n`,
   );
   git('init', '--quiet', '--initial-branch=main');
   git('add', '--all');
