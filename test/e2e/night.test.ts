@@ -23,7 +23,7 @@ const KEY = 'sk-ant-night-0123456789abcdef';
 const MODEL = 'claude-haiku-4-5';
 const CONTEXT_TOKENS = 20_000;
 /** US dollars; each is raised to the next when it is reached. */
-const CAPS = [0.15, 0.3, 0.3 + EXPERIMENTS * 0.03];
+const CAPS = [0.06, 0.12, 0.2 + EXPERIMENTS * 0.03];
 
 let service: Service;
 let api: MessagesApi;
