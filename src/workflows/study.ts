@@ -175,10 +175,9 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
       const { summary, taken } = doneOf(done, waiting);
       state = takeIn(finish(state, summary), taken);
     } catch (error) {
-      const cause = rootCause(error);
-      if (cause instanceof ApplicationFailure && cause.type === 'BudgetExhausted') {
-        state = pause(state, { by: 'limit', reason: cause.message });
-      } else trouble(`experiment ${number} could not be done`, error);
+      const noMoney = causesOf(error).find(isBudgetExhausted);
+      if (noMoney === undefined) trouble(`experiment ${number} could not be done`, error);
+      else state = pause(state, { by: 'limit', reason: noMoney.message });
     } finally {
       current = null;
     }
@@ -186,7 +185,7 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
 
   /** Our own trouble, which no retry mends: a person has to look. */
   function trouble(what: string, error: unknown): void {
-    const reason = `${what}: ${messageOf(rootCause(error))}; \`autoresearch resume\` tries it again`;
+    const reason = `${what}: ${messageOf(causesOf(error).at(-1))}; \`autoresearch resume\` tries it again`;
     log.error(reason);
     state = pause(state, { by: 'trouble', reason });
   }
@@ -226,11 +225,13 @@ function hasUnsaved(config: StudyConfig, { limits, waiting }: StudyState): boole
   return isWaiting || JSON.stringify(limits) !== JSON.stringify(config.limits);
 }
 
-/** The innermost failure: child and activity failures only say that something failed. */
-function rootCause(error: unknown): unknown {
-  let cause = error;
-  while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
-  return cause;
+/** An error and its causes, the innermost last: child and activity failures only say that something failed. */
+function causesOf(error: unknown): unknown[] {
+  const inner = error instanceof Error ? error.cause : undefined;
+  return inner === undefined ? [error] : [error, ...causesOf(inner)];
 }
+
+const isBudgetExhausted = (error: unknown): error is ApplicationFailure =>
+  error instanceof ApplicationFailure && error.type === 'BudgetExhausted';
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

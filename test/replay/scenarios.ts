@@ -5,10 +5,18 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { historyToJSON, type History } from '@temporalio/common/lib/proto-utils';
 import { studyHistories } from '../../src/temporal/histories';
 import * as messages from '../../src/workflows/messages';
-import { openStage, until, World, type RunningStudy, type Stage } from '../workflows/world';
+import {
+  openStage,
+  until,
+  World,
+  type RunningStudy,
+  type Stage,
+  type StudyOptions,
+} from '../workflows/world';
 
 export const HISTORIES = join(__dirname, 'histories');
 
@@ -19,7 +27,7 @@ interface Scene {
   stage: Stage;
   world: World;
   tag: string;
-  start: (experiments?: number) => Promise<RunningStudy>;
+  start: (experiments?: number | null, change?: StudyOptions) => Promise<RunningStudy>;
 }
 
 const paused = ({ handle }: { handle: WorkflowHandle }) =>
@@ -140,6 +148,48 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
     await end(study);
   },
 
+  async repairs({ world, start }) {
+    let crashes = 1;
+    world.failureOf = (number) =>
+      number === 2 || (number === 1 && crashes-- > 0)
+        ? { reason: 'error', message: 'no such name', tail: 'Traceback …' }
+        : null;
+    const study = await start(3, { repairs: 2 });
+    await paused(study);
+    await end(study);
+  },
+
+  async 'nothing-proposed'({ world, start }) {
+    world.activities.apply = ({ number }) =>
+      Promise.resolve({
+        commit: String(number).padStart(40, 'c'),
+        failure: number > 0 ? { reason: 'no-proposal', message: 'no idea', tail: '' } : null,
+      });
+    const study = await start();
+    await paused(study);
+    await end(study);
+  },
+
+  async 'money-and-what-waits'({ world, start }) {
+    const propose = world.activities.propose.bind(world.activities);
+    world.activities.propose = (input) => {
+      if ((input.left.dollars ?? Infinity) < 0.5)
+        throw ApplicationFailure.nonRetryable('dollars limit: too little is left', 'BudgetExhausted');
+      return propose(input);
+    };
+    const study = await start(null, { limits: { dollars: 0.6 } });
+    await paused(study);
+    await study.handle.signal('idea', { text: 'for later' });
+    await study.handle.signal('hint', 'for the next time');
+    await study.handle.signal('adjustBudget', { dollars: 1.2 });
+    await until(
+      () => study.handle.query(messages.statusQuery),
+      ({ phase, spent }) => phase === 'paused' && spent.experiments === 3,
+    );
+    await study.handle.signal('hint', 'nobody hears this');
+    await end(study);
+  },
+
   async 'continue-as-new'({ stage, start }) {
     const study = await start(14);
     const handle = stage.environment.client.workflow.getHandle(study.config.workflowId);
@@ -162,8 +212,8 @@ export async function record(version: string): Promise<void> {
   try {
     for (const [tag, play] of Object.entries(SCENARIOS)) {
       const own = (world = new World());
-      const start = (experiments: number | null = null): Promise<RunningStudy> =>
-        stage.start({ tag, limits: { experiments } });
+      const start: Scene['start'] = (experiments = null, change = {}) =>
+        stage.start({ tag, limits: { experiments }, ...change });
       await play({ stage, world: own, tag, start });
       await save(stage, tag, join(folder, tag));
     }

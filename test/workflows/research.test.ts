@@ -112,7 +112,12 @@ test('money that does not cover the next call pauses by the limit; raising it go
   const propose = world.activities.propose.bind(world.activities);
   world.activities.propose = (input) => {
     if ((input.left.dollars ?? Infinity) < 0.5)
-      throw ApplicationFailure.nonRetryable('dollars limit: the next call may cost $0.50', 'BudgetExhausted');
+      throw ApplicationFailure.create({
+        type: 'BudgetExhausted',
+        message: 'dollars limit: the next call may cost $0.50',
+        nonRetryable: true,
+        cause: new Error('the next call may cost $0.50'),
+      });
     return propose(input);
   };
   const study = await stage.start({ limits: { dollars: 1.2 } });

@@ -132,7 +132,7 @@ export class World {
 }
 
 /** What is not as the other studies have it. */
-type StudyOptions = Partial<Omit<StudyConfig, 'limits'>> & { limits?: Partial<Limits> };
+export type StudyOptions = Partial<Omit<StudyConfig, 'limits'>> & { limits?: Partial<Limits> };
 
 export interface Stage {
   environment: TestWorkflowEnvironment;
