@@ -1,5 +1,7 @@
 /** What `show` prints: one experiment. */
 import { gpuSeconds, type ExperimentRecord, type ScoredRun } from '../../domain/experiment';
+import type { Usage } from '../../domain/money';
+import { APPROACH_TEXT } from '../../domain/plateau';
 import { changeText } from '../../domain/status';
 import type { Edit } from '../../lab/edits';
 import { clean, cleanLine, colour } from '../output';
@@ -73,6 +75,7 @@ function facts({ record, commit, metric }: Shown): string {
     ]);
     lines.push(['budget', `${budgetText(record.budget)} a run`]);
     lines.push(['by', record.researcher]);
+    lines.push(...researchFacts(record));
     lines.push([
       'league',
       Object.entries(record.fingerprint)
@@ -81,6 +84,29 @@ function facts({ record, commit, metric }: Shown): string {
     ]);
   }
   return lines.map(([name, text]) => `${colour.dim(name.padEnd(9))}${text}`).join('\n');
+}
+
+/** What its researcher said and used beside the edits. */
+function researchFacts({ research, repairs, ideas }: ExperimentRecord): [string, string][] {
+  const lines: [string, string][] = [];
+  if (research !== null && research.expected !== '')
+    lines.push(['expected', cleanLine(research.expected, 300)]);
+  if (research?.idea != null) lines.push(['idea', research.idea]);
+  if (research?.approach != null) lines.push(['plateau', APPROACH_TEXT[research.approach]]);
+  if (research?.usage != null) lines.push(['asked', usageText(research.usage)]);
+  for (const [index, { failure }] of repairs.entries())
+    lines.push([`repair ${index + 1}`, `after ${failure.reason}: ${cleanLine(failure.message)}`]);
+  if (ideas.length > 0) lines.push(['ideas', `${ideas.length} for later: \`autoresearch ideas\``]);
+  return lines;
+}
+
+const thousands = (count: number): string => count.toLocaleString('en');
+
+/** `claude-opus-5-5, 3 calls: 41,210 tokens in (91 % from the cache), 2,904 out` */
+function usageText({ model, calls, input, cacheWrite, cacheWriteHour, cacheRead, output }: Usage): string {
+  const all = input + cacheWrite + cacheWriteHour + cacheRead;
+  const cached = all === 0 ? 0 : Math.round((100 * cacheRead) / all);
+  return `${model}, ${calls} call${calls === 1 ? '' : 's'}: ${thousands(all)} tokens in (${cached} % from the cache), ${thousands(output)} out`;
 }
 
 const right = (head: string) => ({ head, align: 'right' as const });
