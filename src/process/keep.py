@@ -4,13 +4,16 @@ Called with one JSON argument:
 
     command     what to run, with this process's folder, environment, stdin, stdout and stderr
     expendable  whether it is the first to go when the host is short of memory; it writes no core file either
+    cgroup      the folder of the cgroup v2 that it begins in; null is ours
     gated       whether the command is a sandbox with a gate: first in it something says "ready" on descriptor 4 and
                 begins only when it hears "go" there
+    tasks       with a gate: how many processes and threads the kernel may allow the sandbox; null is no limit
 
 Descriptor 3 is the lifeline: when its other end closes, because whoever holds it has died or wants so, all
-descendants are ended with SIGKILL, double forks included. "began PID" is written to it when the command begins, with
-the pid of what was started. SIGTERM is passed on to the command's process group. Exits as the command did, 128 + n for
-signal n, after all that was left behind has ended.
+descendants are ended with SIGKILL, double forks included. "began PID LIMIT" is written to it when the command begins,
+with the pid of what was started and what limits its tasks: rlimit, namespace or nothing (limit_tasks). SIGTERM is
+passed on to the command's process group. Exits as the command did, 128 + n for signal n, after all that was left
+behind has ended.
 
 Why bubblewrap needs more than its --die-with-parent: its outer process asks the kernel for that after it has begun,
 its inner one later still; neither sees a parent that has died before, and the inner one waits for ever for an outer
@@ -22,13 +25,16 @@ Needs nothing but Python's standard library. Elsewhere than on Linux it ends the
 """
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
+import re
 import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -36,6 +42,7 @@ import time
 LIFELINE, GATE = 3, 4
 FREE = 10  # descriptors from here on are in nobody's way
 PR_SET_CHILD_SUBREAPER = 36
+NS_GET_USERNS = 0xB701
 LINUX = sys.platform == "linux"
 SET_UP_SECONDS = 10  # for a sandbox to come to its gate
 GONE_SECONDS = 10  # for the kernel to end a process that waits for a disk or a GPU
@@ -49,16 +56,20 @@ class Orphaned(Exception):
 class Keeper:
     def __init__(self, task):
         self.wakeup = wake_on_signals(self)
+        self.tasks = task["tasks"]
         self.gate = None  # our end of it, until "go" has been said
         if task["gated"]:
-            self.gate, theirs = (above(end.detach()) for end in socket.socketpair())
+            ours, theirs = (above(end.detach()) for end in socket.socketpair())
+            self.gate = socket.socket(fileno=ours)
+            if LINUX:
+                self.gate.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             os.dup2(theirs, GATE)
             os.close(theirs)
         self.child = subprocess.Popen(
             task["command"],
             pass_fds=(GATE,) if task["gated"] else (),
             start_new_session=True,
-            preexec_fn=make_expendable if task["expendable"] else None,
+            preexec_fn=lambda: prepare(task),
         )
         if task["gated"]:
             os.close(GATE)
@@ -70,7 +81,7 @@ class Keeper:
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
         if self.gate is None:
-            tell_began(self.child.pid)
+            tell_began(self.child.pid, "nothing")
         while self.child.poll() is None:
             for descriptor, _ in poll.poll():
                 if descriptor == self.wakeup:
@@ -85,20 +96,22 @@ class Keeper:
     def open_gate(self):
         """The gate has said "ready", or is gone because the sandbox could not be set up."""
         try:
-            if os.read(self.gate, 64) == b"" or self.child.poll() is not None:
+            said, sender = hear_from(self.gate)
+            if said == b"" or self.child.poll() is not None:
                 return
-            tell_began(self.child.pid)
-            os.write(self.gate, b"go\n")
+            limit = "nothing" if self.tasks is None or sender is None else limit_tasks(sender, self.tasks)
+            tell_began(self.child.pid, limit)
+            self.gate.sendall(b"go\n")
         except (BrokenPipeError, ConnectionResetError):
             return  # its end comes next
-        os.close(self.gate)
+        self.gate.close()
         self.gate = None
 
     def let_set_up(self):
         """A sandbox that is still being set up is not killed: it ends by itself at the gate."""
         if self.gate is None:
             return
-        os.close(self.gate)
+        self.gate.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.child.wait(SET_UP_SECONDS)
 
@@ -153,15 +166,20 @@ def above(descriptor):
 
 def adopt_orphans():
     if LINUX:
-        import ctypes
-
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def prepare(task):
+    if task["cgroup"] is not None:
+        write(f"{task['cgroup']}/cgroup.procs", "0")
+    if task["expendable"]:
+        make_expendable()
 
 
 def make_expendable():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
+    with contextlib.suppress(OSError):
+        write("/proc/self/oom_score_adj", "1000")
 
 
 def hear():
@@ -174,9 +192,66 @@ def hear():
         raise Orphaned
 
 
-def tell_began(pid):
+def hear_from(gate):
+    """What was said at the gate, and the pid on the host of who has said it."""
+    said, attached, _, _ = gate.recvmsg(64, socket.CMSG_SPACE(12))
+    pids = [struct.unpack("3i", data)[0] for _, kind, data in attached if LINUX and kind == socket.SCM_CREDENTIALS]
+    return said, pids[0] if pids else None
+
+
+def limit_tasks(pid, tasks):
+    """Has the kernel refuse a sandbox more tasks; returns by what: "rlimit", "namespace" or "nothing".
+
+    pid is its first process. A plain user's tasks are counted for each user namespace since Linux 5.14; before, the
+    limit would count all that the user runs on the host. The host's root is exempt, in whatever user namespace and
+    with whatever capabilities, so for root the PID namespace itself is made small: since Linux 6.14 it has a pid_max of
+    its own. On an older kernel the same write would change the host's.
+    """
+    kernel = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
+    with contextlib.suppress(OSError):
+        if os.getuid() != 0 and kernel >= (5, 14):
+            resource.prlimit(pid, resource.RLIMIT_NPROC, (tasks, tasks))
+            return "rlimit"
+        if kernel >= (6, 14) and run_aside(lambda: limit_namespace(pid, tasks)):
+            return "namespace"
+    return "nothing"
+
+
+def limit_namespace(pid, tasks):
+    with open(f"/proc/{pid}/ns/pid") as namespace:
+        enter(fcntl.ioctl(namespace, NS_GET_USERNS), os.stat("/proc/self/ns/user"))
+        enter(namespace.fileno(), os.stat("/proc/self/ns/pid"))
+    # Only children are in the PID namespace that was entered.
+    if not run_aside(lambda: write("/proc/sys/kernel/pid_max", str(tasks))):
+        raise OSError("pid_max cannot be written")
+
+
+def enter(namespace, own):
+    """Enters a namespace; the kernel refuses to enter a user namespace from within."""
+    if os.fstat(namespace).st_ino != own.st_ino and ctypes.CDLL(None, use_errno=True).setns(namespace, 0) != 0:
+        raise OSError(ctypes.get_errno(), "a namespace of the sandbox cannot be entered")
+
+
+def run_aside(action):
+    """Runs something in a child; returns whether it went well."""
+    child = os.fork()
+    if child == 0:
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def tell_began(pid, limit):
     try:
-        os.write(LIFELINE, b"began %d\n" % pid)
+        os.write(LIFELINE, b"began %d %s\n" % (pid, limit.encode()))
     except OSError as error:
         raise Orphaned from error
 

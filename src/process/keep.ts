@@ -11,7 +11,7 @@ import { asset } from './package-root';
 
 /** For the last output, which arrives after the exit. Where orphans cannot be found, one may keep it open for ever. */
 const LAST_OUTPUT_MS = 1_000;
-const BEGAN = /^began (\d+)$/m;
+const BEGAN = /^began (\d+) (\w+)$/m;
 
 interface Keep {
   command: string[];
@@ -21,7 +21,15 @@ interface Keep {
   expendable?: boolean;
   /** A sandbox with a gate in it. */
   gated?: boolean;
+  /** The folder of the cgroup v2 that it begins in. */
+  cgroup?: string | undefined;
+  /** How many processes and threads the kernel may allow that sandbox. */
+  tasks?: number | undefined;
 }
+
+const taskLimitSchema = z.enum(['rlimit', 'namespace', 'nothing']);
+/** What limits the tasks of a sandbox: keep.py says which does where. */
+export type TaskLimit = z.infer<typeof taskLimitSchema>;
 
 /** How a command ended. A shell's, bubblewrap's and the keeper's 128 + n is signal n. */
 export interface Exit {
@@ -35,13 +43,23 @@ export interface Kept {
   exited: Promise<Exit>;
   /** Whether the command itself has begun: a sandbox may fail before. */
   hasBegun: () => boolean;
+  /** What limits its processes and threads; `nothing` before it has begun. */
+  taskLimit: () => TaskLimit;
   /** Lets the keeper end everything at once; it exits then. */
   release: () => void;
 }
 
 /** @throws LaunchError if there is no Python to start it with */
-export async function keep({ command, cwd, env, expendable = false, gated = false }: Keep): Promise<Kept> {
-  const task = JSON.stringify({ command, expendable, gated });
+export async function keep({
+  command,
+  cwd,
+  env,
+  expendable = false,
+  gated = false,
+  cgroup,
+  tasks,
+}: Keep): Promise<Kept> {
+  const task = JSON.stringify({ command, expendable, gated, cgroup: cgroup ?? null, tasks: tasks ?? null });
   const keeper = spawn(await python3(), ['-I', '-S', asset('src', 'process', 'keep.py'), task], {
     cwd,
     env,
@@ -58,6 +76,7 @@ export async function keep({ command, cwd, env, expendable = false, gated = fals
     keeper,
     exited: exitOf(keeper),
     hasBegun: () => BEGAN.test(said),
+    taskLimit: () => taskLimitSchema.parse(BEGAN.exec(said)?.[2] ?? 'nothing'),
     release: () => {
       // Without waiting for the keeper to be given the CPU: amid a fork bomb that may take long.
       const pid = BEGAN.exec(said)?.[1];

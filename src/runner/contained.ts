@@ -3,11 +3,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from '../domain/experiment';
 import { keep, type Exit, type Kept } from '../process/keep';
+import { Cgroup, MAX_TASKS, NoCgroupError } from './cgroup';
+import { OutOfMemoryCount } from './out-of-memory';
 import type { Enclosed } from './sandbox';
 
-/** How it ended, and whether the command has begun: a sandbox may fail before. */
+/** How it ended, and what else there is to know of that. */
 export interface ContainedExit extends Exit {
+  /** Whether the command has begun: a sandbox may fail before. */
   began: boolean;
+  /** Whether the kernel has killed it, or somebody who may have been it, for lack of memory. */
+  outOfMemory: boolean;
 }
 
 const LINUX = process.platform === 'linux';
@@ -23,12 +28,19 @@ export class Contained {
 
   private constructor(
     private readonly kept: Kept,
+    private readonly cgroup: Cgroup | null,
     onOutput: (chunk: Buffer) => void,
   ) {
     const { keeper } = kept;
     keeper.stdin.on('error', () => undefined).end();
     for (const stream of [keeper.stdout, keeper.stderr]) stream.on('data', onOutput);
-    this.exited = kept.exited.then((exit) => ({ ...exit, began: kept.hasBegun() }));
+    // Where the run has no cgroup the kernel does not say whose memory it was.
+    const host = new OutOfMemoryCount();
+    this.exited = kept.exited.then((exit) => ({
+      ...exit,
+      began: kept.hasBegun(),
+      outOfMemory: cgroup === null ? host.hasRisen() : cgroup.hasRunOut(),
+    }));
     this.exited.catch(() => undefined);
   }
 
@@ -38,7 +50,14 @@ export class Contained {
     onOutput: (chunk: Buffer) => void,
   ): Promise<Contained> {
     const gated = sandbox === 'bubblewrap';
-    return new Contained(await keep({ command: argv, cwd, env, gated, expendable: true }), onOutput);
+    const cgroup = tryMakeCgroup();
+    try {
+      const task = { command: argv, cwd, env, gated, tasks: MAX_TASKS, cgroup: cgroup?.folder };
+      return new Contained(await keep({ ...task, expendable: true }), cgroup, onOutput);
+    } catch (error) {
+      await cgroup?.remove();
+      throw error;
+    }
   }
 
   /** Ends everything in the sandbox at once and resolves when it is gone, double forks included. */
@@ -51,6 +70,10 @@ export class Contained {
       if (ms > KEEPER_MS || !this.isKept()) for (const pid of this.everyone()) tryKill(pid);
       await sleep(POLL_MS);
     }
+    if (this.cgroup === null) return;
+    // The exit tells what the cgroup says.
+    await this.exited.catch(() => undefined);
+    await this.cgroup.remove();
   }
 
   /**
@@ -67,6 +90,15 @@ export class Contained {
 
   private isThere(): boolean {
     return this.isKept() || (LINUX && this.everyone().length > 0);
+  }
+}
+
+function tryMakeCgroup(): Cgroup | null {
+  try {
+    return Cgroup.make();
+  } catch (error) {
+    if (error instanceof NoCgroupError) return null;
+    throw error;
   }
 }
 

@@ -30,17 +30,15 @@ class SandboxError extends Error {
 /**
  * Why a process that ended by itself has not handed in.
  * @throws SandboxError if it has not begun
- * @param kernelKilled whether the kernel has killed somebody for lack of memory meanwhile
  */
 export function exitFailure(
-  { code, signal, began }: ContainedExit,
+  { code, signal, began, outOfMemory }: ContainedExit,
   log: string,
-  kernelKilled: boolean,
 ): Pick<RunFailure, 'reason' | 'message'> {
   const said = lastWords(log);
   if (!began && signal === null) throw new SandboxError(`the sandbox could not be set up: ${said}`);
   if (signal === 'SIGKILL') {
-    return kernelKilled
+    return outOfMemory
       ? { reason: 'oom', message: 'killed by the kernel: out of memory' }
       : { reason: 'lost', message: 'killed by SIGKILL from outside the run' };
   }
@@ -50,9 +48,9 @@ export function exitFailure(
   }
   if (code === 0) return { reason: 'rejected', message: 'exited without handing in a model' };
   // What it printed before its last traceback does not count.
-  const outOfMemory = OUT_OF_MEMORY.test(log.slice(Math.max(0, log.lastIndexOf(TRACEBACK))));
+  const saysSo = OUT_OF_MEMORY.test(log.slice(Math.max(0, log.lastIndexOf(TRACEBACK))));
   return {
-    reason: outOfMemory ? 'oom' : 'error',
+    reason: saysSo ? 'oom' : 'error',
     message: said || `exit code ${code}, and it printed nothing`,
   };
 }

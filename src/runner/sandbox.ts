@@ -78,10 +78,7 @@ export async function findSandbox(): Promise<SandboxFound> {
   if (process.platform !== 'linux') return { sandbox: 'none', detail: 'bubblewrap needs Linux' };
   try {
     await run('bwrap', [...walls(1 << 20), '/bin/sh', '-c', 'exit 0'], { timeout: 20_000 });
-    return {
-      sandbox: 'bubblewrap',
-      detail: 'bubblewrap works; memory and processes are watched by the runner',
-    };
+    return { sandbox: 'bubblewrap', detail: 'bubblewrap works' };
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
     const missing = said === '' || said.includes('ENOENT');
@@ -90,6 +87,11 @@ export async function findSandbox(): Promise<SandboxFound> {
       detail: missing ? 'bwrap is not installed: install bubblewrap' : `bwrap does not run: ${said}`,
     };
   }
+}
+
+/** The smallest sandbox, through its gate. */
+export function smallest(command: string[]): string[] {
+  return ['bwrap', ...walls(1 << 20), '--as-pid-1', '--', ...GATE, ...command];
 }
 
 /** Turns a room into a command line. */

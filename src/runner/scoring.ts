@@ -10,7 +10,7 @@ import { GRAPH_FILE, WEIGHTS_FILE } from './handin';
 import { enclose } from './sandbox';
 import type { ScoreSpec } from './task';
 import type { Ending, TaskContext } from './training';
-import { OutOfMemoryCount, Watch } from './watch';
+import { Watch } from './watch';
 
 const PLACES = { handin: '/handin', data: '/data', out: '/out' };
 const SCORE_FILE = 'score.json';
@@ -56,7 +56,6 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
     ],
     env: {},
   });
-  const memory = new OutOfMemoryCount();
   const scorer = await Contained.start(sandbox, enclosed, (chunk) => context.log.append(chunk));
   const overdue = cap(spec.scoreSeconds);
   let watch: Watch | undefined;
@@ -70,7 +69,7 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
       }),
     ]);
     if ('kind' in ended) return ended;
-    return await verdict(ended, join(out, SCORE_FILE), context, memory.hasRisen());
+    return await verdict(ended, join(out, SCORE_FILE), context);
   } finally {
     watch?.end();
     overdue.clear();
@@ -78,12 +77,7 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
   }
 }
 
-async function verdict(
-  exit: ContainedExit,
-  file: string,
-  context: TaskContext,
-  kernelKilled: boolean,
-): Promise<Ending> {
+async function verdict(exit: ContainedExit, file: string, context: TaskContext): Promise<Ending> {
   if (exit.code === 0) {
     const said = scoreSchema.safeParse(await readScore(file));
     if (!said.success) {
@@ -101,7 +95,7 @@ async function verdict(
     const said = faultSchema.safeParse(await readScore(file));
     if (said.success) return { kind: 'failed', ...said.data.error };
   }
-  const { reason, message } = exitFailure(exit, context.log.tail(), kernelKilled);
+  const { reason, message } = exitFailure(exit, context.log.tail());
   return { kind: 'failed', reason: reason === 'error' ? 'unscorable' : reason, message };
 }
 

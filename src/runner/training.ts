@@ -22,7 +22,7 @@ import { Session, type Listener } from './session';
 import { SyntheticFeed } from './synthetic-feed';
 import type { StatusFile } from './status-file';
 import type { TrainSpec } from './task';
-import { OutOfMemoryCount, Watch } from './watch';
+import { Watch } from './watch';
 
 /** From "please end" to the kill. */
 const PLEASE_END_MS = 2_000;
@@ -127,12 +127,11 @@ class Training implements Listener {
         ...(spec.rehearsal === true ? { TORCHDYNAMO_DISABLE: '1' } : {}),
       },
     });
-    const memory = new OutOfMemoryCount();
     const candidate = await Contained.start(sandbox, enclosed, (chunk) => context.log.append(chunk));
     const watch = new Watch(candidate, (reason, message) => this.fail(reason, message));
     try {
       server.on('connection', (socket) => this.connect(socket));
-      candidate.exited.then((exit) => this.onExit(exit, memory)).catch(this.abandon);
+      candidate.exited.then((exit) => this.onExit(exit)).catch(this.abandon);
       const stop = (): void => void this.onStop(candidate).catch(this.abandon);
       context.stop.addEventListener('abort', stop);
       if (context.stop.aborted) stop();
@@ -229,10 +228,10 @@ class Training implements Listener {
     setTimeout(() => this.fail('rejected', how), CLOSED_MS).unref();
   }
 
-  private async onExit(exit: ContainedExit, memory: OutOfMemoryCount): Promise<void> {
+  private async onExit(exit: ContainedExit): Promise<void> {
     // What it has sent may still be in the socket.
     await within(CLOSED_MS, this.conversation);
-    const { reason, message } = exitFailure(exit, this.context.log.tail(), memory.hasRisen());
+    const { reason, message } = exitFailure(exit, this.context.log.tail());
     this.fail(reason, message);
   }
 

@@ -34,19 +34,6 @@ function freeMemory(): number {
   return kilobytes === undefined ? freemem() : Number(kilobytes) * 1024;
 }
 
-/** How many processes the kernel has killed for lack of memory: it does not say whose. */
-export class OutOfMemoryCount {
-  private readonly before = killed();
-
-  hasRisen(): boolean {
-    return killed() > this.before;
-  }
-}
-
-function killed(): number {
-  return Number(/^oom_kill (\d+)$/m.exec(read('/proc/vmstat'))?.[1] ?? 0);
-}
-
 function read(path: string): string {
   try {
     return readFileSync(path, 'utf8');

@@ -7,6 +7,7 @@ import { asset } from '../process/package-root';
 import { cacheRoot, runtimeRoot, stateRoot } from '../process/paths';
 import { detectDevices } from '../runner/devices';
 import { MAX_SOCKET_PATH_BYTES } from '../runner/protocol';
+import { findLimits } from '../runner/limits';
 import { findSandbox } from '../runner/sandbox';
 import { failed, fine, lack, warn, type Check } from './check';
 import { run } from './command';
@@ -34,6 +35,7 @@ export async function checkHost(): Promise<Check[]> {
     'trainer environment': checkTrainer,
     devices: checkDevices,
     sandbox: checkSandbox,
+    'limits of a run': checkLimits,
     memory: checkMemory,
     'disk for state': () => checkDisk('disk for state', stateRoot(), 'XDG_STATE_HOME'),
     'disk for caches': () => checkDisk('disk for caches', cacheRoot(), 'XDG_CACHE_HOME'),
@@ -129,6 +131,21 @@ async function checkSandbox(): Promise<Check> {
         `NONE: candidates see this host's files and network (${detail})`,
         'install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap); ' +
           'in a container it needs user namespaces',
+      );
+}
+
+async function checkLimits(): Promise<Check> {
+  const { tasks, memory, detail } = await findLimits();
+  const watched = 'only watched by the runner';
+  const why = detail === '' ? '' : ` (${detail})`;
+  const found = `processes: ${tasks ?? watched}; memory: ${memory ?? watched}${why}`;
+  return tasks !== null
+    ? fine('limits of a run', found)
+    : warn(
+        'limits of a run',
+        found,
+        'a candidate that forks without end may starve this host: run as a plain user on Linux 5.14 or newer, as root ' +
+          'on 6.14 or newer, or where cgroup v2 can be written',
       );
 }
 

@@ -34,7 +34,13 @@ test('what is released is ended at once, however deaf', async () => {
 
 test('nothing outlives whoever started it, killed at whatever instant', async () => {
   const marker = `marker-${process.pid}-orphan`;
-  const task = JSON.stringify({ command: family(marker, 'sleep 600'), expendable: false, gated: false });
+  const task = JSON.stringify({
+    command: family(marker, 'sleep 600'),
+    expendable: false,
+    gated: false,
+    cgroup: null,
+    tasks: null,
+  });
   const starter = `
     const { spawn } = require('node:child_process');
     spawn('python3', ['-I', '-S', process.argv[1], process.argv[2]], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], detached: true });

@@ -1,6 +1,6 @@
 import { exitFailure, failure } from '../../src/runner/failure';
 
-const crash = { code: 1, signal: null, began: true };
+const crash = { code: 1, signal: null, began: true, outOfMemory: false };
 const traceback = (error: string): string =>
   `Traceback (most recent call last):\n  File "/lab/train.py", line 3, in <module>\n    x @ y\n    ~~^~~\n${error}\n`;
 const noise = 'nanobind: leaked 64 types!\n - leaked type "ir.location"\nSee https://example.org\n';
@@ -28,22 +28,22 @@ describe('why a candidate failed', () => {
     ],
     ['memory, caught earlier', traceback('MemoryError') + traceback('KeyError: 1'), 'error', 'KeyError: 1'],
   ])('%s', (_what, log, reason, message) => {
-    expect(exitFailure(crash, log, false)).toEqual({ reason, message });
+    expect(exitFailure(crash, log)).toEqual({ reason, message });
   });
 
   it.each([
-    [{ code: null, signal: 'SIGKILL', began: true }, true, 'oom'],
-    [{ code: null, signal: 'SIGKILL', began: true }, false, 'lost'],
-    [{ code: null, signal: 'SIGSEGV', began: true }, true, 'error'],
-    [{ code: 0, signal: null, began: true }, false, 'rejected'],
-  ])('by its exit: %j', (exit, kernelKilled, reason) => {
-    expect(exitFailure(exit, 'bwrap: no', kernelKilled).reason).toBe(reason);
+    [{ code: null, signal: 'SIGKILL', began: true, outOfMemory: true }, 'oom'],
+    [{ code: null, signal: 'SIGKILL', began: true, outOfMemory: false }, 'lost'],
+    [{ code: null, signal: 'SIGSEGV', began: true, outOfMemory: true }, 'error'],
+    [{ code: 0, signal: null, began: true, outOfMemory: false }, 'rejected'],
+  ])('by its exit: %j', (exit, reason) => {
+    expect(exitFailure(exit, 'bwrap: no').reason).toBe(reason);
   });
 
   it('and is not blamed where it has not begun', () => {
-    expect(() => exitFailure({ code: 1, signal: null, began: false }, 'bwrap: no', false)).toThrow(
-      'the sandbox could not be set up: bwrap: no',
-    );
+    expect(() =>
+      exitFailure({ code: 1, signal: null, began: false, outOfMemory: false }, 'bwrap: no'),
+    ).toThrow('the sandbox could not be set up: bwrap: no');
   });
 
   it('is told in one line of 200 characters and a tail of 4,000 that shows the traceback', () => {
