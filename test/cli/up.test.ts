@@ -1,12 +1,13 @@
 /** `up` and `down` as the user calls them: the compiled command, a real server, a real worker. Needs a build. */
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { isAlive, ownerOf, ownerSchema, terminate, type Owner } from '../../src/process/owner';
+import { launchListed } from '../../src/process/listed';
+import { isAlive, ownerOf, ownerSchema, terminate } from '../../src/process/owner';
 import { asset } from '../../src/process/package-root';
-import type { TaskStatus } from '../../src/runner/task';
+
 import { runningServer } from '../../src/temporal/server-info';
 import { workerInfoFile } from '../../src/temporal/worker-info';
 import { freePorts, useOwnState } from '../temporal/own-state';
@@ -23,7 +24,7 @@ const upSchema = z.object({
     queues: z.array(z.string()),
   }),
 });
-const downSchema = z.object({ runs: z.array(z.string()), worker: z.boolean(), server: z.boolean() });
+const downSchema = z.object({ work: z.array(z.string()), worker: z.boolean(), server: z.boolean() });
 
 async function autoresearch(...args: string[]): Promise<{ exitCode: number; stdout: string }> {
   const options = { env: { ...process.env, XDG_STATE_HOME: state.home() } };
@@ -61,9 +62,9 @@ test('two at once give one server and one worker, and down ends both', async () 
   expect([one.server.state, other.server.state].toSorted()).toEqual(['running', 'started']);
   expect(isAlive(one.worker.owner)).toBe(true);
   const server = (await runningServer())!.owner;
-  expect(await down()).toEqual({ runs: [], worker: true, server: true });
+  expect(await down()).toEqual({ work: [], worker: true, server: true });
   expect([isAlive(one.worker.owner), isAlive(server)]).toEqual([false, false]);
-  expect(await down()).toEqual({ runs: [], worker: false, server: false });
+  expect(await down()).toEqual({ work: [], worker: false, server: false });
 });
 
 test('killed parts are started again, and what runs is left as it is', async () => {
@@ -96,22 +97,26 @@ test('a worker that cannot start is told with its reason, and nothing is left of
   expect(JSON.parse(stdout)).toMatchObject({
     error: { code: 'server', message: expect.stringContaining('AUTORESEARCH_DEVICES names cuda:9') },
   });
-  expect(await down()).toEqual({ runs: [], worker: false, server: true });
+  expect(await down()).toEqual({ work: [], worker: false, server: true });
 });
 
 test('down ends live runs of ours, and nothing that is not ours', async () => {
   await up(...(await portArguments()));
-  const runner = sleeper();
-  const stranger = sleeper();
-  const finished = sleeper();
-  noteRun('0007', { owner: ownerOf(runner.pid!)!, phase: 'training' });
-  noteRun('0006', { owner: ownerOf(finished.pid!)!, phase: 'done' });
-  expect(await down()).toEqual({ runs: ['nov21/0007/1'], worker: true, server: true });
-  expect(ownerOf(runner.pid!)).toBeNull();
-  for (const other of [stranger, finished]) {
-    expect(ownerOf(other.pid!)).not.toBeNull();
-    other.kill();
-  }
+  const folder = join(state.home(), 'autoresearch', 'run');
+  mkdirSync(folder, { recursive: true });
+  const runner = await launchListed({
+    command: ['sleep', '600'],
+    cwd: folder,
+    env: process.env,
+    log: join(folder, 'log'),
+    lock: join(folder, 'lock'),
+    name: 'nov21/0007 run 1',
+  });
+  const stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
+  expect(await down()).toEqual({ work: ['nov21/0007 run 1'], worker: true, server: true });
+  expect(runner !== null && isAlive(runner)).toBe(false);
+  expect(ownerOf(stranger.pid!)).not.toBeNull();
+  stranger.kill();
 });
 
 test('a port in use ends with code 6, a wrong address with code 4, nonsense with code 2', async () => {
@@ -126,30 +131,3 @@ test('a port in use ends with code 6, a wrong address with code 4, nonsense with
   expect((await autoresearch('up')).exitCode).toBe(4);
   expect((await autoresearch('up', '--port', '70000')).exitCode).toBe(2);
 });
-
-function sleeper(): ChildProcess {
-  return spawn('sleep', ['300'], { stdio: 'ignore' });
-}
-
-/** What a runner writes of itself. */
-function noteRun(number: string, { owner, phase }: { owner: Owner; phase: TaskStatus['phase'] }): void {
-  const folder = join(
-    state.home(),
-    'autoresearch',
-    'labs',
-    '0123abcd',
-    'nov21',
-    'runs',
-    number,
-    '1',
-    'train-1',
-  );
-  mkdirSync(folder, { recursive: true });
-  // prettier-ignore
-  const status: TaskStatus = {
-    format: 1, owner, phase, updatedAt: 0, startedAt: null, deadline: null, step: 0, tokens: 0, lastLoss: null,
-    startupSeconds: 0, trainSeconds: 0, wallSeconds: 0, dataWaitSeconds: 0, peakMemoryMb: 0,
-    initialWeights: null, weights: null, parameters: 0, sandbox: 'bubblewrap', score: null, failure: null,
-  };
-  writeFileSync(join(folder, 'status.json'), JSON.stringify(status));
-}

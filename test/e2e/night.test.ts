@@ -22,6 +22,8 @@ const TAG = 'night';
 const KEY = 'sk-ant-night-0123456789abcdef';
 const MODEL = 'claude-haiku-4-5';
 const CONTEXT_TOKENS = 20_000;
+/** Asking costs half a second of a processor, of which there may be two. */
+const POLL_MS = 3_000;
 /** US dollars; each is raised to the next when it is reached. */
 const CAPS = [0.06, 0.12, 0.2 + EXPERIMENTS * 0.03];
 
@@ -87,6 +89,7 @@ async function sleepThrough(seen: Set<string>): Promise<StatusAnswer> {
       () => service.status(TAG),
       ({ study }) => study.phase === 'paused',
       60 + EXPERIMENTS * 20,
+      POLL_MS,
     );
     const reason = now.study.reason ?? '';
     expect(charged()).toBeLessThanOrEqual(cap);

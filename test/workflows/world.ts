@@ -224,6 +224,7 @@ export async function until<T>(
   ask: () => Promise<T> | T,
   satisfies: (answer: T) => boolean,
   seconds = 20,
+  pauseMs = 50,
 ): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
@@ -231,6 +232,6 @@ export async function until<T>(
     if (satisfies(answer)) return answer;
     if (Date.now() > deadline)
       throw new Error(`not within ${seconds} s; the last answer was ${JSON.stringify(answer)}`);
-    await new Promise((wake) => setTimeout(wake, 50));
+    await new Promise((wake) => setTimeout(wake, pauseMs));
   }
 }
