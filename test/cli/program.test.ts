@@ -52,7 +52,7 @@ describe('a command line that is wrong', () => {
     [
       'an unknown researcher',
       ['start', '--lab', 'x', '--researcher', 'oracle'],
-      /--researcher: expected tpe or command/,
+      /--researcher: expected claude, claude\+tpe, command, command\+tpe or tpe/,
     ],
     ['a tag that git refuses', ['status', 'a..b'], /TAG: expected a tag that git accepts/],
     ['an empty hint', ['hint', ' '], /TEXT: expected a text/],

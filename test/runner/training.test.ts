@@ -78,7 +78,7 @@ describe('a candidate that fails', () => {
     ['closes', {}, 'rejected', /closed the connection/],
     ['out_of_turn', {}, 'rejected', /"batches" out of turn/],
     ['unknown_message', {}, 'rejected', /not understood/],
-    ['greedy', {}, 'rejected', /asked for ahead/],
+    ['greedy', { budget: { steps: 1000 } }, 'rejected', /asked for ahead/],
     ['big_graph', {}, 'rejected', /graph has 1099511627776 bytes/],
     ['big_weights', {}, 'rejected', /hand-in has 1099511627776 bytes/],
     ['lying_report', {}, 'rejected', /only 0 batches/],
