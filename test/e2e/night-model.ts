@@ -83,6 +83,9 @@ export class NightModel {
   private readonly proposed: Constants[] = [];
   private draws = 0;
 
+  /** @param isQuiet plays no troubles */
+  constructor(private readonly isQuiet = false) {}
+
   reply = ({ messages }: Request): Reply => {
     const play = playOf(messages);
     const name = `${play.number}${play.isRepair ? ' repair' : ''}`;
@@ -99,6 +102,7 @@ export class NightModel {
         ? [['gives up', () => answer(toolUse('give_up', { reason: 'the idea is wrong' }))]]
         : [['repair', () => propose('mended', [{ search: CRASH, replace: 'step += 1' }])]];
     }
+    if (this.isQuiet) return [];
     const trouble = Object.entries(TROUBLES).find(([, { at }]) => at === number);
     if (trouble !== undefined) return trouble[1].moves.map((move) => [trouble[0], move]);
     const slips = Object.entries(SLIPS);

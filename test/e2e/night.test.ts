@@ -34,6 +34,7 @@ const model = new NightModel();
 beforeAll(async () => {
   api = await MessagesApi.start({ reply: model.reply, keys: [KEY], models: [MODEL] });
   service = await Service.create();
+  makeLab();
   Object.assign(service.env, {
     ANTHROPIC_API_KEY: KEY,
     ANTHROPIC_BASE_URL: api.url,
@@ -117,7 +118,6 @@ async function sleepThrough(seen: Set<string>): Promise<StatusAnswer> {
 
 test('no repeat, no cap exceeded, prompts within the budget, every kind of trouble survived', async () => {
   const began = performance.now();
-  makeLab();
   const { worker } = await service.up();
   const limits = ['--train-steps', '4', '--experiments', String(EXPERIMENTS), '--usd', String(CAPS[0])];
   const asked = ['--researcher', 'claude', '--model', MODEL];
@@ -196,6 +196,27 @@ test('no repeat, no cap exceeded, prompts within the budget, every kind of troub
       played: model.played,
     })}\n`,
   );
+});
+
+test('claude and tpe share a study, each experiment with the name of its researcher', async () => {
+  api.reply = new NightModel(true).reply;
+  await service.up();
+  const limits = ['--train-steps', '4', '--experiments', '9', '--usd', '1'];
+  const asked = ['--researcher', 'claude+tpe', '--model', MODEL, '--context-tokens', String(CONTEXT_TOKENS)];
+  await service.ask('start', '--lab', service.lab(), '--tag', 'shared', ...limits, ...asked);
+  await until(
+    () => service.status('shared'),
+    ({ study }) => study.phase === 'paused',
+    300,
+    POLL_MS,
+  );
+  const { experiments } = await service.ask<{ experiments: ExperimentRecord[] }>('history', 'shared');
+  expect(experiments).toHaveLength(9);
+  expect(new Set(experiments.map(({ researcher }) => researcher))).toEqual(
+    new Set(['baseline', 'claude', 'tpe']),
+  );
+  expect(experiments.every(({ researcher, dollars }) => researcher === 'claude' || dollars === 0)).toBe(true);
+  expect(await service.ask('verify', 'shared')).toMatchObject({ agrees: true });
 });
 
 /** Not in any file of the installation, nor in any object of the lab's git. */
