@@ -36,7 +36,7 @@ import { credentialsId } from './temporal/connection';
 import { connectNative } from './temporal/native-connection';
 import { controlQueue } from './temporal/queues';
 import { serverLog } from './temporal/server-info';
-import { environmentHas, writeWorkerInfo } from './temporal/worker-info';
+import { environmentHas, writeWorkerInfo, type WorkerInfo } from './temporal/worker-info';
 import { workerLog } from './temporal/worker-process';
 
 /** Cancellation rides on heartbeats, and "stop now" is to end a training within seconds. */
@@ -66,12 +66,8 @@ async function main(): Promise<void> {
     }),
     ...(await Promise.all(devices.map((device) => laneWorker(options, device, python)))),
   ];
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => workers.forEach(shutDown));
-  }
   keepBounded(workerLog(), serverLog());
-  const running = Promise.all(workers.map((worker) => worker.run()));
-  await writeWorkerInfo({
+  const info: WorkerInfo = {
     format: 1,
     owner: ownerOf(process.pid)!,
     build: buildId(),
@@ -83,7 +79,17 @@ async function main(): Promise<void> {
     python,
     has: environmentHas(),
     startedAt: new Date().toISOString(),
-  });
+    isEnding: false,
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      workers.forEach(shutDown);
+      // Said at once: `up` is not to take a worker that ends for one that works.
+      writeWorkerInfo({ ...info, isEnding: true }).catch((error: unknown) => console.error(error));
+    });
+  }
+  const running = Promise.all(workers.map((worker) => worker.run()));
+  await writeWorkerInfo(info);
   await running;
   await connection.close();
 }

@@ -44,6 +44,8 @@ export interface SandboxFound {
   detail: string;
 }
 
+/** A probe takes a second; a machine that sleeps, or stands still, does so inside this time. */
+const PROBE_MS = 10 * 60_000;
 const TREE = '/lab';
 const SCRATCH = '/tmp';
 /** Shared memory of data loaders; it is memory of the host. */
@@ -77,7 +79,7 @@ export async function findSandbox(): Promise<SandboxFound> {
   }
   if (process.platform !== 'linux') return { sandbox: 'none', detail: 'bubblewrap needs Linux' };
   try {
-    await run('bwrap', [...walls(1 << 20), '/bin/sh', '-c', 'exit 0'], { timeout: 20_000 });
+    await run('bwrap', [...walls(1 << 20), '/bin/sh', '-c', 'exit 0'], { timeout: PROBE_MS });
     return { sandbox: 'bubblewrap', detail: 'bubblewrap works' };
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
@@ -187,7 +189,7 @@ const pythonPathsSchema = z.array(z.string().startsWith('/'));
 async function pythonFolders(python: string): Promise<string[]> {
   const ask =
     'import json, os, sys; print(json.dumps([p for p in [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path] if os.path.isdir(p)]))';
-  const { stdout } = await run(python, ['-I', '-c', ask], { timeout: 60_000 });
+  const { stdout } = await run(python, ['-I', '-c', ask], { timeout: PROBE_MS });
   const said = pythonPathsSchema.parse(JSON.parse(stdout));
   // An interpreter is often a link to another one, which may be a link again.
   const links = [dirname(dirname(python)), dirname(dirname(realpathSync(python)))];

@@ -1,7 +1,7 @@
 /** One scoring: the locked scorer in a sandbox of its own, which sees the data and the hand-in and writes one file. */
 import { constants } from 'node:fs';
-import { mkdir, open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, rm, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { Clock, TICK_MS } from './clock';
 import { Contained, type ContainedExit } from './contained';
@@ -17,6 +17,8 @@ const SCORE_FILE = 'score.json';
 const MAX_SCORE_BYTES = 64 * 1024;
 /** The scorer's word for "the hand-in is at fault". */
 const AT_FAULT = 3;
+/** As Python says it. */
+const NO_ROOM = /No space left on device|Disk quota exceeded/;
 
 const scoreSchema = z.object({
   value: z.number(),
@@ -81,6 +83,8 @@ async function verdict(exit: ContainedExit, file: string, context: TaskContext):
   if (exit.code === 0) {
     const said = scoreSchema.safeParse(await readScore(file));
     if (!said.success) {
+      if (await isFull(file))
+        throw new Error(`the scorer's answer is not whole: the disk of ${file} is full`);
       return {
         kind: 'failed',
         reason: 'unscorable',
@@ -95,8 +99,17 @@ async function verdict(exit: ContainedExit, file: string, context: TaskContext):
     const said = faultSchema.safeParse(await readScore(file));
     if (said.success) return { kind: 'failed', ...said.data.error };
   }
-  const { reason, message } = exitFailure(exit, context.log.tail());
+  const log = context.log.tail();
+  // The scorer is ours, and so is the disk: no candidate is to blame.
+  if (NO_ROOM.test(log)) throw new Error(`the scorer found no room on the disk of ${file}`);
+  const { reason, message } = exitFailure(exit, log);
   return { kind: 'failed', reason: reason === 'error' ? 'unscorable' : reason, message };
+}
+
+/** Less than an answer needs. */
+async function isFull(file: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(dirname(file));
+  return bavail * bsize < 2 * MAX_SCORE_BYTES;
 }
 
 /** What the scorer wrote; undefined when that is not a JSON file of a sane size. Follows no link. */

@@ -33,6 +33,8 @@ const workerInfoSchema = z.object({
   }),
   /** ISO 8601. */
   startedAt: z.string(),
+  /** It has been asked to end, and takes no more work. */
+  isEnding: z.boolean().default(false),
 });
 export type WorkerInfo = z.infer<typeof workerInfoSchema>;
 

@@ -32,7 +32,7 @@ interface ReadyWorker {
 /** The worker that runs now and has said what it is; null when none does. */
 export async function runningWorker(): Promise<WorkerInfo | null> {
   const info = await readWorkerInfo();
-  return info !== null && isAlive(info.owner) ? info : null;
+  return info !== null && !info.isEnding && isAlive(info.owner) ? info : null;
 }
 
 /**

@@ -80,6 +80,14 @@ test('killed parts are started again, and what runs is left as it is', async () 
   });
 });
 
+test('a worker that is ending is not taken for one that works', async () => {
+  const first = await up(...(await portArguments()));
+  process.kill(first.worker.owner.pid, 'SIGTERM');
+  const second = await up();
+  expect(second.worker.state).toBe('started');
+  expect([isAlive(first.worker.owner), isAlive(second.worker.owner)]).toEqual([false, true]);
+});
+
 test('a worker of another build is replaced', async () => {
   const first = await up(...(await portArguments()));
   const info: object = JSON.parse(readFileSync(workerInfoFile(), 'utf8'));

@@ -329,6 +329,14 @@ describe('scoring', () => {
     });
   });
 
+  it("on a full disk is not the candidate's fault: it is to be done again", async () => {
+    const { status } = await score('raise OSError(28, "No space left on device")');
+    expect(status).toMatchObject({
+      phase: 'stopped',
+      failure: { reason: 'lost', message: expect.stringMatching(/no room on the disk/) },
+    });
+  });
+
   it('has a cap', async () => {
     const { status } = await score('import time; time.sleep(60)', { scoreSeconds: 0.5 });
     expect(status.failure).toMatchObject({ reason: 'timeout', message: 'score cap: not scored after 0.5 s' });
