@@ -75,7 +75,9 @@ function charged(): number {
 }
 
 function makeLab(): void {
-  cpSync(join(__dirname, 'night-lab'), service.lab(), { recursive: true });
+  // Its locked files are those of the chaos suite's lab.
+  for (const lab of [join(__dirname, '..', 'chaos', 'lab'), join(__dirname, 'night-lab')])
+    cpSync(lab, service.lab(), { recursive: true });
   git('init', '--quiet', '--initial-branch', 'main');
   git('add', '.');
   git('-c', 'user.name=Me', '-c', 'user.email=me@example.com', 'commit', '--quiet', '-m', 'A lab');
