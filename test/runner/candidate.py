@@ -108,6 +108,7 @@ def refuses_data():
     assert ids[0] == client.welcome["bos"]
     client.report(1)
     client.submit(1)
+    assert client.receive()[0]["type"] == "accepted"
 
 
 def slow():
