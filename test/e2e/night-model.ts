@@ -109,7 +109,7 @@ export class NightModel {
     const slip = slips[this.draw(3 * slips.length)];
     const plan: [string, Move][] = slip === undefined ? [] : [slip];
     if (number % 9 === 0) plan.push(['repeats itself', (play) => this.repeat(play)]);
-    if (number % 13 === 0) plan.push(['crashes', (play) => this.change(play, CRASH)]);
+    if (number % 13 === 6) plan.push(['crashes', (play) => this.change(play, CRASH)]);
     return plan;
   }
 
