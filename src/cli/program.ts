@@ -5,7 +5,7 @@ import { clean } from './output';
 import { tellError } from './tell-error';
 
 /** In the order of `--help`. Each is in the file of its name, which exports `<name>Command`. */
-const COMMANDS = [
+export const COMMANDS = [
   'up',
   'down',
   'doctor',
