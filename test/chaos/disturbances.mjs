@@ -1,5 +1,6 @@
 /**
- * Everything that is done to an installation. Each `strike` hits, and heals what `up` cannot.
+ * Everything that is done to an installation. Each `strike` hits, and heals what `up` cannot; what can only be done when
+ * all is up again, git at its point too, is in its answer's `afterwards`.
  *   kills      processes die of it
  *   mayRepeat  a run that is under way may be begun again because of it
  *   lasts      for seconds, in which a run may be begun again more than once

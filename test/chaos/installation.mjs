@@ -137,7 +137,7 @@ export class Installation {
     this.#detach('second-worker.log', process.execPath, [script]);
   }
 
-  processes = () => processesOf(this.root);
+  processes = (staleMs) => processesOf(this.root, staleMs);
   only = (...roles) => this.processes().filter(({ role }) => roles.includes(role));
 
   remove() {

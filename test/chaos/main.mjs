@@ -1,5 +1,5 @@
 /**
- * `npm run test:chaos -- [--kills 25] [--seed 1] [--experiments 8] [--installations 3] [--long] [--only KIND[@POINT],…]
+ * `npm run test:chaos -- [--kills 25] [--seed 1] [--experiments 8] [--installations 3] [--long] [--only KIND[@POINT]]…
  * [--build DIR] [--keep]`: the same study undisturbed once, then again and again while a seeded sequence of disturbances
  * strikes. One JSON line for each disturbance and each study that has come to its end, and a last line with the sums.
  * Exits with 0 only when nothing was lost, double, leaked or spent twice.
@@ -29,7 +29,7 @@ const { values } = parseArgs({
     experiments: { type: 'string', default: '8' },
     installations: { type: 'string', default: '3' },
     long: { type: 'boolean', default: false },
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true },
     build: { type: 'string', default: dirname(dirname(dirname(fileURLToPath(import.meta.url)))) },
     keep: { type: 'boolean', default: false },
   },
@@ -84,7 +84,7 @@ async function main() {
     installations.push(await Installation.create(where));
   }
   try {
-    const wish = { kills: WANTED, seed: SEED, only: values.only?.split(',') ?? null, isLong: values.long };
+    const wish = { kills: WANTED, seed: SEED, only: values.only ?? null, isLong: values.long };
     const { queues, leftOut } = deal(wish, installations);
     for (const name of leftOut) say({ leftOut: name, because: 'this host has no means for it' });
     const reference = undisturbed(installations[0]);
@@ -184,7 +184,10 @@ async function disturb({ installation, index, queue }, reference) {
       const next = take(queue, ({ point }) => POINTS[point].opening !== true);
       if (next === null) await sleep(300);
       // What was taken away for long could not record anything.
-      else progress.at += 1_000 * (await strike(context, { next, queue, where }));
+      else {
+        const awaySeconds = await strike(context, { next, queue, where });
+        progress.at += 1_000 * awaySeconds;
+      }
     }
     await judge(context, await reference, where);
   }

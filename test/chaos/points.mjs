@@ -135,10 +135,9 @@ export function watchFor(study, name, random) {
 function trapped(trap, when, pattern) {
   trap.arm(when, pattern);
   return async (ms, isOver) => {
-    const isReached = await until(() => trap.caught() !== null, ms, isOver);
-    trap.disarm();
+    const isReached = await until(trap.hasCaught, ms, isOver);
     // One that was caught between the last look and now is let go by whoever gets this.
-    return { reached: isReached, held: trap.caught() };
+    return { reached: isReached, held: trap.disarm() };
   };
 }
 

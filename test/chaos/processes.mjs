@@ -4,10 +4,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 /**
  * Every live process of the installation in `root`: those that name it on their command line or in their
  * environment, and all their descendants (a sandbox's environment is cleared).
+ * @param {number} [staleMs] how old the look at all processes may be: many installations may look at once
  * @returns {{ pid: number, parent: number, command: string, role: string, task: string | null }[]}
  */
-export function processesOf(root) {
-  const all = everyProcess();
+export function processesOf(root, staleMs = 0) {
+  const all = everyProcess(staleMs);
   const own = new Set(
     all.filter((each) => each.pid !== process.pid && names(each, root)).map(({ pid }) => pid),
   );
@@ -49,7 +50,14 @@ export function signal(processes, name) {
   }
 }
 
-function everyProcess() {
+let last = { at: -Infinity, processes: [] };
+
+function everyProcess(staleMs) {
+  if (performance.now() - last.at > staleMs) last = { processes: lookAtAll(), at: performance.now() };
+  return last.processes;
+}
+
+function lookAtAll() {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/u.test(name)) return [];
     try {

@@ -42,7 +42,10 @@ export class LongRun {
 
   constructor(installation) {
     this.#installation = installation;
-    const hold = () => signal(installation.only('trainer'), 'SIGSTOP');
+    const hold = () => {
+      const trainers = installation.processes(LOOK_MS / 2).filter(({ role }) => role === 'trainer');
+      signal(trainers, 'SIGSTOP');
+    };
     hold();
     this.#timer = setInterval(hold, LOOK_MS);
   }

@@ -49,8 +49,14 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
   const experiment = study.recorded();
   const gitFate = pick(GIT_FATES, random);
   const problems = [];
+  const remember = (error) => void problems.push(String(error));
   const long = random() < (kind.outlasted ?? 0) ? new LongRun(installation) : null;
   let told = { hit: 0, struck: [] };
+  const allStruck = [];
+  const note = (tasks = []) => {
+    allStruck.push(...tasks);
+    for (const task of tasks) struck.set(task, (struck.get(task) ?? 0) + (kind.lasts ? Infinity : 1));
+  };
   const struckAt = performance.now();
   let awaySeconds;
   let upSeconds;
@@ -59,10 +65,10 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
     told = await kind
       .strike({ installation, study, random, experiments, gitToo: gitFate === 'is killed' })
       .catch((error) => {
-        problems.push(String(error));
+        remember(error);
         return told;
       });
-    for (const task of told.struck) struck.set(task, (struck.get(task) ?? 0) + (kind.lasts ? Infinity : 1));
+    note(told.struck);
     if (gitFate === 'is killed') signal(installation.only('git'), 'SIGKILL');
     died = held !== null && !installation.only('git').some(({ pid }) => pid === held);
     if (gitFate !== 'goes on late') release();
@@ -72,11 +78,12 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
     upSeconds = rounded(performance.now() - began);
     release();
     await long?.untilTakenOver(study, kind.lastsMs);
+    note(await told.afterwards?.().catch(remember));
   } finally {
     long?.end();
     release();
   }
-  await begun?.catch((error) => problems.push(String(error)));
+  await begun?.catch(remember);
   const verified = await agreed(study);
   if (verified.code !== 0) problems.push(`verify ended with ${verified.code}: ${verified.said}`);
   return {
@@ -85,7 +92,7 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
     point,
     ...(!reached && { reached }),
     hit: told.hit,
-    ...(told.struck.length > 0 && { struck: told.struck.map((task) => task.split('/runs/')[1]) }),
+    ...(allStruck.length > 0 && { struck: allStruck.map((task) => task.split('/runs/')[1]) }),
     ...(held !== null && { git: died ? 'is killed' : gitFate }),
     ...(long !== null && { outlasted: true }),
     awaySeconds,

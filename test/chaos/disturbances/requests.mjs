@@ -18,13 +18,14 @@ export function requestAnd(words, role) {
     await sleep(between(0, ON_ITS_WAY_MS)(random));
     const victims = installation.only(role);
     signal(victims, 'SIGKILL');
-    const up = await installation.up();
-    if (up.code !== 0) throw new Error(`up ended with ${up.code}: ${up.said}`);
-    await asked;
-    await goOn(study, experiments);
-    const begun = attemptsOf(study).filter((attempt) => !known.has(attempt));
-    const stopped = [...before, ...begun].filter((attempt) => phaseOfRun(attempt) === 'stopped');
-    return { hit: victims.length, struck: words.includes('--now') ? stopped : [] };
+    const afterwards = async () => {
+      await asked;
+      await goOn(study, experiments);
+      const begun = attemptsOf(study).filter((attempt) => !known.has(attempt));
+      const stopped = [...before, ...begun].filter((attempt) => phaseOfRun(attempt) === 'stopped');
+      return words.includes('--now') ? stopped : [];
+    };
+    return { hit: victims.length, struck: [], afterwards };
   };
 }
 
