@@ -52,6 +52,8 @@ function shownAt(number) {
   const kept = history.findLast(({ verdict }) => verdict === 'keep');
   const shown = {
     lab,
+    budget: { seconds: lab.train.seconds },
+    others: [],
     number,
     program,
     incumbent: { commit: kept.commit, files: { 'train.py': study.files.get(kept.commit) } },

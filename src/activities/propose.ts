@@ -16,6 +16,7 @@ import { readAt, readText } from '../lab/objects';
 import { studyState } from '../process/paths';
 import { BudgetExhausted, Purse } from '../researchers/purse';
 import {
+  GivenUp,
   NoProposal,
   type Objection,
   type Repairing,
@@ -97,6 +98,7 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
       reasons.push(objection.message);
     } catch (error) {
       if (error instanceof BudgetExhausted) return noMoney(error, context);
+      if (error instanceof GivenUp) return { ...givenUp(context, [error.message]), repeatsRefused };
       if (!(error instanceof NoProposal) || cancellationSignal.aborted) throw error;
       reasons.push(error.message);
     }
@@ -159,6 +161,8 @@ async function contextOf(
     tag: study.tag,
     number,
     lab,
+    budget: study.budget,
+    others: [],
     // Afresh from the working tree: the human may edit it while the study runs.
     program: await readFile(join(study.lab, lab.program), 'utf8').catch(() => ''),
     incumbent: { commit: incumbent, files: await filesAt(git, lab, incumbent) },
@@ -180,6 +184,7 @@ async function contextOf(
     check: checker.check,
     refused: [],
     python: dependencies.python,
+    since: Context.current().info.scheduledTimestampMs,
     folder,
   };
   return { context, checker };

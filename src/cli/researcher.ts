@@ -19,7 +19,7 @@ const CONTEXT_TOKENS = 64_000;
 const ANSWER_TOKENS = 24_000;
 /** Three tries have to fit into the two hours that a proposal may take. */
 const MAX_COMMAND_MINUTES = 35;
-/** Experiments between two rounds of lessons. */
+/** Experiments from one round of lessons to the next. */
 const LESSONS_EVERY = 20;
 /** A language model mends most of its crashes in one or two tries. */
 const REPAIRS = 2;
@@ -30,6 +30,12 @@ const tokens = (least: number) =>
     .int('expected a whole number')
     .min(least, `expected at least ${least}`)
     .max(1_000_000, 'expected at most 1000000');
+
+const experiments = z.coerce
+  .number('expected a number')
+  .int('expected a whole number')
+  .min(1, 'expected at least 1')
+  .max(100_000, 'expected at most 100000');
 
 export const researcherSchemas = {
   researcher: z.enum(RESEARCHERS, `expected ${RESEARCHERS.slice(0, -1).join(', ')} or tpe`).optional(),
@@ -46,6 +52,8 @@ export const researcherSchemas = {
   effort: z.enum(EFFORTS, `expected ${EFFORTS.slice(0, -1).join(', ')} or max`).optional(),
   contextTokens: tokens(8_000).optional(),
   answerTokens: tokens(2_048).optional(),
+  lessonsEvery: experiments.optional(),
+  plateauAfter: experiments.optional(),
 };
 
 export type ResearcherRequest = {
@@ -55,7 +63,13 @@ export type ResearcherRequest = {
 /** The part of a study's configuration that says who proposes. */
 export type ChosenResearcher = Pick<
   StudyConfig,
-  'researcher' | 'researcherCommand' | 'commandMinutes' | 'model' | 'gpuHourDollars' | 'repairs'
+  | 'researcher'
+  | 'researcherCommand'
+  | 'commandMinutes'
+  | 'model'
+  | 'gpuHourDollars'
+  | 'repairs'
+  | 'plateauAfter'
 >;
 
 export function takesResearcher(command: Command): Command {
@@ -72,7 +86,15 @@ export function takesResearcher(command: Command): Command {
     .option('--model <NAME>', `model of the \`claude\` researcher (default: ${MODEL})`)
     .option('--effort <E>', `how hard it thinks: ${EFFORTS.join(', ')} (default: high)`)
     .option('--context-tokens <N>', `tokens that a question may have (default: ${CONTEXT_TOKENS})`)
-    .option('--answer-tokens <N>', `tokens of an answer, thinking included (default: ${ANSWER_TOKENS})`);
+    .option('--answer-tokens <N>', `tokens of an answer, thinking included (default: ${ANSWER_TOKENS})`)
+    .option(
+      '--lessons-every <N>',
+      `experiments after which \`claude\` draws lessons anew (default: ${LESSONS_EVERY})`,
+    )
+    .option(
+      '--plateau-after <N>',
+      `experiments without a keep after which the approach is changed (default: ${LATER_SETTINGS.plateauAfter})`,
+    );
 }
 
 export const asksClaude = (researcher: string): boolean => researcher.split('+').includes('claude');
@@ -92,6 +114,7 @@ export async function chooseResearcher(
   const arms = researcher.split('+');
   checkCommand(asked, researcher, arms);
   checkModelOptions(asked, researcher);
+  checkPlateau(asked, researcher);
   if (arms.includes('tpe')) await checkTurnsKnobs(lab);
   if (asksClaude(researcher) && !hasKey) throw keyMissing();
   const prices = await readPrices();
@@ -102,6 +125,7 @@ export async function chooseResearcher(
     model: asksClaude(researcher) ? await modelOf(asked, usd) : null,
     gpuHourDollars: prices.gpuHour,
     repairs: researcher === 'tpe' ? LATER_SETTINGS.repairs : REPAIRS,
+    plateauAfter: asked.plateauAfter ?? LATER_SETTINGS.plateauAfter,
   };
 }
 
@@ -119,6 +143,7 @@ async function modelOf(
     effort = 'high',
     contextTokens = CONTEXT_TOKENS,
     answerTokens = ANSWER_TOKENS,
+    lessonsEvery = LESSONS_EVERY,
   }: ResearcherRequest,
   usd: number | null | undefined,
 ): Promise<StudyConfig['model']> {
@@ -130,10 +155,14 @@ async function modelOf(
       `give its price in ${pricesFile()}, or leave --usd out`,
     );
   }
-  return { name, effort, contextTokens, answerTokens, price, lessonsEvery: LESSONS_EVERY };
+  return { name, effort, contextTokens, answerTokens, price, lessonsEvery };
 }
 
-function checkCommand({ command }: ResearcherRequest, researcher: string, arms: readonly string[]): void {
+function checkCommand(
+  { command, commandMinutes }: ResearcherRequest,
+  researcher: string,
+  arms: readonly string[],
+): void {
   if (arms.includes('command') && command === undefined) {
     throw new CliError(
       'usage',
@@ -141,22 +170,34 @@ function checkCommand({ command }: ResearcherRequest, researcher: string, arms: 
       'add --command "…", such as a coding agent',
     );
   }
-  if (!arms.includes('command') && command !== undefined) {
+  const option = command === undefined ? '--command-minutes' : '--command';
+  if (!arms.includes('command') && (command ?? commandMinutes) !== undefined) {
     throw new CliError(
       'usage',
-      `--command is for the \`command\` researcher, not for ${researcher}`,
+      `${option} is for the \`command\` researcher, not for ${researcher}`,
       'add --researcher command',
     );
   }
 }
 
+/** An optimiser has one approach. */
+function checkPlateau({ plateauAfter }: ResearcherRequest, researcher: string): void {
+  if (plateauAfter === undefined || researcher !== 'tpe') return;
+  throw new CliError(
+    'usage',
+    '--plateau-after is for researchers that can change their approach, and tpe cannot',
+    'leave it out, or add --researcher claude',
+  );
+}
+
 function checkModelOptions(asked: ResearcherRequest, researcher: string): void {
-  const { model, effort, contextTokens, answerTokens } = asked;
+  const { model, effort, contextTokens, answerTokens, lessonsEvery } = asked;
   const given = Object.entries({
     model,
     effort,
     'context-tokens': contextTokens,
     'answer-tokens': answerTokens,
+    'lessons-every': lessonsEvery,
   });
   const option = given.find(([, value]) => value !== undefined)?.[0];
   if (option === undefined || asksClaude(researcher)) return;

@@ -58,9 +58,9 @@ export function studyDetails(config: StudyConfig, state: StudyState, current: nu
     );
   const plateau = plateauOf(state.sinceKeep, config.plateauAfter);
   if (plateau.approach !== null) {
-    lines.push(
-      `plateau · nothing kept in ${plateau.since} experiments, so: ${APPROACH_TEXT[plateau.approach]}`,
-    );
+    // tpe has one approach only: nobody is asked to change it.
+    const asked = config.researcher === 'tpe' ? '' : `, so: ${APPROACH_TEXT[plateau.approach]}`;
+    lines.push(`plateau · nothing kept in ${plateau.since} experiments${asked}`);
   }
   lines.push(`budget · ${budgetLeft(state.limits, state.spent)}`);
   const last = state.recent.slice(-5).toReversed();

@@ -11,7 +11,7 @@ export type Approach = (typeof APPROACHES)[number];
 export const APPROACH_TEXT: Record<Approach, string> = {
   combine: 'combine near misses: two or three changes that came close, together',
   revert: 'revert a kept change: something that helped early may hold back what is there now',
-  simplify: 'simplify: take code away, and keep the score',
+  simplify: 'simplify: take away code that does not earn its place, so that a step does less',
   radical: 'be more radical: another architecture, optimiser or data order, not one more adjustment',
   program: 'go back to program.md: what does it point to that was never tried?',
 };

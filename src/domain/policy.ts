@@ -38,6 +38,10 @@ export function crash(failure: Failure): Decision {
   return { verdict: 'crash', reason: failure.reason, detail: failure.message };
 }
 
+/** The rule in words, for researchers: what they believe about it decides what they try. */
+export const GREEDY_RULE =
+  'One run decides, with a seed that the lab draws: strictly better than the score of the incumbent is kept and becomes the incumbent. All else is reset, an equal score with less code too.';
+
 /**
  * Upstream's rule: one run, kept when its score is strictly better than the incumbent's.
  * It mistakes luck for gain as soon as gains are smaller than the noise between seeds; a statistical

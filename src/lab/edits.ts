@@ -6,6 +6,7 @@ import { proposalRef } from './refs';
 import { noteSchema, researchSchema } from './research';
 
 export const MAX_EDITS = 200;
+export const MAX_HYPOTHESIS = 4000;
 
 const line = z.string().regex(/^\P{Cc}+$/u, 'expected one line');
 /** Paths are checked when edits are applied, so that a wrong one is the candidate's failure and has a reason. */
@@ -24,7 +25,7 @@ const editSchema = z.union([
 export const proposalSchema = z.strictObject({
   format: z.literal(1),
   title: line.max(120),
-  hypothesis: z.string().max(4000),
+  hypothesis: z.string().max(MAX_HYPOTHESIS),
   edits: z.array(editSchema).max(MAX_EDITS),
   /** What it cost to propose, in US dollars, with all that was asked for this experiment before. */
   dollars: z.number().nonnegative().optional(),

@@ -26,6 +26,8 @@ export function contextJson(context: ResearchContext): string {
     tag: context.tag,
     experiment: context.number,
     metric: lab.metric,
+    budget: context.budget,
+    others: context.others,
     editable: lab.editable,
     program: context.program,
     hints: context.hints,

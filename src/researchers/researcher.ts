@@ -1,5 +1,5 @@
 /** What proposes the next change. All researchers see the same context and answer with a proposal. */
-import type { ExperimentRecord, Failure, Idea } from '../domain/experiment';
+import type { ExperimentRecord, Failure, Idea, TrainBudget } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
 import type { Plateau } from '../domain/plateau';
 import type { ModelSettings } from '../domain/study';
@@ -12,6 +12,10 @@ export interface ResearchContext {
   /** The number of the experiment that the proposal is for. */
   number: number;
   lab: LabConfig;
+  /** How long a run of this study trains: lab.yaml's default may have been overridden. */
+  budget: TrainBudget;
+  /** Who else proposes in this study. */
+  others: readonly string[];
   /** program.md as it is in the human's working tree right now. */
   program: string;
   incumbent: { commit: string; files: Record<string, string> };
@@ -40,6 +44,8 @@ export interface ResearchContext {
   refused: readonly Objection[];
   /** The interpreter of the trainer's environment. */
   python: string;
+  /** When the study began to wait for this proposal, in milliseconds since 1970; earlier tries are after it. */
+  since: number;
   /** A folder that is the proposal's own, for transcripts and worktrees. */
   folder: string;
 }
@@ -69,9 +75,15 @@ export interface Researcher {
   /**
    * @param signal aborted when the study is stopped or the worker goes: end every process that was started
    * @throws NoProposal when there is nothing to try
+   * @throws GivenUp when a crash is not worth a repair
    * @throws BudgetExhausted when the money that is left does not cover what it would have to ask
    */
   propose(context: ResearchContext, signal: AbortSignal): Promise<Proposal>;
+}
+
+/** The researcher leaves a crash as it is: it is not asked for that repair again. */
+export class GivenUp extends Error {
+  override name = 'GivenUp';
 }
 
 /** The researcher answered nothing that could be tried; the message says what it did instead. */

@@ -10,7 +10,7 @@ import type { Knob } from '../lab/config';
 import type { Edit, Proposal } from '../lab/edits';
 import { packageRoot } from '../process/package-root';
 import { capture, CaptureError } from './capture';
-import { NoProposal, type Researcher, type ResearchContext } from './researcher';
+import { GivenUp, NoProposal, type Researcher, type ResearchContext } from './researcher';
 
 const SCRIPT = join('src', 'researchers', 'tpe.py');
 /** Optuna's import and a few hundred trials take a second or two. */
@@ -31,7 +31,7 @@ export function createTpe(): Researcher {
   return {
     async propose(context, signal): Promise<Proposal> {
       if (context.repair !== null) {
-        throw new NoProposal('tpe repairs nothing: that these values crash is all that it learns from');
+        throw new GivenUp('tpe repairs nothing: that these values crash is all that it learns from');
       }
       // What the incumbent has taken away, or moved out of its range, is no knob any more.
       const knobs = knobsNow(context.lab.knobs, context.history, context.incumbent.files);

@@ -14,7 +14,7 @@ import { appendRecord, openLedger, readRecord } from '../../src/lab/ledger';
 import { crashedRef, experimentRef } from '../../src/lab/refs';
 import { verifyStudy } from '../../src/lab/verify/verify';
 import { BudgetExhausted } from '../../src/researchers/purse';
-import { NoProposal, type ResearchContext } from '../../src/researchers/researcher';
+import { GivenUp, NoProposal, type ResearchContext } from '../../src/researchers/researcher';
 import { git, makeLab, makeRecord, makeRun, makeStudy, temporary } from '../lab/make-lab';
 import { makeResearch } from '../lab/research';
 
@@ -145,6 +145,7 @@ test('what is shown: program.md as it is now, the backlog with what people just 
   });
   expect(seen).toMatchObject({
     program: 'edited while it runs',
+    budget: study.budget,
     ideas: [idea, { id: '3.1', text: 'a new idea', from: 'human' }],
     lessons: ['wider is worse'],
     plateau: { since: 2, approach: 'combine' },
@@ -208,6 +209,21 @@ test('a repair is to the files of what crashed, has its name, and both candidate
   expect(damaged.differences.map(({ what }) => what)).toContainEqual(
     expect.stringContaining(`${crashedRef(study.tag, 1, 1)} is missing`),
   );
+});
+
+test('a repair that its researcher gives up is not asked for again', async () => {
+  const { git: repository, input } = await place({ repairs: 2 });
+  const { proposal } = await propose(input, () => Promise.resolve(wider()));
+  const failure = { reason: 'error' as const, message: 'NameError', tail: '' };
+  const { commit } = await createApply()({ ...input, proposal, at: AT });
+  let asked = 0;
+  const given = await propose({ ...input, repair: { attempt: 1, commit, failure } }, () => {
+    asked += 1;
+    return Promise.reject(new GivenUp('the idea is wrong'));
+  });
+  expect(asked).toBe(1);
+  expect(given).toMatchObject({ gaveUp: 'the idea is wrong', title: 'wider' });
+  expect((await readProposal(repository, given.proposal)).edits).toEqual([]);
 });
 
 test('a repair for which there is no money leaves the crash as it is', async () => {

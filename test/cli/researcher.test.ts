@@ -41,7 +41,16 @@ test('options that do not go together are refused with what to do', async () => 
   await expect(choose({ researcher: 'tpe', model: 'claude-opus-5-5' })).rejects.toThrow('--model is for');
   await expect(choose({ researcher: 'command' })).rejects.toThrow('needs a command line');
   await expect(choose({ researcher: 'claude', command: 'x' })).rejects.toThrow('--command is for');
+  await expect(choose({ researcher: 'tpe', commandMinutes: 5 })).rejects.toThrow('--command-minutes is for');
+  await expect(choose({ researcher: 'tpe', lessonsEvery: 5 })).rejects.toThrow('--lessons-every is for');
+  await expect(choose({ researcher: 'tpe', plateauAfter: 5 })).rejects.toThrow('tpe cannot');
   await expect(choose({ researcher: 'claude+tpe' }, null, '')).rejects.toThrow('names no knobs');
+});
+
+test('how often lessons are drawn, and what makes a plateau, is chosen', async () => {
+  expect(await choose({})).toMatchObject({ plateauAfter: 8, model: { lessonsEvery: 20 } });
+  const chosen = await choose({ researcher: 'claude+tpe', lessonsEvery: 5, plateauAfter: 3 });
+  expect(chosen).toMatchObject({ plateauAfter: 3, model: { lessonsEvery: 5 } });
 });
 
 test('a limit in dollars needs a price; the user may give one, and one for the GPU', async () => {

@@ -40,6 +40,8 @@ export async function contextOf(
     tag: 'test',
     number: past.length,
     lab: LAB,
+    budget: { seconds: 300 },
+    others: [],
     program: 'Make it better.',
     incumbent: { commit: 'i'.repeat(40), files: { 'train.py': TRAIN } },
     history,
@@ -56,6 +58,7 @@ export async function contextOf(
     check: () => Promise.resolve(null),
     refused: [],
     python,
+    since: Date.now(),
     folder,
   };
 }

@@ -1,8 +1,15 @@
+import { ApplicationFailure } from '@temporalio/common';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import type { Proposal } from '../../src/lab/edits';
 import { createHybrid } from '../../src/researchers/hybrid';
 import { BudgetExhausted } from '../../src/researchers/purse';
-import { NoProposal, type Repairing, type Researcher } from '../../src/researchers/researcher';
+import {
+  GivenUp,
+  NoProposal,
+  type Repairing,
+  type ResearchContext,
+  type Researcher,
+} from '../../src/researchers/researcher';
 import { contextOf, TRAIN } from './context';
 
 const never = new AbortController().signal;
@@ -72,4 +79,70 @@ test('a crash goes back to the arm that caused it', async () => {
   const answer = await createHybrid([claude, tpe]).propose({ ...(await first()), repair }, never);
   expect(answer.researcher).toBe('tpe');
   expect(claude.asked).toEqual([]);
+});
+
+const busy = (nextRetryDelay?: number) =>
+  ApplicationFailure.create({
+    type: 'ModelBusy',
+    message: 'the API asks to wait: 529',
+    ...(nextRetryDelay === undefined ? {} : { nextRetryDelay }),
+  });
+const minutesAgo = (minutes: number) => Date.now() - minutes * 60_000;
+
+describe('an arm that asks to wait', () => {
+  test.each([
+    ['for a moment', busy(), 0],
+    ['for as long as the API says', busy(60_000), 0.5],
+  ])('is waited for %s', async (_, error, minutes) => {
+    const [claude, tpe] = [arm('claude', error), arm('tpe')];
+    const context = { ...(await first()), since: minutesAgo(minutes) };
+    await expect(createHybrid([claude, tpe]).propose(context, never)).rejects.toBe(error);
+    expect(tpe.asked).toEqual([]);
+  });
+
+  test.each([
+    ['for minutes', busy(), 3],
+    ['for as long as the API would have it', busy(15 * 60_000), 0],
+  ])('is not waited for %s: the other goes on, and its record says why', async (_, error, minutes) => {
+    const [claude, tpe] = [arm('claude', error), arm('tpe')];
+    const context = { ...(await first()), since: minutesAgo(minutes) };
+    const answer = await createHybrid([claude, tpe]).propose(context, never);
+    expect(answer).toMatchObject({ researcher: 'tpe', title: 'tpe' });
+    expect(answer.hypothesis).toContain('In the place of claude: the API asks to wait: 529');
+  });
+
+  test('is waited for where the other has nothing to propose', async () => {
+    const error = busy();
+    const hybrid = createHybrid([arm('claude', error), arm('tpe', new NoProposal('no knob'))]);
+    await expect(hybrid.propose({ ...(await first()), since: minutesAgo(60) }, never)).rejects.toBe(error);
+  });
+
+  test('leaves its crash as it is: the study does not stand still for a repair', async () => {
+    const hybrid = createHybrid([arm('claude', busy()), arm('tpe')]);
+    const repair = { researcher: 'claude', attempt: 1 } as Repairing;
+    const context = { ...(await first()), repair, since: minutesAgo(60) };
+    await expect(hybrid.propose(context, never)).rejects.toThrow(GivenUp);
+    await expect(hybrid.propose({ ...context, since: minutesAgo(0) }, never)).rejects.toThrow('529');
+  });
+
+  test('and will not be there before a person acts is not hidden by the other', async () => {
+    const key = ApplicationFailure.nonRetryable('the API does not take the key', 'ModelKey');
+    const hybrid = createHybrid([arm('claude', key), arm('tpe')]);
+    await expect(hybrid.propose({ ...(await first()), since: minutesAgo(60) }, never)).rejects.toBe(key);
+  });
+});
+
+test('each arm is told who else proposes', async () => {
+  const told: (readonly string[])[] = [];
+  const claude = {
+    ...arm('claude'),
+    researcher: {
+      propose: ({ others }: ResearchContext) => {
+        told.push(others);
+        return Promise.resolve(proposal('claude'));
+      },
+    },
+  };
+  await createHybrid([claude, arm('tpe')]).propose(await first(), never);
+  expect(told).toEqual([['tpe']]);
 });

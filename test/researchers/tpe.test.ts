@@ -1,6 +1,6 @@
 import { readKnob } from '../../src/domain/knobs';
 import type { Research } from '../../src/domain/experiment';
-import { NoProposal, type Repairing } from '../../src/researchers/researcher';
+import { GivenUp, NoProposal, type Repairing } from '../../src/researchers/researcher';
 import { createTpe } from '../../src/researchers/tpe';
 import type { Proposal } from '../../src/lab/edits';
 import { ensureTrainerPython } from '../../src/setup/trainer-python';
@@ -101,5 +101,5 @@ test('a constant that came in later is turned too, in the range that another res
 
 test('it repairs nothing: a crash is what it learns from', async () => {
   const repair = { attempt: 1 } as Repairing;
-  await expect(createTpe().propose({ ...(await contextOf([])), repair }, never)).rejects.toThrow(NoProposal);
+  await expect(createTpe().propose({ ...(await contextOf([])), repair }, never)).rejects.toThrow(GivenUp);
 });

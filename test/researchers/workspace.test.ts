@@ -104,6 +104,7 @@ import json, re, sys
 prompt = next(word for word in sys.argv[1:] if "training lab" in word)
 context = json.load(open(re.search(r"\\S+(?= is a JSON)", prompt)[0]))
 assert context["version"] == 2 and context["editable"] == ["train.py", "new.py"], context
+assert context["budget"] == {"seconds": 300} and context["others"] == [], context
 open("train.py", "a").write("WIDTH = 9\\n")
 print(${JSON.stringify(output)})
 `;

@@ -1,7 +1,7 @@
 /** What `status` prints: one glance at a study. */
 import type { TrainBudget } from '../../domain/experiment';
 import { dollarText, type Limits } from '../../domain/limits';
-import { APPROACH_TEXT, type Plateau } from '../../domain/plateau';
+import { APPROACH_TEXT } from '../../domain/plateau';
 import type { Waiting } from '../../domain/study';
 import { cleanLine, colour } from '../output';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
@@ -24,7 +24,7 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
   const cost = perKeep(study);
   if (cost !== null) facts.push(['a keep', cost]);
   facts.push(['a run', budgetText(study.budget)]);
-  if (study.plateau.approach !== null) facts.push(['plateau', plateauText(study.plateau)]);
+  if (study.plateau.approach !== null) facts.push(['plateau', plateauText(study)]);
   const waits = waitingText(study.waiting);
   if (waits !== '') facts.push(['waiting', waits]);
   if (study.refused !== null) facts.push(['refused', colour.yellow(cleanLine(study.refused))]);
@@ -113,8 +113,9 @@ function sandboxText(sandbox: Snapshot['sandbox']): string {
     : sandbox;
 }
 
-function plateauText({ since, approach }: Plateau): string {
-  const asked = approach === null ? '' : `; asked to ${APPROACH_TEXT[approach]}`;
+/** tpe has one approach only: nobody asks it to change that. */
+function plateauText({ plateau: { since, approach }, researcher }: Snapshot['study']): string {
+  const asked = approach === null || researcher === 'tpe' ? '' : `; asked to ${APPROACH_TEXT[approach]}`;
   return `nothing kept in ${since} experiments${asked}`;
 }
 

@@ -3,8 +3,9 @@ import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import type { ModelSettings } from '../../domain/study';
 import type { Proposal } from '../../lab/edits';
-import { NoProposal, type ResearchContext } from '../researcher';
+import { GivenUp, NoProposal, type ResearchContext } from '../researcher';
 import { editsOf, objectionTo, proposalOf } from './answer';
+import { LOOK_UPS, OBJECTIONS } from './bounds';
 import { call, type Answer, type CallTimes } from './call';
 import { complaint, readFile, showExperiment, type Said } from './look-up';
 import type { Prompt } from './prompt';
@@ -13,10 +14,8 @@ import { estimateTokens } from './tokens';
 import { parseToolUse, toolDefinitions, type ProposeInput, type ToolUse } from './tools';
 import type { Transcript } from './transcript';
 
-/** Proposals that may be objected to, answers that are none, and times that the model may look things up. */
-const OBJECTIONS = 4;
+/** Answers that may be none. */
 const NO_ANSWERS = 3;
-const LOOK_UPS = 8;
 /** What one look-up may bring. */
 const LOOK_UP_TOKENS = 8_000;
 /** A message's own: role, ids, types. */
@@ -52,7 +51,7 @@ export class Conversation {
     this.tokens = options.prompt.tokens;
   }
 
-  /** @throws NoProposal when it has led to nothing; BudgetExhausted, TooLong and ApplicationFailure from the call */
+  /** @throws NoProposal when it has led to nothing; GivenUp; BudgetExhausted, TooLong and ApplicationFailure from the call */
   async run(): Promise<Proposal> {
     for (;;) {
       const answer = await this.ask();
@@ -229,11 +228,6 @@ export class Conversation {
     const why = [...this.objections, ...this.noAnswers];
     return why.length === 0 ? '' : `: ${why.join('; ')}`;
   }
-}
-
-/** The model says that a crash is not worth a repair. */
-export class GivenUp extends Error {
-  override name = 'GivenUp';
 }
 
 function refusalText({ explanation }: Answer): string {

@@ -5,8 +5,10 @@ const HEADING = 60;
 
 /** The human's program is an order, not data: it is not fenced. */
 export function programSection(program: string, path: string, tokens: number): string {
-  const text = program.trim() === '' ? '(it is empty)' : cut(program.trim(), tokens - HEADING);
-  return `# ${path}: what the human asks for\n<program>\n${text.replaceAll('</program>', '< /program>')}\n</program>`;
+  const whole = program.trim() === '' ? '(it is empty)' : program.trim();
+  const text = cut(whole, tokens - HEADING);
+  const note = text === whole ? '' : ' (cut: read_file has the rest)';
+  return `# ${path}: what the human asks for${note}\n<program>\n${text.replaceAll('</program>', '< /program>')}\n</program>`;
 }
 
 /** All files whole where they fit; otherwise each has a part of the share, the longest most. */

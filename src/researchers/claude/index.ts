@@ -2,9 +2,9 @@
 import { lessons } from '../../domain/ideas';
 import type { Proposal } from '../../lab/edits';
 import type { ModelSettings } from '../../domain/study';
-import { NoProposal, type Researcher, type ResearchContext } from '../researcher';
+import type { Researcher, ResearchContext } from '../researcher';
 import type { CallTimes } from './call';
-import { Conversation, GivenUp } from './conversation';
+import { Conversation } from './conversation';
 import { buildPrompt, PROMPT_SHARE, wantedDiffs } from './prompt';
 import { Transcript } from './transcript';
 import { lasting, TooLong } from './trouble';
@@ -21,7 +21,6 @@ export function createClaude(times: CallTimes = TIMES): Researcher {
         try {
           return await converse(context, model, share, times, signal);
         } catch (error) {
-          if (error instanceof GivenUp) throw new NoProposal(`no repair: ${error.message}`, { cause: error });
           if (!(error instanceof TooLong)) throw error;
         }
       }

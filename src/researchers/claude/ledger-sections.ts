@@ -2,7 +2,7 @@
 import type { ExperimentRecord, Idea } from '../../domain/experiment';
 import type { View } from './ledger';
 import { fenced, oneLine } from './quote';
-import { diffSummary, gainText, recordLine, scoreText } from './record-text';
+import { diffSummary, gainOf, gainText, recordLine, scoreText } from './record-text';
 import { estimateTokens } from './tokens';
 
 /** A heading with its introduction, and fences. */
@@ -26,14 +26,24 @@ const section = (heading: string, lines: readonly string[]): string =>
   lines.length === 0 ? '' : `# ${heading}\n${fenced(lines.join('\n'))}`;
 
 /** The chain of kept changes, newest kept longest. */
-export function gainsSection({ kept, scale }: View, tokens: number): string {
+export function gainsSection(view: View, tokens: number): string {
+  const { kept, scale } = view;
   const lines = kept.slice(-NEWEST_KEPT).map((record) => {
     const gain = gainText(record, scale);
-    const tested = record.runs.filter(({ score }) => score !== null).length;
-    const runs = tested > 1 ? `, ${tested} runs` : '';
-    return `#${record.number} ${scoreText(record.score, scale)}${gain === '' ? '' : ` (${gain}${runs})`} ${JSON.stringify(oneLine(record.title, 140))}`;
+    return `#${record.number} ${scoreText(record.score, scale)}${gain === '' ? '' : ` (${gain}${confidence(record, view)})`} ${JSON.stringify(oneLine(record.title, 140))}`;
   });
-  return section('What was kept, from the baseline on', fit(lines.toReversed(), tokens).toReversed());
+  return section(
+    'What was kept, from the baseline on (one run each, where no more are named)',
+    fit(lines.toReversed(), tokens).toReversed(),
+  );
+}
+
+/** How far a gain is to be believed: on how many runs it stands, and how large it is against the noise. */
+function confidence(record: ExperimentRecord, { noise, scale }: View): string {
+  const runs = record.runs.filter(({ score }) => score !== null).length;
+  const gain = gainOf(record, scale) ?? 0;
+  const sigmas = noise === null || noise === 0 ? '' : `, ${(gain / noise).toFixed(1)} times the noise`;
+  return `${runs > 1 ? `, ${runs} runs` : ''}${sigmas}`;
 }
 
 /** Older experiments as a table of lines. */
@@ -45,9 +55,19 @@ export function settledSection({ settled, scale }: View, tokens: number): string
   return section(`Experiments up to #${settled.at(-1)?.number ?? 0}${note}`, shown);
 }
 
-/** The last experiments with what they changed. */
+/** The last experiments: all as lines, and the newest ones with what they changed. */
 export function attempts(view: View, diffs: ReadonlyMap<string, string>, tokens: number): string {
-  const texts = view.recent.toReversed().map((record) => withDiff(record, view, diffs));
+  const newest = view.recent.toReversed();
+  const lines = newest.map((record) => recordLine(record, view.scale));
+  let spare = tokens - HEADING - lines.reduce((sum, line) => sum + estimateTokens(line) + 2, 0);
+  const texts = newest.map((record, index) => {
+    const line = lines[index] ?? '';
+    const whole = withDiff(record, view, diffs);
+    const more = estimateTokens(whole) - estimateTokens(line);
+    if (more > spare) return line;
+    spare -= more;
+    return whole;
+  });
   return section('The last experiments, with their changes', fit(texts, tokens).toReversed());
 }
 
@@ -86,30 +106,26 @@ export function untriedSection(
   return section('What was never tried', lines);
 }
 
-export function backlogSection(ideas: readonly Idea[], lessons: readonly string[], tokens: number): string {
-  const half = Math.floor(tokens / 2);
-  const learnt = fit(
-    lessons.map((lesson) => `- ${oneLine(lesson, 400)}`),
-    half,
-  );
+export function lessonsSection(lessons: readonly string[], tokens: number): string {
+  const learnt = lessons.map((lesson) => `- ${oneLine(lesson, 400)}`);
+  return section('Lessons so far', fit(learnt, tokens));
+}
+
+export function backlogSection(ideas: readonly Idea[], tokens: number): string {
   // People's ideas come first, then the newest.
   const ordered = [
     ...ideas.filter(({ from }) => from === 'human'),
     ...ideas.filter(({ from }) => from === 'researcher').toReversed(),
   ];
-  const open = fit(
-    ordered.map(
-      ({ id, text, from }) => `${id}${from === 'human' ? ' (from the human)' : ''}: ${oneLine(text, 400)}`,
-    ),
-    half,
+  const open = ordered.map(
+    ({ id, text, from }) => `${id}${from === 'human' ? ' (from the human)' : ''}: ${oneLine(text, 400)}`,
   );
-  return [section('Lessons so far', learnt), section('The backlog of ideas', open)]
-    .filter((text) => text !== '')
-    .join('\n\n');
+  return section('The backlog of ideas', fit(open, tokens));
 }
 
 function withDiff(record: ExperimentRecord, { scale }: View, diffs: ReadonlyMap<string, string>): string {
   const patch = diffSummary(diffs.get(record.commit) ?? '', LONGEST_DIFF);
   const hypothesis = record.hypothesis === '' ? '' : `\n  why: ${oneLine(record.hypothesis, 300)}`;
-  return `${recordLine(record, scale)}${hypothesis}${patch === '' ? '' : `\n${patch}`}`;
+  const expected = oneLine(record.research?.expected ?? '', 120);
+  return `${recordLine(record, scale)}${hypothesis}${expected === '' ? '' : `\n  expected: ${expected}`}${patch === '' ? '' : `\n${patch}`}`;
 }

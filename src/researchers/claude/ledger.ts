@@ -5,6 +5,8 @@ import { gainOf, type Scale } from './record-text';
 /** Older experiments are shown as a table that grows by so many at once: a prompt's cache likes what stands still. */
 const SETTLED_STEP = 10;
 const RECENT = 8;
+/** Near misses are taken from so many experiments: what came close to an incumbent of long ago says little of today's. */
+const NEAR_MISSES_FROM = 150;
 
 export interface View {
   scale: Scale;
@@ -30,6 +32,7 @@ export function viewOf(history: readonly ExperimentRecord[], direction: Scale['d
     settled: history.slice(0, settled),
     recent: history.slice(Math.min(settled, Math.max(0, history.length - RECENT))),
     nearMisses: history
+      .slice(-NEAR_MISSES_FROM)
       .filter((record) => record.verdict === 'discard' && gainOf(record, scale) !== null)
       .toSorted((a, b) => (gainOf(b, scale) ?? 0) - (gainOf(a, scale) ?? 0))
       .slice(0, 6),
@@ -112,7 +115,9 @@ function directions(program: string): string[] {
     /\b(look|ideas?|directions?|try|explore)\b/i.test(part.split('\n')[0] ?? ''),
   );
   const text = about.map((part) => part.slice(part.indexOf('\n') + 1)).join('\n\n');
-  const [list = ''] = text.split(/\n\s*\n/);
+  const [paragraph = ''] = text.split(/\n\s*\n/);
+  // A list in a sentence ends with it.
+  const list = paragraph.includes(';') ? (paragraph.split(/\.\s/)[0] ?? '') : paragraph;
   return list
     .split(/[;,:.]\s|\n\s*[-*]\s|\.$/)
     .map((phrase) => phrase.replace(/\s+/g, ' ').trim())

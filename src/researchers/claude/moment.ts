@@ -4,7 +4,7 @@ import { dollarText } from '../../domain/limits';
 import type { Repairing } from '../researcher';
 import type { View } from './ledger';
 import { cut, fenced, oneLine } from './quote';
-import { diffSummary } from './record-text';
+import { tokensText } from './record-text';
 import type { Shown } from './shown';
 
 /** Where the study stands. */
@@ -17,7 +17,7 @@ export function moment({ left, lab, history }: Shown, { noise, scale }: View): s
   ].filter((text) => text !== '');
   const spread =
     noise === null
-      ? 'not measured yet; take differences in the last digit shown for luck'
+      ? 'not measured, for no code was run twice; some of the small differences above are luck'
       : `a standard deviation of ${noise.toFixed(scale.decimals + 1)} between two runs of the same code`;
   const counts = (['keep', 'discard', 'crash'] as const).map(
     (verdict) => `${history.filter((record) => record.verdict === verdict).length} ${verdict}`,
@@ -25,7 +25,24 @@ export function moment({ left, lab, history }: Shown, { noise, scale }: View): s
   return `# Where the study stands
 - Experiments so far: ${history.length} (${counts.join(', ')}).
 - Noise of ${lab.metric.name}: ${spread}.
-- Left: ${limits.length === 0 ? 'no limit; the study goes on until it is stopped' : limits.join(', ')}.`;
+- Left: ${limits.length === 0 ? 'no limit; the study goes on until it is stopped' : limits.join(', ')}.${incumbentText(history)}`;
+}
+
+/** What the incumbent's run was like, on which device. */
+function incumbentText(history: Shown['history']): string {
+  const record = history.findLast(({ verdict }) => verdict === 'keep');
+  const run = record?.runs.findLast(({ score }) => score !== null);
+  if (record === undefined || run === undefined) return '';
+  const { device, torch } = record.fingerprint;
+  const facts = [
+    `${run.steps} steps`,
+    `${tokensText(run.tokens)} tokens`,
+    `${run.trainSeconds.toFixed(0)} s`,
+    `${run.startupSeconds.toFixed(0)} s to start`,
+    `${tokensText(run.parameters)} parameters`,
+    `${run.peakMemoryMb.toFixed(0)} MB at most`,
+  ];
+  return `\n- Device: ${oneLine(device, 80)}, torch ${oneLine(torch, 40)}.\n- The incumbent (#${record.number}) took: ${facts.join(', ')}.`;
 }
 
 /** What is asked for now. */
@@ -36,7 +53,7 @@ export function taskSection(shown: Shown, tokens: number): string {
       ? ''
       : `# Hints from the human for this proposal\n${cut(
           hints.map((hint) => `- ${oneLine(hint, 2000)}`).join('\n'),
-          Math.floor(tokens * 0.4),
+          Math.floor(tokens * (repair === null ? 0.8 : 0.2)),
         )}`;
   const change =
     plateau.approach === null
@@ -48,18 +65,18 @@ export function taskSection(shown: Shown, tokens: number): string {
   const task =
     repair === null
       ? `# Your task\nPropose experiment #${number}.${learn}`
-      : repairText(repair, shown, Math.floor(tokens / 2));
+      : repairText(repair, shown, Math.floor(tokens * 0.75));
   return [said, change, task].filter((text) => text !== '').join('\n\n');
 }
 
 function repairText(repair: Repairing, { number, diffs }: Shown, tokens: number): string {
   const { attempt, of, title, failure, commit } = repair;
-  const trace = cut(failure.tail, Math.floor(tokens * 0.6));
-  const patch = cut(diffSummary(diffs.get(commit) ?? '', 4000), Math.floor(tokens * 0.35));
+  const trace = cut(failure.tail, Math.floor(tokens * 0.45));
+  const patch = cut(diffs.get(commit) ?? '', Math.floor(tokens * 0.45));
   return `# Your task: repair experiment #${number}, attempt ${attempt} of ${of}
 Its candidate ${JSON.stringify(oneLine(title, 140))} crashed: ${failure.reason}, ${JSON.stringify(oneLine(failure.message, 200))}.
-Mend that, and keep the idea. Your edits are to the crashed candidate's files, not to the incumbent's: read_file shows
-those. If the idea itself is wrong, call give_up.
+Mend that, and keep the idea: the smallest edit that does. Your edits are to the crashed candidate's files, not to the
+incumbent's: read_file shows those. If the idea itself is wrong, call give_up.
 
 The end of its output:
 ${fenced(trace)}

@@ -10,6 +10,7 @@ import {
   backlogSection,
   failuresSection,
   gainsSection,
+  lessonsSection,
   nearMissSection,
   settledSection,
   untriedSection,
@@ -31,20 +32,23 @@ export interface Prompt {
 
 /** Shares of what is left beside the system's text. Together less than 1: rounding and headings need some. */
 const SHARES = {
-  program: 0.14,
-  files: 0.3,
+  program: 0.12,
+  files: 0.35,
   gains: 0.06,
-  settled: 0.12,
+  lessons: 0.05,
+  settled: 0.11,
   attempts: 0.1,
   nearMisses: 0.05,
-  failures: 0.04,
-  untried: 0.03,
-  backlog: 0.05,
-  task: 0.09,
+  failures: 0.03,
+  untried: 0.02,
+  backlog: 0.04,
+  task: 0.05,
 } as const;
+/** What is new with each question, but for the task. */
+const NEWS = ['attempts', 'nearMisses', 'failures', 'untried', 'backlog'] as const;
 
 /** For where the study stands, which has no share. */
-const STANDING = 300;
+const STANDING = 500;
 
 /** So much of a context is the first question; the rest is for reading, objections and thinking. */
 export const PROMPT_SHARE = 0.5;
@@ -66,7 +70,7 @@ export function wantedDiffs({ history, lab, repair }: Pick<Shown, 'history' | 'l
  */
 export function buildPrompt(shown: Shown, budget: number): Prompt {
   const { lab, history, program, incumbent } = shown;
-  const rules = systemText(lab);
+  const rules = systemText(shown);
   const fixed = estimateTokens(rules) + estimateTokens(JSON.stringify(toolDefinitions()));
   const free = Math.floor(budget - fixed - STANDING);
   if (free < 1000) {
@@ -74,28 +78,23 @@ export function buildPrompt(shown: Shown, budget: number): Prompt {
       `a question of ${budget} tokens is too short: the rules alone have ${fixed}; raise --context-tokens`,
     );
   }
-  const room = (name: keyof typeof SHARES): number => Math.floor(free * SHARES[name]);
+  const room: Room = (name) => Math.floor(free * SHARES[name]);
   const view = viewOf(history, lab.metric.direction);
   const cache = cacheFor(view, shown);
+  const asked = programSection(program, lab.program, room('program'));
+  // A file that is cut costs a look-up in each conversation. What the program leaves stands as still as the program.
+  const left = Math.max(0, room('program') - estimateTokens(asked));
   const blocks = [
     join(
-      programSection(program, lab.program, room('program')),
-      filesSection(incumbent.files, incumbent.commit, room('files')),
+      asked,
+      filesSection(incumbent.files, incumbent.commit, room('files') + left),
       gainsSection(view, room('gains')),
     ),
-    settledSection(view, room('settled')),
+    join(settledSection(view, room('settled')), lessonsSection(shown.lessons, room('lessons'))),
     join(
-      attempts(view, shown.diffs, room('attempts')),
-      nearMissSection(view, shown.diffs, room('nearMisses')),
-      failuresSection(view, room('failures')),
-      untriedSection(
-        untouchedConstants(incumbent.files, history),
-        untriedDirections(program, history),
-        room('untried'),
-      ),
-      backlogSection(shown.ideas, shown.lessons, room('backlog')),
+      ...(shown.repair === null ? news(shown, view, room) : []),
       moment(shown, view),
-      taskSection(shown, room('task')),
+      taskSection(shown, taskRoom(shown, room)),
     ),
   ].map(redact);
   const content = blocks
@@ -105,6 +104,25 @@ export function buildPrompt(shown: Shown, budget: number): Prompt {
   const tokens = fixed + blocks.reduce((sum, text) => sum + estimateTokens(text), 0);
   return { system, content, tokens };
 }
+
+type Room = (name: keyof typeof SHARES) => number;
+
+/** What the last experiments came to, and where to go from here. */
+const news = (shown: Shown, view: View, room: Room): string[] => [
+  attempts(view, shown.diffs, room('attempts')),
+  nearMissSection(view, shown.diffs, room('nearMisses')),
+  failuresSection(view, room('failures')),
+  untriedSection(
+    untouchedConstants(shown.incumbent.files, shown.history),
+    untriedDirections(shown.program, shown.history),
+    room('untried'),
+  ),
+  backlogSection(shown.ideas, room('backlog')),
+];
+
+/** A repair needs the crash more than the news: it has their room. */
+const taskRoom = ({ repair }: Shown, room: Room): number =>
+  room('task') + (repair === null ? 0 : NEWS.reduce((sum, name) => sum + room(name), 0));
 
 const join = (...sections: string[]): string => sections.filter((section) => section !== '').join('\n\n');
 

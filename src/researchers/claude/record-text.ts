@@ -27,7 +27,7 @@ export function gainText(record: ExperimentRecord, scale: Scale): string {
     : `worse by ${(-better).toFixed(scale.decimals)}`;
 }
 
-/** `#12 discard 0.9812 (worse by 0.0030) "wider MLP" [MLP_RATIO]`. A record never changes, so neither does its line. */
+/** `#12 discard 0.9812 (worse by 0.0030, 45.1 M tokens) "wider MLP" [MLP_RATIO]`. A record never changes, so neither does its line. */
 export function recordLine(record: ExperimentRecord, scale: Scale): string {
   const { number, verdict, reason, score, title, research, failure } = record;
   const result =
@@ -39,8 +39,20 @@ export function recordLine(record: ExperimentRecord, scale: Scale): string {
 }
 
 function gain(record: ExperimentRecord, scale: Scale): string {
-  const text = gainText(record, scale);
-  return text === '' ? '' : ` (${text})`;
+  const texts = [gainText(record, scale), speedText(record)].filter((text) => text !== '');
+  return texts.length === 0 ? '' : ` (${texts.join(', ')})`;
+}
+
+/** What the candidate trained on: where the budget is time, that is its speed. */
+function speedText({ budget, runs }: ExperimentRecord): string {
+  const tokens = runs.findLast(({ score }) => score !== null)?.tokens ?? 0;
+  return 'steps' in budget || tokens === 0 ? '' : `${tokensText(tokens)} tokens`;
+}
+
+/** `45.1 M`: three digits, as people write them. */
+export function tokensText(tokens: number): string {
+  const [size, unit] = tokens < 1e6 ? [1e3, 'k'] : [1e6, 'M'];
+  return `${Number((tokens / size).toPrecision(3))} ${unit}`;
 }
 
 /** A patch's changed lines, at most so many characters. */

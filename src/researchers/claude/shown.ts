@@ -4,6 +4,8 @@ import type { ResearchContext } from '../researcher';
 export type Shown = Pick<
   ResearchContext,
   | 'lab'
+  | 'budget'
+  | 'others'
   | 'number'
   | 'program'
   | 'incumbent'

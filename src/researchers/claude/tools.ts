@@ -2,7 +2,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import { knobSchema } from '../../lab/config';
-import { MAX_EDITS } from '../../lab/edits';
+import { MAX_EDITS, MAX_HYPOTHESIS } from '../../lab/edits';
 
 const text = (length: number, what: string) => z.string().min(1).max(length).describe(what);
 
@@ -35,7 +35,7 @@ const range = z.strictObject({
 
 const propose = z.strictObject({
   title: text(120, 'one line: what is changed'),
-  hypothesis: text(4000, 'why this should help, and by which mechanism'),
+  hypothesis: text(MAX_HYPOTHESIS, 'why this should help, and by which mechanism'),
   expected: text(1000, 'the effect that you expect on the metric, with its size'),
   knobs: z.array(z.string().max(80)).max(50).describe('names of the constants that the change touches'),
   edits: z.array(edit).min(1).max(MAX_EDITS),
@@ -47,11 +47,13 @@ const propose = z.strictObject({
   ideas: z
     .array(text(2000, 'one idea'))
     .max(10)
-    .describe('ideas for later experiments; the backlog keeps them'),
+    .describe('ideas for later experiments that the backlog does not have yet; it keeps them. Often none'),
   ranges: z
     .array(range)
     .max(50)
-    .describe('for new numeric constants at the top of a file: how far an optimiser may turn them'),
+    .describe(
+      'for numeric constants that this change brings in, at the top of a file: how far an optimiser may turn them. Often none',
+    ),
   lessons: z
     .array(text(2000, 'one lesson'))
     .max(20)
@@ -66,11 +68,12 @@ export type ProposeInput = z.infer<typeof propose>;
 const TOOLS = {
   read_file: {
     schema: readFile,
-    description: 'Reads an editable file as the change would find it, or program.md, by lines.',
+    description:
+      'Reads an editable file as the change would find it (in a repair, as the crashed candidate has it), or program.md, by lines.',
   },
   show_experiment: {
     schema: showExperiment,
-    description: 'Shows an earlier experiment: its record, and what it changed as a patch.',
+    description: 'Shows an earlier experiment: what was expected, what came of it, and its whole patch.',
   },
   propose: {
     schema: propose,

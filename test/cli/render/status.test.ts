@@ -36,6 +36,16 @@ describe('status', () => {
     expect(text).toContain('nov21 · paused: GPU-hours limit: 8 of 8 spent');
   });
 
+  it('tells of a plateau, and of the change of approach where somebody is asked for one', () => {
+    const plateau = { since: 9, approach: 'combine' as const };
+    const told = (researcher: string) => {
+      const { study, ...rest } = snapshot({ experiments });
+      return statusText({ ...rest, study: { ...study, plateau, researcher } }, 120);
+    };
+    expect(told('claude')).toMatch(/^plateau +nothing kept in 9 experiments; asked to combine near misses/m);
+    expect(told('tpe')).toMatch(/^plateau +nothing kept in 9 experiments$/m);
+  });
+
   it('warns of runs that are not contained', () => {
     expect(statusText(snapshot({ sandbox: 'none' }), 80)).toMatch(/^sandbox +none: runs are NOT contained/m);
   });

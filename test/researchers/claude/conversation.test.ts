@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ResearchContext } from '../../../src/researchers/researcher';
-import { NoProposal } from '../../../src/researchers/researcher';
+import { GivenUp, NoProposal } from '../../../src/researchers/researcher';
 import {
   answer,
   cutOff,
@@ -130,7 +130,7 @@ test('a crash that is not worth a repair is left: an answer too', async () => {
     answer(toolUse('give_up', { reason: 'it will never fit' })),
   ];
   const api = await serve((_request, index) => replies[index % 2]!);
-  await expect(ask(await asked({ repair }))).rejects.toThrow('no repair: it will never fit');
+  await expect(ask(await asked({ repair }))).rejects.toThrow(new GivenUp('it will never fit'));
   expect(lastMessage(api.served[1]!.request)).toContain('BROKEN = True');
 });
 

@@ -14,6 +14,8 @@ function shownAt(number: number): Shown {
   const kept = history.findLast(({ verdict }) => verdict === 'keep')!;
   const shown = {
     lab: LAB,
+    budget: { seconds: 300 },
+    others: [],
     number,
     program: 'Make it better.',
     incumbent: { commit: kept.commit, files: { 'train.py': study.files.get(kept.commit) ?? '' } },

@@ -21,6 +21,8 @@ function shown(length: number, change: Partial<Shown> = {}): Shown {
   const history = madeLedger(length);
   const base: Shown = {
     lab: parseLabConfig(trainer('lab.yaml')),
+    budget: { seconds: 300 },
+    others: [],
     number: length,
     program: trainer('program.md'),
     incumbent: { commit: 'i'.repeat(40), files: { 'train.py': trainer('train.py') } },
@@ -130,7 +132,8 @@ test('it shows what is of use: the chain, near misses, causes, what was never tr
   expect(text).toMatch(/oom: \d+/);
   expect(text).toMatch(/constants that nobody has touched: .*MATRIX_LR/);
   expect(text).not.toMatch(/nobody has touched: .*\bDEPTH\b/);
-  expect(text).toContain('weight tying');
+  expect(text).toContain('- precision');
+  expect(text).not.toContain('- Read the history first');
   expect(text).toContain('standard deviation of');
   expect(text).toContain('Deeper is slower (#3, #9).');
   expect(text).toContain('5.1 (from the human): tie the weights');
@@ -138,6 +141,60 @@ test('it shows what is of use: the chain, near misses, causes, what was never tr
   expect(text).toContain('combine near misses');
   expect(text).toContain('look at the warmdown');
   expect(text).toContain('Lessons are due');
+});
+
+test("the default lab's train.py is shown whole at the default settings, and may grow by a tenth", () => {
+  const file = trainer('train.py');
+  const grown = `${file}\n${file.slice(0, file.length / 10)}`;
+  for (const text of [file, grown]) {
+    const incumbent = { commit: 'i'.repeat(40), files: { 'train.py': text } };
+    const question = textOf(buildPrompt(shown(200, { incumbent }), 32_000));
+    expect(question).toContain(text.trim());
+    expect(question).not.toContain('is cut');
+  }
+});
+
+test('no experiment is missing between the table of the older ones and the last ones, however long their changes', () => {
+  for (const length of [17, 26, 49]) {
+    const question = textOf(buildPrompt(shown(length), 32_000));
+    for (let number = 0; number < length; number++)
+      expect(question).toMatch(new RegExp(`^#${number} (keep|discard|crash)`, 'm'));
+  }
+});
+
+test('it says what the budget is and rewards, how fast each run was, and on what the incumbent ran', () => {
+  const inSeconds = buildPrompt(shown(12), 60_000);
+  expect(inSeconds.system[0]?.text).toContain('trained for 300 seconds');
+  expect(inSeconds.system[0]?.text).toContain('what makes a step slower');
+  expect(textOf(inSeconds)).toMatch(/^#10 discard .*\d k tokens\)/m);
+  expect(textOf(inSeconds)).toMatch(/The incumbent \(#9\) took: \d+ steps, .* parameters/);
+  const inSteps = buildPrompt(shown(12, { budget: { steps: 50 } }), 60_000);
+  expect(inSteps.system[0]?.text).toContain('trained for 50 optimiser steps');
+  expect(inSteps.system[0]?.text).not.toContain('what makes a step slower');
+});
+
+test('beside a numeric optimiser it is told to leave values alone, and alone it is not', () => {
+  const [shared, alone] = [['tpe'], []].map(
+    (others) => buildPrompt(shown(3, { others }), 60_000).system[0]?.text,
+  );
+  expect(shared).toContain('A numeric optimiser (tpe) shares this study');
+  expect(alone).not.toContain('optimiser (tpe)');
+});
+
+test('near misses are recent ones: what came close to an incumbent of long ago says little', () => {
+  const history = madeLedger(400).map((record) =>
+    record.number === 20 ? { ...record, score: record.incumbentScore } : record,
+  );
+  const near = /# Near misses[\s\S]*?\n```\n([\s\S]*?)\n```/.exec(
+    textOf(buildPrompt(shown(0, { history, number: 400 }), 60_000)),
+  )?.[1];
+  expect(near).toMatch(/^#(2[5-9]|3\d)\d discard/m);
+  expect(near).not.toContain('#20 ');
+});
+
+test('a long hint of a person is shown whole', () => {
+  const hint = 'Look at the warm-up again, and at the head. '.repeat(45).trim();
+  expect(textOf(buildPrompt(shown(300, { hints: [hint] }), 32_000))).toContain(hint);
 });
 
 test('a repair shows the traceback and what had been changed', () => {
@@ -159,6 +216,8 @@ test('a repair shows the traceback and what had been changed', () => {
   expect(text).toContain('repair experiment #3, attempt 1 of 2');
   expect(text).toContain('line 3\nKeyError: 3');
   expect(text).toContain('+DEPTH = 5');
+  // What it needs room for is the crash.
+  expect(text).not.toContain('# Near misses');
 });
 
 test('data cannot break out of its fence, and no key gets in', () => {

@@ -146,7 +146,7 @@ test('edits that do not apply go back, and the mended ones are taken', async () 
 });
 
 test('a question that is too long for the model is asked again, shorter', async () => {
-  const api = await serve(good, { contextWindow: 9_000 });
+  const api = await serve(good, { contextWindow: 7_000 });
   const study = await newStudy({ ...MODEL, contextTokens: 200_000 });
   await write50(study);
   expect(await run(study)).toMatchObject({ gaveUp: null });
