@@ -15,12 +15,13 @@ import {
   patched,
   setCurrentDetails,
   setHandler,
+  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { OpenedStudy } from '../activities/interface';
 import { studyDetails } from '../domain/details';
 import { experimentName, type ExperimentSummary } from '../domain/experiment';
-import { parseBudgetChange, parseHint, parseIdea, parseStop } from '../domain/requests';
+import { BadRequest, parseBudgetChange, parseHint, parseIdea, parseStop } from '../domain/requests';
 import { studyStatus, type Phase, type StudyStatus } from '../domain/status';
 import {
   adjustLimits,
@@ -44,7 +45,7 @@ import {
   type StudyState,
   type Waiting,
 } from '../domain/study';
-import { RESEARCHER, STUDY } from '../temporal/search-attributes';
+import { RESEARCHER, SCORE, STUDY } from '../temporal/search-attributes';
 import { openStudy, save } from './activities';
 import { experiment, type ExperimentDone } from './experiment';
 import * as messages from './messages';
@@ -59,6 +60,7 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   let isOpen = false;
   let current: number | null = null;
   let running: CancellationScope | null = null;
+  let shownBest: number | null = null;
 
   // Handlers only change state; the loop below acts on it. They stand before the first await, so that a message
   // that comes with the first task is not lost.
@@ -88,8 +90,12 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   setHandler(messages.adjustBudgetUpdate, handlers.adjustBudget, {
     validator: (request) => void parseBudgetChange(request),
   });
-  setHandler(messages.hintUpdate, handlers.hint, { validator: (request) => void parseHint(request) });
-  setHandler(messages.ideaUpdate, handlers.idea, { validator: (request) => void parseIdea(request) });
+  setHandler(messages.hintUpdate, handlers.hint, {
+    validator: (request) => mustBeTaken(hint(state, parseHint(request))),
+  });
+  setHandler(messages.ideaUpdate, handlers.idea, {
+    validator: (request) => mustBeTaken(idea(state, parseIdea(request))),
+  });
   setHandler(messages.statusQuery, status);
   setHandler(messages.historyQuery, () => state.recent);
 
@@ -98,10 +104,11 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   for (;;) {
     if (opened !== null) state = holdToLimits(state, config);
     show();
+    showBest();
     const action = nextAction(state);
     if (action === 'stop') break;
     if (action === 'wait') {
-      await condition(() => nextAction(state) !== 'wait');
+      await interruptible(() => condition(() => nextAction(state) !== 'wait'));
     } else if (opened === null) {
       opened = await open();
     } else {
@@ -112,14 +119,22 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
       }
     }
   }
-  await condition(allHandlersFinished);
-  if (hasUnsaved(config, state) && patched('save')) await keepWhatWaits();
+  const { cancelRequested, consideredCancelled } = CancellationScope.current();
+  await CancellationScope.nonCancellable(keepWhatWaits);
+  // Cancelled from outside, it ends as such, with the same things kept.
+  if (consideredCancelled) await cancelRequested;
   return status();
 
-  /** Ended and started again, a study knows what is in its ledger: so this has to be there. */
+  /** Ended and started again, a study knows what is in its ledger: so this has to be there, to the last word. */
   async function keepWhatWaits(): Promise<void> {
-    const { limits, waiting } = state;
-    await CancellationScope.nonCancellable(() => save({ study: config, limits, waiting }));
+    await condition(allHandlersFinished);
+    if (!hasUnsaved(config, state) || !patched('save')) return;
+    let kept: StudyState;
+    do {
+      kept = state;
+      await save({ study: config, limits: kept.limits, waiting: kept.waiting });
+      // Somebody may have said something meanwhile.
+    } while ((state.limits !== kept.limits || state.waiting !== kept.waiting) && patched('save-again'));
   }
 
   /** Finds the study in git, where it may have gone on before. Null when that was stopped, or is in trouble. */
@@ -138,11 +153,14 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
 
   /** Does what "stop now" ends. Null when it was: a cancellation from outside, in the UI for instance, is the same. */
   async function interruptible<T>(work: () => Promise<T>): Promise<T | null> {
-    running = new CancellationScope();
+    const scope = new CancellationScope();
+    running = scope;
     try {
-      return await running.run(work);
+      return await scope.run(work);
     } catch (error) {
       if (!isCancellation(error)) throw error;
+      // Not the study was cancelled, but its experiment alone.
+      if (!scope.consideredCancelled && patched('cancelled-experiment')) throw error;
       state = stop(state, true);
       return null;
     } finally {
@@ -190,6 +208,11 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
     state = pause(state, { by: 'trouble', reason });
   }
 
+  /** An update that changes nothing but what was refused is told so, instead of being accepted. */
+  function mustBeTaken(next: StudyState): void {
+    if (next.waiting === state.waiting) throw new BadRequest(next.refused ?? 'refused');
+  }
+
   /** Signals cannot answer: what is wrong with one is told by `status`. */
   function orRefuse(handle: () => unknown): void {
     try {
@@ -197,6 +220,14 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
     } catch (error) {
       state = refuse(state, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** So that the list of studies has it. */
+  function showBest(): void {
+    const { score = null } = state.incumbent ?? {};
+    if (score === null || score === shownBest || !patched('best-score')) return;
+    shownBest = score;
+    upsertSearchAttributes([{ key: SCORE, value: score }]);
   }
 
   function show(): void {
@@ -234,4 +265,8 @@ function causesOf(error: unknown): unknown[] {
 const isBudgetExhausted = (error: unknown): error is ApplicationFailure =>
   error instanceof ApplicationFailure && error.type === 'BudgetExhausted';
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+function messageOf(error: unknown): string {
+  // The server has no words for it.
+  if (isCancellation(error)) return 'it was cancelled';
+  return error instanceof Error ? error.message : String(error);
+}

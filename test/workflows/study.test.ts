@@ -3,6 +3,7 @@ import { Worker } from '@temporalio/worker';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { runSeed } from '../../src/domain/seed';
+import { SCORE } from '../../src/temporal/search-attributes';
 import * as messages from '../../src/workflows/messages';
 import { openStage, until, World, type RunningStudy, type Stage } from './world';
 
@@ -232,6 +233,15 @@ test('the list of workflows is the list of experiments', async () => {
     (ids) => ids.length === 2,
   );
   expect(found).toEqual([`study-${study.config.tag}/exp-0001`, `study-${study.config.tag}/exp-0002`]);
+});
+
+test('the list of studies has the best score of each', async () => {
+  world.scoreOf = (number) => [2, 2.5, 1.5][number] ?? 3;
+  const study = await stage.start({ limits: { experiments: 3 } });
+  await paused(study);
+  const { typedSearchAttributes } = await study.handle.describe();
+  expect(typedSearchAttributes.get(SCORE)).toBe(1.5);
+  await study.handle.signal('stop');
 });
 
 test('histories replay, and one that was tampered with does not', async () => {
