@@ -2,8 +2,10 @@
  * The folders of one run's attempts, `runs/0042/1/train-1`, and what they tell. An attempt that the host's trouble or a
  * `down` has stopped goes on in its folder; one that was lost leaves it behind, for its log.
  */
-import { readdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { experimentName } from '../domain/experiment';
 import { holderOf } from '../process/detach';
 import { readJsonIfWhole } from '../process/json-file';
@@ -42,6 +44,24 @@ export async function attemptsOf(input: TrainInput, kind: TaskSpec['kind']): Pro
 /** A status that no runner of ours can have written is as good as none: the disk lost it, and the run is repeated. */
 export const statusOf = (folder: string): Promise<TaskStatus | null> =>
   readJsonIfWhole(join(folder, 'status.json'), taskStatusSchema);
+
+/**
+ * SHA-256 of the status that another start may take the place of: the one that says what `stopped` says, or where that is null
+ * one that says nothing. Undefined when there is none like that.
+ */
+export async function replaceable(folder: string, stopped: TaskStatus | null): Promise<string | undefined> {
+  const text = await readFile(join(folder, 'status.json')).catch(() => null);
+  if (text === null || !isDeepStrictEqual(parsed(String(text)), stopped)) return undefined;
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function parsed(text: string): TaskStatus | null {
+  try {
+    return taskStatusSchema.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
 
 export async function ownerOfAttempt({ folder, status }: Attempt): Promise<Owner | null> {
   if (status !== null && isAlive(status.owner)) return status.owner;

@@ -21,7 +21,16 @@ import { deviceLock } from '../runner/device-lock';
 import { trainBudgetSchema } from '../runner/protocol';
 import { queuedStatus } from '../runner/status-file';
 import type { ScoreSpec, TaskSpec, TaskStatus, TrainSpec } from '../runner/task';
-import { attemptsOf, hasBegun, isFinal, ownerOfAttempt, runFolder, statusOf, type Attempt } from './attempts';
+import {
+  attemptsOf,
+  hasBegun,
+  isFinal,
+  ownerOfAttempt,
+  replaceable,
+  runFolder,
+  statusOf,
+  type Attempt,
+} from './attempts';
 import { heartbeatWhile } from './heartbeat';
 import type { Progress, StudyRef, TrainInput } from './interface';
 
@@ -214,7 +223,7 @@ async function start(
     queued: {
       file: join(folder, 'status.json'),
       content: { ...queuedStatus(), wallSeconds: stopped?.wallSeconds ?? 0 },
-      ...(stopped === null ? {} : { instead: { phase: stopped.phase, updatedAt: stopped.updatedAt } }),
+      instead: await replaceable(folder, stopped),
     },
     adoptOrphans: true,
   });

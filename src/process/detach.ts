@@ -26,10 +26,11 @@ export interface Launch {
   /** Locks to wait for, before the command begins and after `lock` is taken; pid and start time stay the same. */
   waitFor?: string[];
   /**
-   * Written before waiting, with `owner` filled in: how others see what has not begun. When `file` is there with
-   * another phase, the command has begun before and is not started again, unless the file has all that `instead` has.
+   * Written before waiting, with `owner` filled in: how others see what has not begun. Where the content has a phase, and
+   * `file` is there with another one, the command has begun before and is not started again, unless the file is still the
+   * one whose SHA-256 is `instead`.
    */
-  queued?: { file: string; content: object; instead?: object };
+  queued?: { file: string; content: object; instead?: string | undefined };
   /** Descendants that lose their parent become its children (Linux), so that it can find and end them all. */
   adoptOrphans?: boolean;
 }

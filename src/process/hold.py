@@ -6,8 +6,8 @@ Called by detach.ts with one JSON argument:
     name     what the holder calls itself, for messages; written into the lock files with pid and start time
     wait     locks to wait for once `lock` is held, in this order
     queued   null, or {"file", "content", "instead"}: a JSON file to write before waiting, `owner` filled in; when it is
-             there already with another `phase`, this has begun before: says "busy" as well, unless all of `instead`,
-             which may be missing, is in the file: then it is to be replaced
+             there already with another `phase` than the content's, this has begun before: says "busy" as well, unless
+             `instead`, which may be missing, is the SHA-256 of what the file holds: then it is to be replaced
     adopt    whether orphaned descendants become this process's children (Linux) instead of getting away
     command  what to become
 
@@ -16,6 +16,7 @@ The descriptor closes when the command takes over. Needs nothing but Python's st
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import stat
@@ -85,15 +86,16 @@ def take(path, holder, on_busy):
 
 
 def has_begun(queued):
+    phase = queued["content"].get("phase")
     try:
-        with open(queued["file"]) as file:
-            found = json.load(file)
-    except (FileNotFoundError, ValueError):
+        with open(queued["file"], "rb") as file:
+            text = file.read()
+        if phase is None or hashlib.sha256(text).hexdigest() == queued.get("instead"):
+            return False
+        found = json.loads(text)
+    except (FileNotFoundError, ValueError, RecursionError):
         return False
-    instead = queued.get("instead")
-    if instead is not None and all(found.get(key) == value for key, value in instead.items()):
-        return False
-    return found.get("phase") != queued["content"].get("phase")
+    return isinstance(found, dict) and found.get("phase") != phase
 
 
 def write_queued(queued, owner):

@@ -6,6 +6,7 @@ import { ledgerRef } from '../../src/lab/refs';
 import { extendTable, parseResults } from '../../src/lab/results-tsv';
 import { repairStudy } from '../../src/lab/verify/repair';
 import { verifyStudy } from '../../src/lab/verify/verify';
+import { damages } from '../damages';
 import { makeRecord, makeStudy } from './make-lab';
 import { studied } from './verify/studied';
 
@@ -19,35 +20,6 @@ const FILES = [
   'experiments/x',
   'other',
 ];
-
-/** What a file may hold now, by what it held: cut, replaced, with a value changed, or gone. */
-type Damage = (text: string) => string | null;
-
-const damages: fc.Arbitrary<Damage> = fc.oneof(
-  fc.constant(() => null),
-  fc.nat().map((at) => (text: string) => text.slice(0, at % (text.length + 1))),
-  fc.string({ unit: 'binary', maxLength: 60 }).map((content) => () => content),
-  fc.jsonValue().map((value) => () => JSON.stringify(value)),
-  fc.tuple(fc.nat(), fc.jsonValue()).map(
-    ([at, value]) =>
-      (text: string) =>
-        changed(text, at, value),
-  ),
-  fc.tuple(fc.nat(), fc.nat()).map(([from, to]) => (text: string) => {
-    const lines = text.split('\n');
-    return [...lines.slice(from % lines.length), ...lines.slice(0, to % lines.length)].join('\n');
-  }),
-);
-
-function changed(text: string, at: number, value: unknown): string {
-  try {
-    const holder: Record<string, unknown> = JSON.parse(text);
-    const keys = Object.keys(holder);
-    return JSON.stringify({ ...holder, [keys[at % keys.length] ?? '']: value });
-  } catch {
-    return text.replaceAll(String(at % 10), String(value));
-  }
-}
 
 const outcomeOf = (work: Promise<unknown>): Promise<string> =>
   work.then(
