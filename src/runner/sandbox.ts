@@ -44,6 +44,8 @@ export interface SandboxFound {
   detail: string;
 }
 
+/** What bubblewrap says of a host that is short of something just now: that tells nothing of what it can do. */
+const SHORTAGE = /Resource temporarily unavailable|Cannot allocate memory|Too many open files/;
 /** A probe takes a second; a machine that sleeps, or stands still, does so inside this time. */
 const PROBE_MS = 10 * 60_000;
 const TREE = '/lab';
@@ -69,7 +71,8 @@ const NVIDIA_CONTROL = ['/dev/nvidiactl', '/dev/nvidia-uvm', '/dev/nvidia-uvm-to
 
 /**
  * Which sandbox works here, found by a real trial. AUTORESEARCH_SANDBOX=none forgoes it.
- * @throws Error for another value of AUTORESEARCH_SANDBOX
+ * @throws Error for another value of AUTORESEARCH_SANDBOX, and where the trial came to no end: a host that is short of processes
+ * for a moment must not be taken for one without a sandbox
  */
 export async function findSandbox(): Promise<SandboxFound> {
   const wish = process.env['AUTORESEARCH_SANDBOX'] ?? '';
@@ -78,18 +81,29 @@ export async function findSandbox(): Promise<SandboxFound> {
     throw new Error(`AUTORESEARCH_SANDBOX is "${wish}", expected "bubblewrap" or "none"`);
   }
   if (process.platform !== 'linux') return { sandbox: 'none', detail: 'bubblewrap needs Linux' };
-  try {
-    await run('bwrap', [...walls(1 << 20), '/bin/sh', '-c', 'exit 0'], { timeout: PROBE_MS });
-    return { sandbox: 'bubblewrap', detail: 'bubblewrap works' };
-  } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
-    const missing = said === '' || said.includes('ENOENT');
-    return {
-      sandbox: 'none',
-      detail: missing ? 'bwrap is not installed: install bubblewrap' : `bwrap does not run: ${said}`,
-    };
-  }
+  const env = { ...process.env, LC_ALL: 'C' };
+  const failed = await run('bwrap', [...walls(1 << 20), '/bin/sh', '-c', 'exit 0'], {
+    timeout: PROBE_MS,
+    env,
+  }).then(
+    () => null,
+    (error: unknown) => failedSchema.parse(error),
+  );
+  if (failed === null) return { sandbox: 'bubblewrap', detail: 'bubblewrap works' };
+  const { code, signal, stderr } = failed;
+  const said = stderr.trim() || `it ended with ${signal ?? code}`;
+  if (code === 'ENOENT') return { sandbox: 'none', detail: 'bwrap is not installed: install bubblewrap' };
+  if (code === 'EACCES' || (typeof code === 'number' && !SHORTAGE.test(said)))
+    return { sandbox: 'none', detail: `bwrap does not run: ${said}` };
+  throw new Error(`whether bubblewrap works could not be found out just now: ${said}`);
 }
+
+/** As `execFile` fails: by errno where it could not start, by signal where it was killed. */
+const failedSchema = z.object({
+  code: z.union([z.string(), z.number()]).nullish(),
+  signal: z.string().nullish(),
+  stderr: z.string().default(''),
+});
 
 /** The smallest sandbox, through its gate. */
 export function smallest(command: string[]): string[] {
