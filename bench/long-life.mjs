@@ -25,7 +25,7 @@ const HINT_EVERY = 10;
 const PAUSE_EVERY = 500;
 const FAILED_PRECONDITION = 9; // gRPC
 const NEAR = 30; // events before the suggested end of a run's history in which people are most lively
-const SUGGESTED = 1024; // events: limit.historyCount.suggestContinueAsNew of the server that `up` starts
+const LONG = 1000; // events after which a study continues as new (src/workflows/study.ts)
 
 const state = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'long-life-'));
 Object.assign(process.env, { XDG_STATE_HOME: state, XDG_RUNTIME_DIR: state });
@@ -201,8 +201,8 @@ for (let seen = 0, crowded = null; !isOver();) {
   const passed = { hint: every(HINT_EVERY), pause: every(PAUSE_EVERY), sample: every(SAMPLE) };
   seen = recorded;
   if (passed.hint) await Promise.all([giveHint(), setLimit(), look()]);
-  if (history.events > SUGGESTED - 150) await look();
-  if (history.events > SUGGESTED - NEAR && crowded !== runId) {
+  if (history.events > LONG - 150) await look();
+  if (history.events > LONG - NEAR && crowded !== runId) {
     crowded = runId;
     await crowd();
   }

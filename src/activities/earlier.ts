@@ -3,7 +3,8 @@
  * has asked for: each is completed here with what that one did not know.
  */
 import { UNLIMITED } from '../domain/limits';
-import { completeConfig, NOTHING_WAITS, type StudyConfig } from '../domain/study';
+import { completeConfig, type StudyConfig } from '../domain/study';
+import { NOTHING_WAITS } from '../domain/waiting';
 import { Git } from '../lab/git';
 import { readStudy } from '../lab/ledger';
 import { LabError } from '../lab/lab';

@@ -15,7 +15,8 @@ import type {
 } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
 import type { Decision, Incumbent } from '../domain/policy';
-import type { StudyConfig, StudyState, Waiting } from '../domain/study';
+import type { StudyConfig, StudyState } from '../domain/study';
+import type { Waiting } from '../domain/waiting';
 
 /** Names a study and where it lives; all that most activities need to know of it. */
 export type StudyRef = Pick<StudyConfig, 'tag' | 'workflowId' | 'lab' | 'labId' | 'base'>;

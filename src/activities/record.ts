@@ -3,7 +3,7 @@ import { log } from '@temporalio/activity';
 import { gpuSeconds, summarize, type ExperimentRecord, type Research } from '../domain/experiment';
 import { newIdeas } from '../domain/ideas';
 import { addUsage, gpuCost } from '../domain/money';
-import { NOTHING_WAITS } from '../domain/study';
+import { NOTHING_WAITS } from '../domain/waiting';
 import { advanceBranch } from '../lab/branch';
 import { compact } from '../lab/compact';
 import { readProposal, type Proposal } from '../lab/edits';

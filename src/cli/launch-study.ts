@@ -1,7 +1,7 @@
 /** Starts the workflow of a study, new or resumed, on a server and a worker that are there. */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
-import type { StudyConfig } from '../domain/study';
+import type { StudyConfig, StudyState } from '../domain/study';
 import { bringUp } from '../setup/up';
 import { connect, type Connected } from '../temporal/connection';
 import { controlQueue } from '../temporal/queues';
@@ -47,16 +47,21 @@ export async function freeWorkflowId({ client }: Connected, tag: string, labId: 
 }
 
 /**
+ * @param begins the state that it begins with, where that is not what `config` says
  * @returns the address of its page in the Temporal UI, where that is known
  * @throws CliError if a workflow of that id runs
  */
-export async function launchStudy(server: Connected, config: StudyConfig): Promise<string | null> {
+export async function launchStudy(
+  server: Connected,
+  config: StudyConfig,
+  begins?: StudyState,
+): Promise<string | null> {
   const { tag, workflowId, researcher, lab, budget, metric } = config;
   try {
     await server.client.workflow.start<typeof studyWorkflow>('study', {
       taskQueue: controlQueue(),
       workflowId,
-      args: [config],
+      args: begins === undefined ? [config] : [config, begins],
       workflowIdConflictPolicy: 'FAIL',
       typedSearchAttributes: new TypedSearchAttributes([
         { key: STUDY, value: tag },

@@ -66,11 +66,15 @@ export async function describeWorkflow(
   }
 }
 
-/** The study's own answer; null when no worker gives one. */
-export async function queryStatus(client: Client, workflowId: string): Promise<StudyStatus | null> {
+/** The study's own answer, or that of a closed run of it; null when no worker gives one. */
+export async function queryStatus(
+  client: Client,
+  workflowId: string,
+  { runId, ms = ANSWER_MS }: { runId?: string; ms?: number } = {},
+): Promise<StudyStatus | null> {
   try {
-    return await client.withDeadline(Date.now() + ANSWER_MS, () =>
-      client.workflow.getHandle(workflowId).query<StudyStatus>('status'),
+    return await client.withDeadline(Date.now() + ms, () =>
+      client.workflow.getHandle(workflowId, runId).query<StudyStatus>('status'),
     );
   } catch (error) {
     if (isNoAnswer(error)) return null;

@@ -2,12 +2,13 @@
 import type { Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { StudyConfig } from '../domain/study';
+import { newStudy, type StudyConfig } from '../domain/study';
 import { handle, newCommand } from './command';
+import { askedBefore } from './cut-off';
 import { CliError } from './errors';
 import { launchStudy, withReadyServer } from './launch-study';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { describeWorkflow, request } from './live';
+import { describeWorkflow, pendingActivity, request } from './live';
 import { experimentName } from '../domain/experiment';
 import { Git } from '../lab/git';
 import { readLedger } from '../lab/ledger';
@@ -31,16 +32,20 @@ export function resumeCommand(): Command {
     ),
   ).option('--command <LINE>', 'command line of the `command` researcher, for a study that was fetched');
   return handle(command, schema, async (out, { command: line, tag, lab, ...limitOptions }) => {
-    const config = withCommand((await findStudy({ tag, lab })).config, line);
+    const found = await findStudy({ tag, lab });
+    const config = withCommand(found.config, line);
     const limits = givenLimits(limitOptions);
     await withReadyServer(out.note, async (server) => {
       const workflow = await describeWorkflow(server.client, config.workflowId);
       if (workflow?.status.name !== 'RUNNING') {
         await untilLetGo(server, config, out.note);
-        const again = { ...config, limits: { ...config.limits, ...limits } };
-        const link = await launchStudy(server, again);
+        const asked = await askedBefore(server, { ...found, config }, workflow, out.note);
+        const again = { ...asked, limits: { ...asked.limits, ...limits } };
+        // As the ledger has it, and what is asked beyond that: so the workflow knows what there is to save.
+        const link = await launchStudy(server, config, newStudy(again.limits, again.waiting));
         const where = link === null ? '' : `: ${link}`;
-        out.answer({ study: again, link }, `study ${config.tag} goes on from its ledger${where}`);
+        const study = { ...config, ...again };
+        out.answer({ study, link }, `study ${config.tag} goes on from its ledger${where}`);
         return;
       }
       if (Object.keys(limits).length > 0) await request(server.client, config, 'adjustBudget', limits);
@@ -51,23 +56,38 @@ export function resumeCommand(): Command {
 }
 
 /**
- * A study that was terminated leaves its experiment to end by itself, and its name is taken so long.
+ * A study that was terminated leaves its experiment to end by itself, and its name is taken so long. The one before may be
+ * recorded, and still tidy up.
  * @throws CliError if that takes more than a minute
  */
 async function untilLetGo(
-  { client }: Connected,
+  server: Connected,
   { tag, workflowId, lab }: StudyConfig,
   say: (line: string) => void,
 ): Promise<void> {
-  const number = (await readLedger(new Git(lab), tag)).length;
-  const id = `${workflowId}/exp-${experimentName(number)}`;
+  const next = (await readLedger(new Git(lab), tag)).length;
+  for (const number of [next - 1, next]) {
+    if (number >= 0) await untilClosed(server, `${workflowId}/exp-${experimentName(number)}`, number, say);
+  }
+}
+
+async function untilClosed(
+  { client }: Connected,
+  id: string,
+  number: number,
+  say: (line: string) => void,
+): Promise<void> {
   const end = performance.now() + LET_GO_MS;
-  for (let nth = 0; (await describeWorkflow(client, id))?.status.name === 'RUNNING'; nth++) {
+  for (let nth = 0; ; nth++) {
+    const workflow = await describeWorkflow(client, id);
+    if (workflow?.status.name !== 'RUNNING') return;
     if (nth === 0) say(`experiment ${number} of the ended workflow has not let go yet: waiting for it`);
     if (performance.now() > end) {
+      const activity = await pendingActivity(client, workflow);
+      const why = activity?.lastFailure == null ? '' : ` (${activity.name}: ${activity.lastFailure})`;
       throw new CliError(
         'conflict',
-        `the workflow ${id} still runs, ${LET_GO_MS / 1000} s after its study's has ended`,
+        `the workflow ${id} still runs, ${LET_GO_MS / 1000} s after its study's has ended${why}`,
         `see what it waits for in the Temporal UI, or terminate it there; then resume again`,
       );
     }

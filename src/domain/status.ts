@@ -3,7 +3,8 @@ import type { ExperimentSummary } from './experiment';
 import type { Limits, Spent } from './limits';
 import { plateauOf, type Plateau } from './plateau';
 import type { Incumbent } from './policy';
-import type { StudyConfig, StudyState, Waiting } from './study';
+import type { StudyConfig, StudyState } from './study';
+import type { Waiting } from './waiting';
 
 /** `pausing` and `stopping`: asked for, while an experiment is still under way. */
 export type Phase = 'opening' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped';

@@ -14,6 +14,7 @@ import {
 } from './limits';
 import type { ModelPrice } from './money';
 import type { Incumbent } from './policy';
+import { NOTHING_WAITS, without, type Waiting } from './waiting';
 
 /** What a study is, fixed when it starts but for its limits; the ledger keeps it as `study.json`. */
 export interface StudyConfig {
@@ -59,16 +60,6 @@ export interface ModelSettings {
   /** Lessons are drawn anew after so many experiments. */
   lessonsEvery: number;
 }
-
-/** What people have said for proposals to come. */
-export interface Waiting {
-  hints: string[];
-  ideas: string[];
-  /** Ids of ideas that are to leave the backlog. */
-  droppedIdeas: string[];
-}
-
-export const NOTHING_WAITS: Waiting = { hints: [], ideas: [], droppedIdeas: [] };
 
 /** What version 0.1 did not know; a study that it began goes on with these. */
 export const LATER_SETTINGS = {
@@ -235,27 +226,9 @@ function wait(state: StudyState, kind: keyof Waiting, text: string): StudyState 
   return { ...state, waiting: { ...state.waiting, [kind]: [...state.waiting[kind], text] } };
 }
 
-/** What an experiment has taken in leaves; what was said after it began stays. */
+/** Takes in that an experiment has heard something of what waited. */
 export function takeIn(state: StudyState, taken: Waiting): StudyState {
-  const { hints, ideas, droppedIdeas } = state.waiting;
-  return {
-    ...state,
-    waiting: {
-      hints: without(hints, taken.hints),
-      ideas: without(ideas, taken.ideas),
-      droppedIdeas: without(droppedIdeas, taken.droppedIdeas),
-    },
-  };
-}
-
-/** Each of `taken` removes one that is equal to it, the oldest. */
-function without(texts: readonly string[], taken: readonly string[]): string[] {
-  const left = [...texts];
-  for (const text of taken) {
-    const index = left.indexOf(text);
-    if (index >= 0) left.splice(index, 1);
-  }
-  return left;
+  return { ...state, waiting: without(state.waiting, taken) };
 }
 
 export function refuse(state: StudyState, why: string): StudyState {

@@ -37,12 +37,6 @@ const BRISK = ['transfer', 'timer', 'visibility'].flatMap((queue) => [
   '--dynamic-config-value',
   `history.${queue}ProcessorMaxPollRPS=1000`,
 ]);
-/**
- * A worker that takes a study over, or that a signal has surprised in the act of continuing as new, replays its history
- * first, within a workflow task's 10 s. 4,096 events, the default, were 2.3 s of CPU: on a busy machine that came too late,
- * every time.
- */
-const SHORT_HISTORIES = ['--dynamic-config-value', 'limit.historyCount.suggestContinueAsNew=1024'];
 
 /**
  * Starts the dev server, or finds it running. Callers hold the lock of `up`: one at a time.
@@ -94,7 +88,7 @@ async function start(
     // prettier-ignore
     command: [
       binary.path, 'server', 'start-dev', '--ip', HOST, '--port', String(port), '--ui-port', String(uiPort),
-      '--db-filename', serverDatabase(), '--log-level', 'warn', ...DURABLE, ...BRISK, ...SHORT_HISTORIES,
+      '--db-filename', serverDatabase(), '--log-level', 'warn', ...DURABLE, ...BRISK,
       ...(codecKeys().length === 0 ? [] : ['--ui-codec-endpoint', `http://${HOST}:${CODEC_PORT}`]),
     ],
     cwd: serverState(),

@@ -23,7 +23,8 @@ import { experimentDetails } from '../domain/details';
 import type { Limits } from '../domain/limits';
 import { crash, greedy, type Decision, type Incumbent } from '../domain/policy';
 import { runSeed } from '../domain/seed';
-import { completeConfig, NOTHING_WAITS, type StudyConfig, type Waiting } from '../domain/study';
+import { completeConfig, type StudyConfig } from '../domain/study';
+import { NOTHING_WAITS, type Waiting } from '../domain/waiting';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
 import { apply, onLane, propose, record } from './activities';
 

@@ -4,7 +4,7 @@ import { keepCandidate, keepCrashed } from '../../src/lab/commits';
 import { readLabConfigAt } from '../../src/lab/lab';
 import { applyEdits } from '../../src/lab/apply-edits';
 import { UNLIMITED } from '../../src/domain/limits';
-import { NOTHING_WAITS } from '../../src/domain/study';
+import { NOTHING_WAITS } from '../../src/domain/waiting';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import type { Edit } from '../../src/lab/edits';
 import { makeLab, makeRecord, makeRun, makeStudy, temporary } from '../lab/make-lab';

@@ -1,5 +1,5 @@
 import { UNLIMITED } from '../../src/domain/limits';
-import { NOTHING_WAITS } from '../../src/domain/study';
+import { NOTHING_WAITS } from '../../src/domain/waiting';
 import { createApply } from '../../src/activities/apply';
 import { comparableRuns } from '../../src/activities/comparable-runs';
 import type { RecordInput } from '../../src/activities/interface';

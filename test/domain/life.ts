@@ -22,8 +22,8 @@ import {
   stop,
   takeIn,
   type StudyState,
-  type Waiting,
 } from '../../src/domain/study';
+import type { Waiting } from '../../src/domain/waiting';
 
 export type Ending = Pick<ExperimentSummary, 'verdict' | 'score' | 'gpuSeconds' | 'seconds' | 'dollars'>;
 

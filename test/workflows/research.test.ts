@@ -177,6 +177,20 @@ test('limits and hints of a study that is stopped are kept in its ledger', async
   ]);
 });
 
+test('limits that were changed and changed back are kept as they are in the end', async () => {
+  const study = await stage.start({ limits: { experiments: 1 } });
+  await paused(study);
+  await study.handle.signal('adjustBudget', { experiments: 2 });
+  await until(
+    () => status(study),
+    ({ phase, spent }) => phase === 'paused' && spent.experiments === 2,
+  );
+  // The record of experiment 1 has brought the 2 into the ledger.
+  await study.handle.signal('adjustBudget', { experiments: 1 });
+  await end(study);
+  expect(world.saved).toMatchObject([{ limits: { experiments: 1 } }]);
+});
+
 test('a plateau is told, and what is asked for then', async () => {
   world.scoreOf = (number) => (number === 0 ? 1 : 2);
   const study = await stage.start({ limits: { experiments: 6 }, plateauAfter: 2 });

@@ -8,13 +8,14 @@ import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import type {
   ControlActivities,
   DeviceActivities,
+  Proposed,
   ProposeInput,
   RecordInput,
   SaveInput,
 } from '../../src/activities/interface';
 import { gpuSeconds, type ExperimentSummary, type RunResult } from '../../src/domain/experiment';
 import { UNLIMITED, type Limits } from '../../src/domain/limits';
-import { LATER_SETTINGS, rebuild, type StudyConfig } from '../../src/domain/study';
+import { LATER_SETTINGS, rebuild, type StudyConfig, type StudyState } from '../../src/domain/study';
 import { findTemporal } from '../../src/temporal/binary';
 import { controlQueue } from '../../src/temporal/queues';
 import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
@@ -26,7 +27,9 @@ const FINGERPRINT = { device: 'test', torch: '0', lab: '0', data: '0' };
 /** The ledger and the lab's behaviour; a test changes what it likes before or while a study runs. */
 export class World {
   readonly records: RecordInput[] = [];
+  /** What was asked for; asked again, the answer is the one that was given before, as git would have it. */
   readonly proposed: ProposeInput[] = [];
+  private readonly proposals = new Map<string, Proposed>();
   readonly saved: SaveInput[] = [];
   readonly trained: number[] = [];
   readonly cancelled: number[] = [];
@@ -36,6 +39,8 @@ export class World {
   trainingOf: (number: number) => Promise<void> = () => Promise.resolve();
   proposeTrouble: string | null = null;
   openTrouble: string | null = null;
+  /** Patches of the workflows that the worker does not know yet, as if it were of an earlier version. */
+  readonly unknownPatches = new Set<string>();
 
   ledger(): ExperimentSummary[] {
     return this.records.map((record) => this.summary(record));
@@ -71,13 +76,17 @@ export class World {
       }
       this.proposed.push(input);
       const { number, repair, waiting } = input;
-      return Promise.resolve({
-        proposal: `p${number}-${repair?.attempt ?? 0}`,
+      const proposal = `p${number}-${repair?.attempt ?? 0}`;
+      const proposed = this.proposals.get(proposal) ?? {
+        proposal,
         title: `change ${number}`,
         dollars: 0.5,
         taken: waiting,
         gaveUp: null,
-      });
+      };
+      this.proposals.set(proposal, proposed);
+      // Ideas are not in a proposal: they come in with the record.
+      return Promise.resolve({ ...proposed, taken: { ...waiting, hints: proposed.taken.hints } });
     },
     apply: ({ number }) => Promise.resolve({ commit: String(number).padStart(40, 'c'), failure: null }),
     train: async ({ number, seed }) => {
@@ -136,7 +145,10 @@ export type StudyOptions = Partial<Omit<StudyConfig, 'limits'>> & { limits?: Par
 
 export interface Stage {
   environment: TestWorkflowEnvironment;
-  start(options?: StudyOptions): Promise<RunningStudy>;
+  /** @param begins the state that it begins with, as `resume` gives it */
+  start(options?: StudyOptions, begins?: StudyState): Promise<RunningStudy>;
+  /** Does something while no worker is there. */
+  withoutWorkers(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -168,33 +180,46 @@ export async function openStage(world: () => World, extraArgs: string[] = []): P
     activities,
     maxHeartbeatThrottleInterval: '200ms',
   } as const;
-  const workers = await Promise.all([
-    Worker.create({
-      ...common,
-      taskQueue: controlQueue(),
-      workflowBundle: await bundleWorkflowCode({
-        workflowsPath: require.resolve('../../src/workflows'),
-        payloadConverterPath: require.resolve('../../src/temporal/payload-converter'),
-        logger: new DefaultLogger('WARN'),
+  const workflowBundle = await bundleWorkflowCode({
+    workflowsPath: require.resolve('../../src/workflows'),
+    payloadConverterPath: require.resolve('../../src/temporal/payload-converter'),
+    logger: new DefaultLogger('WARN'),
+  });
+  const startWorkers = async (): Promise<() => Promise<unknown>> => {
+    const workers = await Promise.all([
+      Worker.create({
+        ...common,
+        taskQueue: controlQueue(),
+        workflowBundle,
+        patchActivationCallback: ({ patchId }) => !world().unknownPatches.has(patchId),
       }),
-    }),
-    Worker.create({ ...common, taskQueue: LANE.queue }),
-  ]);
-  const running = Promise.all(workers.map((worker) => worker.run()));
+      Worker.create({ ...common, taskQueue: LANE.queue }),
+    ]);
+    const running = Promise.all(workers.map((worker) => worker.run()));
+    return () => {
+      for (const worker of workers) worker.shutdown();
+      return running;
+    };
+  };
+  let stopWorkers = await startWorkers();
   return {
     environment,
-    start: async ({ limits = {}, tag = `t${randomUUID().slice(0, 8)}`, ...change } = {}) => {
+    start: async ({ limits = {}, tag = `t${randomUUID().slice(0, 8)}`, ...change } = {}, begins) => {
       const config = { ...studyConfig(tag, { ...UNLIMITED, ...limits }), ...change };
       const handle = await environment.client.workflow.start<typeof study>('study', {
         taskQueue: controlQueue(),
         workflowId: config.workflowId,
-        args: [config],
+        args: begins === undefined ? [config] : [config, begins],
       });
       return { handle, config };
     },
+    withoutWorkers: async (work) => {
+      await stopWorkers();
+      await work();
+      stopWorkers = await startWorkers();
+    },
     stop: async () => {
-      for (const worker of workers) worker.shutdown();
-      await running;
+      await stopWorkers();
       await environment.teardown();
     },
   };

@@ -2,7 +2,7 @@
 import type { TrainBudget } from '../../domain/experiment';
 import { dollarText, type Limits } from '../../domain/limits';
 import { APPROACH_TEXT } from '../../domain/plateau';
-import type { Waiting } from '../../domain/study';
+import type { Waiting } from '../../domain/waiting';
 import { cleanLine, colour } from '../output';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
 import { historyTable } from './history';
@@ -119,7 +119,8 @@ function plateauText({ plateau: { since, approach }, researcher }: Snapshot['stu
   return `nothing kept in ${since} experiments${asked}`;
 }
 
-function waitingText({ hints, ideas, droppedIdeas }: Waiting): string {
+/** `2 hints, 1 idea for the next experiment`; empty where nothing waits. */
+export function waitingText({ hints, ideas, droppedIdeas }: Waiting): string {
   const parts = [
     ...(hints.length === 0 ? [] : [amount(hints.length, 'hint')]),
     ...(ideas.length === 0 ? [] : [amount(ideas.length, 'idea')]),

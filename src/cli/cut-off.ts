@@ -1,0 +1,65 @@
+/** A workflow run that was ended without being stopped (terminated, cancelled in the UI, failed): what people had asked of it. */
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { isDeepStrictEqual } from 'node:util';
+import type { StudyStatus } from '../domain/status';
+import { inherit, type Asked } from '../domain/waiting';
+import { readLedger } from '../lab/ledger';
+import type { Connected } from '../temporal/connection';
+import { isServerAway, queryStatus } from './live';
+import { waitingText } from './render/status';
+import type { FoundStudy } from './study-ref';
+
+/** A closed run is replayed from its first event before it answers, on a busy machine for seconds. */
+const REPLAY_MS = 30_000;
+/** How a workflow ends that had no time to save; one that was stopped has. */
+const CUT_OFF = new Set(['TERMINATED', 'CANCELLED', 'FAILED', 'TIMED_OUT']);
+
+/**
+ * What the next run of a study begins with: what its ledger knows, and where the last run was cut off what that knew beyond it.
+ * Call it when nothing of the last run is at work any more.
+ * @param last the study's last workflow run; null where the server knows none
+ * @param say told what is taken over, or that it is lost
+ */
+export async function askedBefore(
+  { client }: Connected,
+  { config, git }: FoundStudy,
+  last: WorkflowExecutionDescription | null,
+  say: (line: string) => void,
+): Promise<Asked> {
+  const { limits, waiting } = config;
+  if (last === null) {
+    say('the server knows no earlier workflow of it: what its ledger has is all there is');
+    return { limits, waiting };
+  }
+  if (!CUT_OFF.has(last.status.name)) return { limits, waiting };
+  const how = last.status.name.toLowerCase().replace('_', ' ');
+  const status = await answerOf(client, last);
+  if (status === null) {
+    say(
+      `its last workflow was ${how} and does not answer: hints, ideas and new limits that waited in it are lost, if there were any`,
+    );
+    return { limits, waiting };
+  }
+  const experiments = status.spent.experiments;
+  const begunAt = last.startTime.getTime();
+  const asked = inherit({ ...status, experiments, begunAt }, await readLedger(git, config.tag));
+  const more = [
+    ...(isDeepStrictEqual(asked.limits, limits) ? [] : ['its limits']),
+    ...(isDeepStrictEqual(asked.waiting, waiting) ? [] : [waitingText(asked.waiting)]),
+  ].filter((text) => text !== '');
+  if (more.length > 0) say(`taken over from its last workflow, which was ${how}: ${more.join('; ')}`);
+  return asked;
+}
+
+/** null where it can give none: no worker, or one whose code could not have done what this run did. */
+async function answerOf(
+  client: Client,
+  { workflowId, runId }: WorkflowExecutionDescription,
+): Promise<StudyStatus | null> {
+  try {
+    return await queryStatus(client, workflowId, { runId, ms: REPLAY_MS });
+  } catch (error) {
+    if (isServerAway(error) || (error instanceof Error && error.name === 'CodecKeyError')) throw error;
+    return null;
+  }
+}

@@ -1,0 +1,81 @@
+/** A server of one's own suggests continuing as new after 4,096 events, which is too many for a replay in time: studies do it earlier. */
+import { bundleWorkflowCode, Worker } from '@temporalio/worker';
+import * as messages from '../../src/workflows/messages';
+import { openStage, until, World, type RunningStudy, type Stage } from './world';
+
+const EVENTS = 1000;
+const SIGNALS = 60;
+
+let stage: Stage;
+let world: World;
+
+beforeAll(async () => {
+  stage = await openStage(() => world);
+}, 60_000);
+afterAll(() => stage.stop(), 60_000);
+beforeEach(() => {
+  world = new World();
+});
+
+const latest = ({ config }: RunningStudy) => stage.environment.client.workflow.getHandle(config.workflowId);
+
+/** Lets a study do as many experiments as it now has, and one more. */
+async function oneMore(study: RunningStudy): Promise<void> {
+  const { spent } = await latest(study).query(messages.statusQuery);
+  const experiments = spent.experiments + 1;
+  await latest(study).executeUpdate(messages.adjustBudgetUpdate, { args: [{ experiments }] });
+  await until(
+    () => latest(study).query(messages.statusQuery),
+    (now) => now.phase === 'paused' && now.spent.experiments === experiments,
+  );
+}
+
+/** A study that waits, with a history that is long already. */
+async function longStudy(): Promise<RunningStudy> {
+  const study = await stage.start({ limits: { experiments: 1 } });
+  const { handle } = study;
+  await until(
+    () => handle.query(messages.statusQuery),
+    ({ phase }) => phase === 'paused',
+  );
+  while ((await handle.describe()).historyLength <= EVENTS) {
+    await Promise.all(Array.from({ length: SIGNALS }, () => handle.signal('pause')));
+  }
+  await handle.executeUpdate(messages.resumeUpdate);
+  return study;
+}
+
+test('a long history ends between two experiments, with all that is known and asked', async () => {
+  const study = await longStudy();
+  await study.handle.signal('idea', 'for later');
+  await oneMore(study);
+  const next = latest(study);
+  expect((await next.describe()).historyLength).toBeLessThan(100);
+  expect(await next.query(messages.statusQuery)).toMatchObject({ spent: { experiments: 2 }, kept: 2 });
+  await oneMore(study);
+  expect(world.records.map(({ number, taken }) => [number, taken.ideas])).toEqual([
+    [0, []],
+    [1, ['for later']],
+    [2, []],
+  ]);
+  await next.signal('stop');
+  await next.result();
+}, 60_000);
+
+test('a history that an earlier version has let grow ends with the next experiment, and replays', async () => {
+  world.unknownPatches.add('continue-by-length');
+  const study = await longStudy();
+  await oneMore(study);
+  expect((await latest(study).describe()).historyLength).toBeGreaterThan(EVENTS);
+  await stage.withoutWorkers(async () => world.unknownPatches.clear());
+  await oneMore(study);
+  expect((await latest(study).describe()).historyLength).toBeLessThan(100);
+  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../../src/workflows') });
+  await Worker.runReplayHistory(
+    { workflowBundle },
+    await study.handle.fetchHistory(),
+    study.config.workflowId,
+  );
+  await latest(study).signal('stop');
+  await latest(study).result();
+}, 90_000);
