@@ -95,7 +95,7 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
         return { ...answered(proposal, meaning, context), repeatsRefused };
       }
       refused.push(counted(objection));
-      reasons.push(objection.message);
+      reasons.push(`${objection.kind}: ${objection.message}`);
     } catch (error) {
       if (error instanceof BudgetExhausted) return noMoney(error, context);
       if (error instanceof GivenUp) return { ...givenUp(context, [error.message]), repeatsRefused };

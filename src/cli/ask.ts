@@ -1,6 +1,7 @@
 /** Commands that ask a running study for something: all say where it stands afterwards. */
+import type { StudyStatus } from '../domain/status';
 import type { Output } from './output';
-import { phaseText } from './render/status';
+import { phaseText, spentText, waitingText } from './render/status';
 import { withServer, type Live } from './server';
 import { findStudy, type StudyChoice } from './study-ref';
 
@@ -14,5 +15,14 @@ export async function ask(
 ): Promise<void> {
   const { config } = await findStudy(choice);
   const status = await withServer(({ client }, live) => live.request(client, config, name, argument));
-  out.answer(status, `${status.tag} is ${phaseText({ study: status })}\n${status.line}`);
+  out.answer(
+    status,
+    [`${status.tag} is ${phaseText({ study: status })}`, status.line, ...outcome(name, status)].join('\n'),
+  );
+}
+
+/** What the study has of it now: whoever asks wants to see that it came through. */
+function outcome(name: RequestName, status: StudyStatus): string[] {
+  if (name === 'adjustBudget') return [`budget   ${spentText(status)}`];
+  return name === 'hint' || name === 'idea' ? [`waiting  ${waitingText(status.waiting)}`] : [];
 }

@@ -6,6 +6,7 @@ import { readLedger } from '../lab/ledger';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
+import { look } from './look';
 import { ideasText } from './render/ideas';
 import { findStudy, studyOptions, takesStudy } from './study-ref';
 
@@ -38,7 +39,8 @@ export function ideasCommand(): Command {
     if (add !== undefined && drop !== undefined)
       throw new CliError('usage', '--add and --drop exclude each other', 'give one of them');
     if (add !== undefined) return ask(out, choice, 'idea', { text: add });
-    const { git, config } = await findStudy(choice);
+    const study = await findStudy(choice);
+    const { git, config } = study;
     const records = await readLedger(git, config.tag);
     const ideas = backlog(records);
     if (drop !== undefined) {
@@ -51,6 +53,11 @@ export function ideasCommand(): Command {
       return ask(out, { tag: config.tag, lab: config.lab }, 'idea', { drop });
     }
     const learnt = lessons(records);
-    out.answer({ study: config.tag, ideas, ...learnt }, ideasText({ tag: config.tag, ideas, ...learnt }));
+    // What was said since the last experiment began is in no record yet.
+    const { waiting } = (await look(study)).study;
+    out.answer(
+      { study: config.tag, ideas, ...learnt, waiting },
+      ideasText({ tag: config.tag, ideas, ...learnt, waiting }),
+    );
   });
 }

@@ -3,6 +3,7 @@ import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { summarize, type ExperimentRecord, type Sandbox } from '../domain/experiment';
 import { studyStatus } from '../domain/status';
 import { rebuild } from '../domain/study';
+import { NOTHING_WAITS, without } from '../domain/waiting';
 import { findProposal, readProposal } from '../lab/edits';
 import { readLedger, readRecord } from '../lab/ledger';
 import type { Connected } from '../temporal/connection';
@@ -10,6 +11,9 @@ import { runningWorker } from '../temporal/worker-process';
 import { withServer, type Live } from './server';
 import type { Snapshot } from './snapshot';
 import type { FoundStudy } from './study-ref';
+
+/** Experiments without a run that are passed over for what one with a run says. */
+const LOOK_BACK = 10;
 
 /** A snapshot, with or without a server. */
 export async function look(study: FoundStudy): Promise<Snapshot> {
@@ -47,9 +51,20 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
   }
   const current =
     status.current === null ? null : await live.currentExperiment(server.client, workflowId, status.current);
-  if (current !== null) current.title = await titleOf(study, current.number);
+  const proposed = current === null ? NOTHING_PROPOSED : await proposedFor(study, current.number);
+  if (current !== null) current.title = proposed.title;
   const sandbox = await sandboxOf(study, status.spent.experiments - 1);
-  return { source: 'workflow', study: status, current, opening, sandbox, link, trouble: null };
+  // The study takes in what its experiment has heard when that ends; people want to know now.
+  const waiting = without(status.waiting, { ...NOTHING_WAITS, hints: [...proposed.hints] });
+  return {
+    source: 'workflow',
+    study: { ...status, waiting },
+    current,
+    opening,
+    sandbox,
+    link,
+    trouble: null,
+  };
 }
 
 async function fromLedger(
@@ -59,14 +74,14 @@ async function fromLedger(
   trouble: string | null,
 ): Promise<Snapshot> {
   const records = await readLedger(git, config.tag);
-  const state = rebuild(config.limits, records.map(summarize));
+  const state = { ...rebuild(config.limits, records.map(summarize)), waiting: config.waiting };
   const study = { ...studyStatus(config, state, 'stopped', null), phase };
   return {
     source: 'ledger',
     study,
     current: null,
     opening: null,
-    sandbox: lastSandbox(records.at(-1)),
+    sandbox: lastSandbox(records.findLast(({ runs }) => runs.length > 0)),
     link,
     trouble,
   };
@@ -87,15 +102,30 @@ function endOf(workflow: WorkflowExecutionDescription | null, tag: string): stri
     : `its workflow ${end}: \`npx autoresearch resume ${tag}\` goes on from the ledger`;
 }
 
-/** The researcher's words for an experiment under way; null before it has proposed. */
-async function titleOf({ git, config }: FoundStudy, number: number): Promise<string | null> {
-  if (number === 0) return 'baseline';
-  const proposal = await findProposal(git, config.tag, number);
-  return proposal === null ? null : (await readProposal(git, proposal)).title;
+interface ProposedFor {
+  /** The researcher's words for the experiment; null before it has proposed. */
+  title: string | null;
+  /** What it has heard. */
+  hints: readonly string[];
 }
 
-async function sandboxOf({ git, config }: FoundStudy, number: number): Promise<Sandbox | null> {
-  return number < 0 ? null : lastSandbox(await readRecord(git, config.tag, number));
+const NOTHING_PROPOSED: ProposedFor = { title: null, hints: [] };
+
+async function proposedFor({ git, config }: FoundStudy, number: number): Promise<ProposedFor> {
+  if (number === 0) return { title: 'baseline', hints: [] };
+  const proposal = await findProposal(git, config.tag, number);
+  if (proposal === null) return NOTHING_PROPOSED;
+  const { title, research } = await readProposal(git, proposal);
+  return { title, hints: research?.hints ?? [] };
+}
+
+/** Of the last experiment that ran: some end without a run, but three of those in a row pause the study. */
+async function sandboxOf({ git, config }: FoundStudy, last: number): Promise<Sandbox | null> {
+  for (let number = last; number >= Math.max(0, last - LOOK_BACK); number--) {
+    const sandbox = lastSandbox(await readRecord(git, config.tag, number));
+    if (sandbox !== null) return sandbox;
+  }
+  return null;
 }
 
 const lastSandbox = (record: ExperimentRecord | null | undefined): Sandbox | null =>

@@ -142,7 +142,8 @@ function budgetOf({ trainSeconds, trainSteps }: StartRequest, { config }: Lab): 
   return { seconds: trainSeconds ?? config.train.seconds };
 }
 
-function proposerText({ researcher, model }: StudyConfig): string {
+function proposerText({ researcher, researcherCommand, model }: StudyConfig): string {
+  if (researcherCommand !== null) return `${researcher}: ${researcherCommand}`;
   if (model === null) return researcher;
   return `${researcher}: ${model.name}, effort ${model.effort}${model.price === null ? ', price not known' : ''}`;
 }

@@ -1,3 +1,5 @@
+import { Git } from '../../src/lab/git';
+import { saveStudy } from '../../src/lab/ledger';
 import { newIdeas } from '../../src/domain/ideas';
 import { makeResearch } from '../lab/research';
 import { asJson, autoresearch, labWith } from './invoke';
@@ -16,6 +18,7 @@ const FAILURE = { reason: 'error', message: "name 'heads' is not defined", tail:
 beforeAll(async () => {
   const research = makeResearch({
     expected: '0.01 lower',
+    hints: ['look at the head'],
     lessons: ['depth pays (#4)'],
     usage: USAGE,
     approach: 'simplify',
@@ -48,6 +51,18 @@ test('the backlog and the lessons, from git', async () => {
   });
 });
 
+test('what waits for the next experiment is shown too: a person has just said it', async () => {
+  const { root, studies } = await labWith({
+    said: [{ score: 2, ideas: newIdeas(0, ['sparse attention'], []) }],
+  });
+  const waiting = { hints: [], ideas: ['tie the head'], droppedIdeas: ['0.1'] };
+  await saveStudy(new Git(root), { ...studies[0]!, waiting });
+  const { stdout } = await autoresearch('ideas', 'said', '--lab', root);
+  expect(stdout).toMatch(/^0\.1 +sparse attention \(yours, dropped with the next experiment\)$/m);
+  expect(stdout).toMatch(/^new +tie the head \(yours, in with the next experiment\)$/m);
+  expect((await asJson('ideas', 'said', '--lab', root)).document).toMatchObject({ waiting });
+});
+
 test('an idea that is not there is not dropped', async () => {
   const { exitCode, stderr } = await autoresearch('ideas', 'thought', '--drop', '7.1');
   expect(exitCode).toBe(5);
@@ -58,6 +73,7 @@ test('an idea that is not there is not dropped', async () => {
 test('show tells what the researcher expected and used, and what was repaired', async () => {
   const { stdout } = await autoresearch('show', '1', 'thought');
   expect(stdout).toMatch(/^expected +0\.01 lower$/m);
+  expect(stdout).toMatch(/^hint +look at the head$/m);
   expect(stdout).toMatch(
     /^asked +claude-opus-5-5, 3 calls: 20,000 tokens in \(90 % from the cache\), 2,904 out$/m,
   );

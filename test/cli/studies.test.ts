@@ -73,6 +73,11 @@ describe('a study and its ledger, without a server', () => {
   });
 });
 
+it('says how the last run was contained, also where the last experiment had none', async () => {
+  await labWith({ idle: [BASELINE, { verdict: 'crash', reason: 'no-proposal', runs: [], score: null }] });
+  expect((await autoresearch('status', 'idle')).stdout).toMatch(/^sandbox +bubblewrap$/m);
+});
+
 describe('which study is meant', () => {
   it('is clear while there is one, in the folder of its lab', async () => {
     const { root } = await labWith({ only: [BASELINE] });

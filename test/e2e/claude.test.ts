@@ -61,6 +61,8 @@ test('it waits while the API is overloaded, and status says why', async () => {
   const limits = ['--train-steps', '8', '--experiments', '3', '--usd', '10'];
   const { study } = await service.ask<{ study: { researcher: string } }>('start', ...about, ...limits);
   expect(study.researcher).toBe('claude');
+  const { stdout: answered } = await service.run('hint', 'look at the head', TAG);
+  expect(answered).toMatch(/^waiting +1 hint for the next experiment$/m);
   await reached(({ current }) => current?.number === 1 && api.served.length >= 2);
   const { stdout } = await service.run('status', TAG);
   expect(stdout).toContain('Overloaded');

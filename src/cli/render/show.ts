@@ -91,6 +91,7 @@ function researchFacts({ research, repairs, ideas }: ExperimentRecord): [string,
   const lines: [string, string][] = [];
   if (research !== null && research.expected !== '')
     lines.push(['expected', cleanLine(research.expected, 300)]);
+  for (const hint of research?.hints ?? []) lines.push(['hint', cleanLine(hint, 300)]);
   if (research?.idea != null) lines.push(['idea', research.idea]);
   if (research?.approach != null) lines.push(['plateau', APPROACH_TEXT[research.approach]]);
   if (research?.usage != null) lines.push(['asked', usageText(research.usage)]);

@@ -130,7 +130,7 @@ export function waitingText({ hints, ideas, droppedIdeas }: Waiting): string {
 }
 
 /** `5 of 7 experiments · GPU 3 min 05 s · wall 3 min 20 s of 2 h 00 min` */
-function spentText({ limits, spent }: Snapshot['study']): string {
+export function spentText({ limits, spent }: Pick<Snapshot['study'], 'limits' | 'spent'>): string {
   const parts = [
     `${outOf(String(spent.experiments), limits.experiments, String)} experiments`,
     `GPU ${outOf(durationText(spent.gpuSeconds), limits.gpuHours, hoursText)}`,
