@@ -12,6 +12,7 @@ import {
   decodeArrayFromPayloads,
   decodeOptionalFailureToOptionalError,
 } from '@temporalio/common/lib/internal-non-workflow';
+import { optionalTsToMs } from '@temporalio/common/lib/time';
 import type { Payload } from '@temporalio/common';
 import { z } from 'zod';
 import type { Progress } from '../activities/interface';
@@ -106,6 +107,7 @@ export async function pendingActivity(
     name: pending.activityType?.name ?? 'activity',
     isWaiting: Number(pending.state) === SCHEDULED,
     attempt: pending.attempt ?? 1,
+    next: optionalTsToMs(pending.nextAttemptScheduleTime) ?? null,
     lastFailure: failure?.message ?? null,
     progress: await progressOf(converter, pending.heartbeatDetails?.payloads),
   };

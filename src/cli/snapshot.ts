@@ -11,6 +11,8 @@ export interface PendingActivity {
   isWaiting: boolean;
   /** 1 at the first try. */
   attempt: number;
+  /** When the next try begins, in milliseconds since 1970; null while one is under way. */
+  next: number | null;
   /** Why the last try failed; null when none did. */
   lastFailure: string | null;
   /** From its last heartbeat. */

@@ -4,6 +4,7 @@ import { defaultPayloadConverter, type DataConverter, type Payload } from '@temp
 import * as fc from 'fast-check';
 import { pendingActivity } from '../../src/cli/live';
 import { dataConverter } from '../../src/temporal/codec';
+import { msToTs } from '@temporalio/common/lib/time';
 import { loadDataConverter } from '@temporalio/common/lib/internal-non-workflow';
 
 const client = (converter: DataConverter = {}) =>
@@ -13,7 +14,13 @@ const describing = (payloads: Payload[]) =>
   ({
     raw: {
       pendingActivities: [
-        { activityType: { name: 'train' }, attempt: 2, state: 2, heartbeatDetails: { payloads } },
+        {
+          activityType: { name: 'train' },
+          attempt: 2,
+          state: 2,
+          nextAttemptScheduleTime: msToTs(60_000),
+          heartbeatDetails: { payloads },
+        },
       ],
     },
   }) as unknown as WorkflowExecutionDescription;
@@ -27,6 +34,7 @@ test('progress is read where it is progress', async () => {
     name: 'train',
     isWaiting: false,
     attempt: 2,
+    next: 60_000,
     lastFailure: null,
     progress,
   });

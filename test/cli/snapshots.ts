@@ -39,7 +39,7 @@ export function summary(number: number, change: Partial<ExperimentSummary> = {})
 }
 
 export function activity(name: string, change: Partial<PendingActivity> = {}): PendingActivity {
-  return { name, isWaiting: false, attempt: 1, lastFailure: null, progress: null, ...change };
+  return { name, isWaiting: false, attempt: 1, next: null, lastFailure: null, progress: null, ...change };
 }
 
 interface Moment extends Partial<Omit<Snapshot, 'study'>> {

@@ -94,9 +94,11 @@ function troubleLines({ current, opening }: Snapshot): string[] {
   return [current?.activity ?? null, opening].filter((activity) => activity !== null).flatMap(retryText);
 }
 
-export function retryText({ name, attempt, lastFailure }: PendingActivity): string[] {
+export function retryText({ name, attempt, next, lastFailure }: PendingActivity): string[] {
   if (attempt < 2 || lastFailure === null) return [];
-  return [`${name}, attempt ${attempt}: ${cleanLine(lastFailure, 400)}`];
+  const seconds = next === null ? 0 : (next - Date.now()) / 1000;
+  const when = seconds < 1 ? '' : ` in ${durationText(seconds)}`;
+  return [`${name}, attempt ${attempt}${when}: ${cleanLine(lastFailure, 400)}`];
 }
 
 function bestText({ study: { incumbent, metric, recent } }: Snapshot): string {

@@ -28,6 +28,18 @@ describe('status', () => {
     );
   });
 
+  it('says when it is tried again', () => {
+    const next = Date.now() + 14.5 * 60_000;
+    const current = {
+      number: 2,
+      title: null,
+      activity: activity('propose', { attempt: 2, next, lastFailure: 'the API asks to wait: 429' }),
+    };
+    expect(statusText(snapshot({ experiments, current }), 80)).toMatch(
+      /^trouble +propose, attempt 2 in 14 min (29|30) s: the API asks to wait: 429$/m,
+    );
+  });
+
   it('says why the study waits', () => {
     const text = statusText(
       snapshot({ experiments, phase: 'paused', reason: 'GPU-hours limit: 8 of 8 spent' }),
