@@ -6,6 +6,9 @@ import type { Decision, Incumbent } from './policy';
 import { statusLine } from './status';
 import type { StudyConfig, StudyState } from './study';
 
+/** The UI cuts off what comes last: let that be an empty line. */
+const END = '\u00a0';
+
 export interface ExperimentPage {
   study: StudyConfig;
   number: number;
@@ -39,7 +42,7 @@ export function experimentDetails({
       ].join('\n'),
     );
   }
-  return lines.join('\n\n');
+  return [...lines, END].join('\n\n');
 }
 
 function runRow(run: ScoredRun, index: number): string {
@@ -73,14 +76,14 @@ export function studyDetails(config: StudyConfig, state: StudyState, current: nu
       ].join('\n'),
     );
   }
-  return lines.join('\n\n');
+  return [...lines, END].join('\n\n');
 }
 
 function summaryRow({ number, score, verdict, reason, title }: ExperimentSummary): string {
   return `| ${number} | ${score === null ? reason : score.toFixed(6)} | ${verdict} | ${markdown(title)} |`;
 }
 
-/** `experiments 12 of 100 · GPU-hours 0.4 of 8 · hours: no limit` */
+/** `experiments 12 of 100 · GPU-hours 0.4 of 8 · hours 0.5 · dollars $0.00`: where no limit is named there is none. */
 function budgetLeft(limits: Limits, spent: Spent): string {
   return [
     part('experiments', String(spent.experiments), limits.experiments),
@@ -91,7 +94,7 @@ function budgetLeft(limits: Limits, spent: Spent): string {
 }
 
 function part(name: string, used: string, cap: number | null): string {
-  return cap === null ? `${name} ${used}, no limit` : `${name} ${used} of ${cap}`;
+  return cap === null ? `${name} ${used}` : `${name} ${used} of ${cap}`;
 }
 
 /** Titles are a researcher's words: shown as text, never as markup. */

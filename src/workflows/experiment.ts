@@ -11,7 +11,6 @@ import type {
   TrainInput,
 } from '../activities/interface';
 import {
-  experimentName,
   type ExperimentSummary,
   type Failure,
   type Fingerprint,
@@ -206,8 +205,6 @@ function ask(input: ExperimentInput, repair: RepairInput | null): Promise<Propos
     left,
     repair,
   };
-  const what = repair === null ? 'proposes' : `repairs (${repair.attempt} of ${study.repairs})`;
-  return propose.executeWithOptions({ summary: `${study.researcher} ${what} #${experimentName(number)}` }, [
-    request,
-  ]);
+  const what = repair === null ? 'a change' : `repair ${repair.attempt} of ${study.repairs}`;
+  return propose.executeWithOptions({ summary: `#${number} ${what}, by ${study.researcher}` }, [request]);
 }

@@ -1,8 +1,10 @@
 import { EventEmitter, once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { Worker } from '@temporalio/worker';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { runSeed } from '../../src/domain/seed';
+import { asset } from '../../src/process/package-root';
 import { SCORE } from '../../src/temporal/search-attributes';
 import * as messages from '../../src/workflows/messages';
 import { openStage, until, World, type RunningStudy, type Stage } from './world';
@@ -233,6 +235,18 @@ test('the list of workflows is the list of experiments', async () => {
     (ids) => ids.length === 2,
   );
   expect(found).toEqual([`study-${study.config.tag}/exp-0001`, `study-${study.config.tag}/exp-0002`]);
+});
+
+test('the queries that the docs give are ones that the server takes', async () => {
+  const docs = ['README.md', 'docs/temporal-ui.md'].map((name) => readFileSync(asset(name), 'utf8')).join('');
+  const queries = [...docs.matchAll(/`((?:Study|Verdict|WorkflowType) = "[^`]*)`/gu)].map(
+    ([, query]) => query!,
+  );
+  expect(queries.length).toBeGreaterThan(4);
+  for (const query of queries) {
+    const matching = stage.environment.client.workflow.list({ query });
+    expect([query, await matching[Symbol.asyncIterator]().next()]).toMatchObject([query, {}]);
+  }
 });
 
 test('the list of studies has the best score of each', async () => {
