@@ -221,6 +221,17 @@ describe('a run that is lost', () => {
     expect(seedsSeen(of, 1)).toEqual(seedsSeen(of, 2));
   });
 
+  it.each(['[]', '{"phase": "done"}', '{}', '{"phase": "queued", "step": 1e400}'])(
+    'is repeated too when nobody is left who knows it, and its status holds %s',
+    async (damaged) => {
+      const of = input();
+      await train(of, ['happy']);
+      writeFileSync(join(runFolder(of), 'train-1', 'status.json'), damaged);
+      expect(await train(of, ['happy'])).toMatchObject({ failure: null, attempts: 1, seed: 7, steps: 20 });
+    },
+    10_000,
+  );
+
   it('is given up after three attempts, with the cause', async () => {
     const of = input();
     const marker = `marker-${process.pid}-lost`;

@@ -73,13 +73,17 @@ test('what no worker had heard of goes over too; a limit that is given to `resum
 
 test('where the server knows the workflow no more, that is said, and the study goes on from its ledger', async () => {
   await service.ask('stop', TAG);
+  await until(
+    () => service.status(TAG),
+    ({ study }) => study.phase === 'stopped',
+  );
   await service.temporal('workflow', 'delete', '--workflow-id', ID);
   const isGone = () =>
     service.temporal('workflow', 'describe', '--workflow-id', ID).then(
       () => false,
       () => true,
     );
-  await until(isGone, Boolean);
+  await until(isGone, Boolean, 60);
   const { code, stderr } = await service.run('resume', TAG, '--experiments', '5', '--json');
   expect([code, stderr]).toEqual([0, expect.stringContaining('the server knows no earlier workflow')]);
   expect(await outcome(service, TAG, 5)).toMatchObject({ agrees: true });
