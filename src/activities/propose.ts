@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { experimentName, type Research } from '../domain/experiment';
 import { backlog, lessons } from '../domain/ideas';
+import type { Usage } from '../domain/money';
 import { plateauOf } from '../domain/plateau';
 import { diff } from '../lab/commits';
 import type { LabConfig } from '../lab/config';
@@ -83,6 +84,7 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
     counted(await context.check(edits, signal));
   const refused: Objection[] = [];
   const reasons: string[] = [];
+  let usage: Usage | null = null;
   while (reasons.length < ATTEMPTS) {
     try {
       const asked = { ...context, check, refused };
@@ -97,13 +99,16 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
       refused.push(counted(objection));
       reasons.push(`${objection.kind}: ${objection.message}`);
     } catch (error) {
-      if (error instanceof BudgetExhausted) return noMoney(error, context);
-      if (error instanceof GivenUp) return { ...givenUp(context, [error.message]), repeatsRefused };
+      if (error instanceof BudgetExhausted) return noMoney(error, context, usage);
+      if (error instanceof GivenUp)
+        return { ...givenUp(context, [error.message], error.usage), repeatsRefused };
       if (!(error instanceof NoProposal) || cancellationSignal.aborted) throw error;
       reasons.push(error.message);
+      // It is of all that was asked for this proposal so far.
+      usage = error.usage ?? usage;
     }
   }
-  return { ...givenUp(context, reasons), repeatsRefused };
+  return { ...givenUp(context, reasons, usage), repeatsRefused };
 }
 
 function answered(proposal: Proposal, meaning: string | null, context: ResearchContext): Proposal {
@@ -121,8 +126,8 @@ function asRepair(proposal: Proposal, repair: Repairing | null): Proposal {
 }
 
 /** A candidate that cannot be repaired for want of money is a crash; a new change waits until there is some. */
-function noMoney(error: BudgetExhausted, context: ResearchContext): Proposal {
-  if (context.repair !== null) return givenUp(context, [error.message]);
+function noMoney(error: BudgetExhausted, context: ResearchContext, usage: Usage | null): Proposal {
+  if (context.repair !== null) return givenUp(context, [error.message], usage);
   throw ApplicationFailure.create({
     type: error.name,
     message: `dollars limit: ${error.message}`,
@@ -131,7 +136,11 @@ function noMoney(error: BudgetExhausted, context: ResearchContext): Proposal {
   });
 }
 
-function givenUp({ purse, repair, hints }: ResearchContext, reasons: readonly string[]): Proposal {
+function givenUp(
+  { purse, repair, hints }: ResearchContext,
+  reasons: readonly string[],
+  usage: Usage | null,
+): Proposal {
   const why = [...new Set(reasons)].join('; ').slice(0, 1000);
   const title = repair?.title ?? 'nothing was proposed';
   return {
@@ -141,7 +150,7 @@ function givenUp({ purse, repair, hints }: ResearchContext, reasons: readonly st
     edits: [],
     dollars: purse.spent(),
     gaveUp: why,
-    research: { ...NO_RESEARCH, hints: [...hints] },
+    research: { ...NO_RESEARCH, hints: [...hints], usage },
   };
 }
 

@@ -12,6 +12,7 @@ import { withoutTemporalSettings } from '../temporal/own-environment';
 import { readAgentOutput, type AgentReport } from './agent-output';
 import { capture, CaptureError, type Captured } from './capture';
 import { contextJson, ledgerFile, writeLedgerFile } from './command-context';
+import { holdsKey, redact } from './redact';
 import { NoProposal, type Researcher, type ResearchContext } from './researcher';
 import type { Workspace } from './workspace';
 
@@ -40,11 +41,14 @@ export function createCommand(options: CommandOptions): Researcher {
         if (edits.length === 0) {
           throw new NoProposal(`the command changed nothing in its worktree: see ${transcript}`);
         }
+        if (holdsKey(JSON.stringify(edits))) {
+          throw new NoProposal('the change contains what looks like a key: leave it out');
+        }
         const files = edits.map((edit) => edit.path).join(', ');
         return {
           format: 1,
-          title: oneLine(report.title ?? `change to ${files}`),
-          hypothesis: report.hypothesis ?? '',
+          title: oneLine(redact(report.title ?? `change to ${files}`)),
+          hypothesis: redact(report.hypothesis ?? ''),
           edits,
           research: researchOf(context, report),
         };
@@ -87,7 +91,7 @@ async function run(
       // What it has spent before it failed was spent.
       await settled(context, said.stdout);
       if (!signal.aborted) {
-        throw new NoProposal(`${error.message}; the transcript is ${transcript}`, { cause: error });
+        throw new NoProposal(`${redact(error.message)}; the transcript is ${transcript}`);
       }
     }
     throw error;
@@ -135,7 +139,7 @@ async function nextTranscript(folder: string): Promise<string> {
 }
 
 function transcriptOf({ protection }: Workspace, { stdout, stderr }: Captured): string {
-  return `--- ${protection} ---\n${bounded(stdout)}\n--- stderr ---\n${bounded(stderr)}`;
+  return `--- ${protection} ---\n${bounded(redact(stdout))}\n--- stderr ---\n${bounded(redact(stderr))}`;
 }
 
 function bounded(text: string): string {

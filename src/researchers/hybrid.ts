@@ -26,6 +26,7 @@ export function createHybrid(arms: readonly HybridArm[], patienceMs = PATIENCE_M
   return {
     async propose(context, signal): Promise<Proposal> {
       const reasons: string[] = [];
+      const nothing = new NoProposal();
       let wait: Error | null = null;
       for (const { name, researcher } of orderOf(arms, context)) {
         const others = arms.filter((arm) => arm.name !== name).map((arm) => arm.name);
@@ -38,12 +39,14 @@ export function createHybrid(arms: readonly HybridArm[], patienceMs = PATIENCE_M
             if (context.repair !== null) throw new GivenUp(`${name}: ${error.message}`, { cause: error });
             wait ??= error;
           } else if (error instanceof BudgetExhausted) wait ??= error;
-          else if (!(error instanceof NoProposal)) throw error;
+          else if (error instanceof NoProposal) nothing.usage ??= error.usage;
+          else throw error;
           reasons.push(`${name}: ${error.message}`);
         }
       }
       // With more money, or an API that answers, there would be a proposal, so that is what the study waits for.
-      throw wait ?? new NoProposal(reasons.join('; '));
+      nothing.message = reasons.join('; ');
+      throw wait ?? nothing;
     },
   };
 }

@@ -1,6 +1,7 @@
 /** What proposes the next change. All researchers see the same context and answer with a proposal. */
 import type { ExperimentRecord, Failure, Idea, TrainBudget } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
+import type { Usage } from '../domain/money';
 import type { Plateau } from '../domain/plateau';
 import type { ModelSettings } from '../domain/study';
 import type { LabConfig } from '../lab/config';
@@ -84,9 +85,13 @@ export interface Researcher {
 /** The researcher leaves a crash as it is: it is not asked for that repair again. */
 export class GivenUp extends Error {
   override name = 'GivenUp';
+  /** What was asked of a language model for nothing. */
+  usage: Usage | null = null;
 }
 
 /** The researcher answered nothing that could be tried; the message says what it did instead. */
 export class NoProposal extends Error {
   override name = 'NoProposal';
+  /** What was asked of a language model for nothing. */
+  usage: Usage | null = null;
 }

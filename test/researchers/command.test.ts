@@ -84,6 +84,33 @@ test.each([
   expect(made.removed).toBe(true);
 });
 
+describe('a key of the worker that an agent prints', () => {
+  const KEY = 'a-key-of-nobody-0123456789';
+  beforeEach(() => (process.env['SOME_API_KEY'] = KEY));
+  afterEach(() => delete process.env['SOME_API_KEY']);
+
+  test('is in no transcript and nothing that it says of its change', async () => {
+    const context = await contextOf([]);
+    const said = JSON.stringify({ title: `with ${KEY}`, hypothesis: `for ${KEY}` });
+    const command = `echo "# x" >> train.py; env; env >&2; echo '${said}'`;
+    const proposal = await createCommand(await options(command)).propose(context, never);
+    expect(proposal).toMatchObject({ title: 'with [a key was here]', hypothesis: 'for [a key was here]' });
+    const transcript = await readFile(join(context.folder, 'transcript-1.log'), 'utf8');
+    expect(transcript).toContain('SOME_API_KEY=[a key was here]');
+    expect(transcript).not.toContain(KEY);
+  });
+
+  test('is not told where it fails, nor taken into a file', async () => {
+    const failing = createCommand(await options('echo "bad key $SOME_API_KEY" >&2; exit 1'));
+    const refusal: unknown = await failing
+      .propose(await contextOf([]), never)
+      .catch((error: unknown) => error);
+    expect(String(refusal)).toContain('bad key [a key was here]');
+    const leaking = createCommand(await options('echo "KEY = \'$SOME_API_KEY\'" >> train.py'));
+    await expect(leaking.propose(await contextOf([]), never)).rejects.toThrow('what looks like a key');
+  });
+});
+
 test('one that takes too long, ignores SIGTERM and left children behind is gone', async () => {
   const marker = `leftover-${process.pid}-${Date.now()}`;
   const made = await options(`trap '' TERM; sh -c 'trap "" TERM; sleep 300; : ${marker}' & sleep 300`);

@@ -5,7 +5,7 @@ import type { Edit, Proposal } from '../../lab/edits';
 import type { Usage } from '../../domain/money';
 import type { ResearchContext } from '../researcher';
 import { oneLine } from './quote';
-import { redact } from './redact';
+import { holdsKey, redact } from '../redact';
 import { parseRange, type ProposeInput } from './tools';
 
 const TITLE_LENGTH = 120;
@@ -24,8 +24,9 @@ export function objectionTo(input: ProposeInput, context: ResearchContext): stri
   if (foreign !== undefined) return `ranges: ${foreign.name}: ${foreign.file} is not editable`;
   if (input.idea !== null && !context.ideas.some(({ id }) => id === input.idea))
     return `idea: the backlog has no ${input.idea}; null for none`;
-  const edits = JSON.stringify(input.edits);
-  return redact(edits) === edits ? null : 'the change contains what looks like a key: leave it out';
+  return holdsKey(JSON.stringify(input.edits))
+    ? 'the change contains what looks like a key: leave it out'
+    : null;
 }
 
 export function proposalOf(input: ProposeInput, context: ResearchContext, usage: Usage): Proposal {

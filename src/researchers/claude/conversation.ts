@@ -53,10 +53,17 @@ export class Conversation {
 
   /** @throws NoProposal when it has led to nothing; GivenUp; BudgetExhausted, TooLong and ApplicationFailure from the call */
   async run(): Promise<Proposal> {
-    for (;;) {
-      const answer = await this.ask();
-      const proposal = await this.take(answer);
-      if (proposal !== null) return proposal;
+    try {
+      for (;;) {
+        const answer = await this.ask();
+        const proposal = await this.take(answer);
+        if (proposal !== null) return proposal;
+      }
+    } catch (error) {
+      const { transcript, model } = this.options;
+      if (error instanceof NoProposal || error instanceof GivenUp)
+        error.usage = await transcript.usage(model.name);
+      throw error;
     }
   }
 

@@ -8,6 +8,8 @@ import { estimateTokens } from './tokens';
 /** A heading with its introduction, and fences. */
 const HEADING = 70;
 const LONGEST_DIFF = 1200;
+/** Of the last crash's output, its end. */
+const LONGEST_TAIL = 1000;
 const NEWEST_KEPT = 40;
 
 /** As many texts as fit, the first ones first. */
@@ -55,14 +57,15 @@ export function settledSection({ settled, scale }: View, tokens: number): string
   return section(`Experiments up to #${settled.at(-1)?.number ?? 0}${note}`, shown);
 }
 
-/** The last experiments: all as lines, and the newest ones with what they changed. */
+/** The last experiments: all as lines, and the newest ones with what they changed; the last crash with its traceback. */
 export function attempts(view: View, diffs: ReadonlyMap<string, string>, tokens: number): string {
   const newest = view.recent.toReversed();
   const lines = newest.map((record) => recordLine(record, view.scale));
+  const crash = newest.find(({ failure }) => failure !== null);
   let spare = tokens - HEADING - lines.reduce((sum, line) => sum + estimateTokens(line) + 2, 0);
   const texts = newest.map((record, index) => {
     const line = lines[index] ?? '';
-    const whole = withDiff(record, view, diffs);
+    const whole = `${withDiff(record, view, diffs)}${record === crash ? tailOf(record) : ''}`;
     const more = estimateTokens(whole) - estimateTokens(line);
     if (more > spare) return line;
     spare -= more;
@@ -121,6 +124,11 @@ export function backlogSection(ideas: readonly Idea[], tokens: number): string {
     ({ id, text, from }) => `${id}${from === 'human' ? ' (from the human)' : ''}: ${oneLine(text, 400)}`,
   );
   return section('The backlog of ideas', fit(open, tokens));
+}
+
+function tailOf({ failure }: ExperimentRecord): string {
+  const tail = failure?.tail.trim() ?? '';
+  return tail === '' ? '' : `\n  the end of its output:\n${tail.slice(-LONGEST_TAIL)}`;
 }
 
 function withDiff(record: ExperimentRecord, { scale }: View, diffs: ReadonlyMap<string, string>): string {

@@ -1,7 +1,7 @@
 /** What the model's reading tools answer. */
 import type { ResearchContext } from '../researcher';
 import { cut, fenced } from './quote';
-import { redact } from './redact';
+import { redact } from '../redact';
 import { recordLine } from './record-text';
 import { viewOf } from './ledger';
 import type { ToolUse } from './tools';

@@ -16,7 +16,7 @@ import {
   untriedSection,
 } from './ledger-sections';
 import { moment, taskSection } from './moment';
-import { redact } from './redact';
+import { redact } from '../redact';
 import type { Shown } from './shown';
 import { systemText } from './system';
 import { estimateTokens } from './tokens';

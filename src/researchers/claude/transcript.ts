@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { addUsage, noUsage, type Usage } from '../../domain/money';
 import { errorCode } from '../../process/error-code';
 import type { Answer, Question } from './call';
-import { redact } from './redact';
+import { redact } from '../redact';
 
 const count = z.int().nonnegative();
 const entrySchema = z.object({

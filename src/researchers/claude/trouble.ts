@@ -1,7 +1,7 @@
 /** What the Messages API's errors mean for a study: wait and go on, or pause until a person has acted. */
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk';
 import { ApplicationFailure } from '@temporalio/common';
-import { redact } from './redact';
+import { redact } from '../redact';
 
 /** The question is longer than the model takes: it is asked again, shorter. */
 export class TooLong extends Error {

@@ -181,6 +181,21 @@ test('beside a numeric optimiser it is told to leave values alone, and alone it 
   expect(alone).not.toContain('optimiser (tpe)');
 });
 
+test('of the last crash the traceback is shown, whether it was repaired or not', () => {
+  const tails = ['the older traceback', 'the newer traceback'];
+  const crashes = tails.map((tail, index) =>
+    madeRecord(3 + index, {
+      verdict: 'crash',
+      score: null,
+      failure: { reason: 'error', message: 'it failed', tail },
+    }),
+  );
+  const history = [...madeLedger(3), ...crashes];
+  const question = textOf(buildPrompt(shown(0, { history, number: 5 }), 32_000));
+  expect(question).toContain('the newer traceback');
+  expect(question).not.toContain('the older traceback');
+});
+
 test('near misses are recent ones: what came close to an incumbent of long ago says little', () => {
   const history = madeLedger(400).map((record) =>
     record.number === 20 ? { ...record, score: record.incumbentScore } : record,

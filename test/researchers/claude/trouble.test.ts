@@ -133,6 +133,7 @@ test('refusals to the end: the experiment ends without a proposal, with what was
   const proposed = await run(study);
   expect(proposed.gaveUp).toContain('refusal');
   expect(proposed.dollars).toBeGreaterThan(0);
+  expect((await readProposal(study.git, proposed.proposal)).research?.usage).toMatchObject({ calls: 12 });
   // Three asks of four answers each, and no more.
   expect(api.served).toHaveLength(12);
 });

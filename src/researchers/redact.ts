@@ -10,6 +10,9 @@ export function redact(text: string): string {
   return secrets().reduce((safe, secret) => safe.replaceAll(secret, PUT), text.replace(KEY_LIKE, PUT));
 }
 
+/** Whether something in it looks like a key. */
+export const holdsKey = (text: string): boolean => redact(text) !== text;
+
 /** Short values would make holes in ordinary words. */
 const secrets = (): string[] =>
   Object.entries(process.env)
