@@ -6,6 +6,7 @@
 #   postgresql    the database of docker-compose.yml
 #   chromium      to look at the Temporal UI
 #   openssl       certificates
+#   systemd       to check the units of deploy/systemd; nothing of it is started
 set -eu
 
 missing=''
@@ -18,6 +19,7 @@ if [ "${1:-}" = --tests ]; then
   ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
   [ -x /usr/bin/chromium ] || missing="$missing chromium"
   command -v openssl >/dev/null || missing="$missing openssl"
+  command -v systemd-analyze >/dev/null || missing="$missing systemd"
 fi
 
 if [ -z "$missing" ]; then

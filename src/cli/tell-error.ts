@@ -19,6 +19,7 @@ const CODES: Record<string, ErrorCode> = {
   Diverged: 'conflict',
   NotThere: 'not-found',
   TakeoverRefused: 'conflict',
+  BuildReplaced: 'conflict',
   MissingPrerequisite: 'prerequisite',
 };
 

@@ -5,6 +5,7 @@ import { stopDevServer } from '../temporal/dev-server';
 import { stopWorker } from '../temporal/worker-process';
 import { exclusively } from './exclusive';
 import type { Say } from './progress';
+import { putDown } from './put-down';
 import { upLock } from './up';
 
 /** A runner has 2 s to hand its candidate the news and then kills it. */
@@ -23,6 +24,7 @@ export async function takeDown(say: Say): Promise<Ended> {
     upLock(),
     () => say('another `up` or `down` is at work: waiting for it'),
     async () => {
+      await putDown();
       const worker = await stopWorker();
       const work = await listed();
       await Promise.all(work.map(({ owner }) => terminate(owner, { graceMs: RUNNER_MS, group: true })));

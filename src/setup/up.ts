@@ -8,6 +8,7 @@ import { runningServer } from '../temporal/server-info';
 import { ensureWorker } from '../temporal/worker-process';
 import { checkTakeover } from './check-takeover';
 import { exclusively } from './exclusive';
+import { isPutDown, takeUp } from './put-down';
 import type { Say } from './progress';
 import { ensureTools } from './tools';
 import { ensureTrainerPython } from './trainer-python';
@@ -15,6 +16,13 @@ import { ensureTrainerPython } from './trainer-python';
 export interface UpWish extends ServerWish {
   /** Replaces a worker of another build also where that could not go on with a running study. */
   force?: boolean | undefined;
+  /** Nobody asks for it: it ran, and is gone. */
+  again?: boolean | undefined;
+}
+
+/** Not brought up again, for `down` has been called meanwhile. */
+export class WasPutDown extends Error {
+  override name = 'WasPutDown';
 }
 
 interface Ready {
@@ -28,13 +36,15 @@ interface Ready {
 /**
  * Makes the trainer's environment, starts server and worker; what is there already is left as it is.
  * Two at once give one server and one worker: the second waits and finds them.
- * @throws MissingPrerequisite, ServerUnavailable, PortInUse, TakeoverRefused, WorkerFailed
+ * @throws MissingPrerequisite, ServerUnavailable, PortInUse, TakeoverRefused, WorkerFailed, WasPutDown
  */
 export async function bringUp(wish: UpWish, say: Say): Promise<Ready> {
   return exclusively(
     upLock(),
     () => say('another `up` or `down` is at work: waiting for it'),
     async () => {
+      if (wish.again === true && isPutDown()) throw new WasPutDown();
+      await takeUp();
       const needsBinary = namedServer() === null && (await runningServer()) === null;
       const python = await (needsBinary ? ensureTools(say) : ensureTrainerPython(say));
       const server = await ensureServer(wish, say);

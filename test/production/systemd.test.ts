@@ -1,0 +1,149 @@
+/** deploy/systemd/: what systemd says of the units, and the user's one doing its work on a running study. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { isAlive, type Owner } from '../../src/process/owner';
+import { packageRoot } from '../../src/process/package-root';
+import { Service } from '../e2e/service';
+import { until } from '../workflows/world';
+import { done, startTiny, trains } from './tiny';
+import { Unit } from './unit';
+
+jest.setTimeout(180_000);
+const UNITS = join(packageRoot(), 'deploy', 'systemd');
+const OF_A_USER = join(UNITS, 'autoresearch.service');
+const OF_THE_SYSTEM = join(UNITS, 'autoresearch@.service');
+
+const ownerIn = (file: string): Owner => JSON.parse(readFileSync(file, 'utf8')).owner;
+const kill = ({ pid }: { pid: number }): void => void process.kill(pid, 'SIGKILL');
+
+describe('systemd-analyze verify', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ar-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  async function complaints(...args: string[]): Promise<string> {
+    const env = { ...process.env, XDG_RUNTIME_DIR: folder };
+    const { stderr } = await promisify(execFile)('systemd-analyze', ['verify', ...args], { env }).catch(
+      (error: { stderr: string }) => error,
+    );
+    return stderr;
+  }
+
+  test("has nothing to say of the user's unit, and finds the program beside it", async () => {
+    expect(await complaints('--user', OF_A_USER)).toBe('');
+    writeFileSync(
+      join(folder, 'wrong.service'),
+      readFileSync(OF_A_USER, 'utf8').replace('KillMode=process', 'KillMode=proces'),
+    );
+    expect(await complaints('--user', join(folder, 'wrong.service'))).toMatch(
+      /kill mode[^]*bin\/autoresearch\.js is not executable/u,
+    );
+  });
+
+  test("nor of the system's, where the package lies in /opt/autoresearch", async () => {
+    const unit = readFileSync(OF_THE_SYSTEM, 'utf8');
+    expect(unit).toContain('=/opt/autoresearch/bin/autoresearch.js worker');
+    const file = join(folder, 'autoresearch@.service');
+    writeFileSync(file, unit.replaceAll('/opt/autoresearch', packageRoot()));
+    expect(await complaints(file)).toBe('');
+  });
+});
+
+describe('a study that is left alone', () => {
+  const TAG = 'alone';
+  let service: Service;
+  let unit: Unit;
+
+  beforeAll(async () => {
+    service = await Service.create();
+    const home = join(service.root, 'home');
+    mkdirSync(join(home, '.config', 'autoresearch'), { recursive: true });
+    service.env['AUTORESEARCH_DEVICES'] = 'cpu';
+    const given = Object.entries(service.env).filter(([name]) => /^(PATH|XDG_|AUTORESEARCH_)/u.test(name));
+    writeFileSync(
+      join(home, '.config', 'autoresearch', 'environment'),
+      given.map(([name, value]) => `${name}=${value}\n`).join(''),
+    );
+    unit = new Unit(OF_A_USER, home);
+  });
+  afterAll(async () => {
+    await unit?.stop();
+    await service?.remove();
+  });
+
+  const state = (...path: string[]): string => join(service.root, 'state', 'autoresearch', ...path);
+  const worker = (): Owner => ownerIn(state('worker', 'worker.json'));
+  const server = (): Owner => ownerIn(state('server', 'server.json'));
+  const works = async (): Promise<boolean> => (await service.run('worker', '--check')).code === 0;
+
+  /** The runner of the training that is under way, once it trains. */
+  async function runner(number: number): Promise<Owner> {
+    await trains(service, TAG, number);
+    const { status } = await service.ask<{ status: { owner: Owner } }>('logs', String(number), TAG);
+    return status.owner;
+  }
+
+  test('killed parts come back by themselves; the run goes on', async () => {
+    unit.start();
+    await until(works, Boolean, 60);
+    await startTiny(service, TAG, { experiments: 4, slow: [1, 2, 3] });
+    const training = await runner(1);
+    const [dead, command] = [worker(), { pid: unit.pid }];
+    kill(dead);
+    await until(works, Boolean, 30);
+    expect(worker().pid).not.toBe(dead.pid);
+    const gone = server();
+    kill(gone);
+    await until(server, ({ pid }) => pid !== gone.pid, 30);
+    const second = worker();
+    kill(command);
+    await until(
+      () => unit.pid,
+      (pid) => pid !== command.pid,
+    );
+    await until(works, Boolean, 30);
+    expect([worker(), isAlive(training)]).toEqual([second, true]);
+  });
+
+  test('systemctl restart ends the worker alone', async () => {
+    const training = await runner(2);
+    const [last, temporal] = [worker(), server()];
+    await unit.stop();
+    expect([last, temporal, training].map(isAlive)).toEqual([false, true, true]);
+    unit.start();
+    await until(works, Boolean, 30);
+    expect([server(), isAlive(training)]).toEqual([temporal, true]);
+  });
+
+  test('down holds until up', async () => {
+    await runner(3);
+    await service.ask('down');
+    await sleep(4_000);
+    expect(unit.processes()).toEqual([unit.pid]);
+  });
+
+  test('after the power has failed it goes on from boot, and nothing was done twice', async () => {
+    await service.up();
+    await runner(3);
+    await unit.powerFails();
+    unit.start();
+    const records = await done(service, TAG, 4);
+    // Experiment 3 was ended by `down`, and by the power.
+    expect(
+      records.map(({ number, verdict, runs }) => [
+        number,
+        verdict === 'crash',
+        runs.map(({ attempts }) => attempts),
+      ]),
+    ).toEqual([
+      [0, false, [1]],
+      [1, false, [1]],
+      [2, false, [1]],
+      [3, false, [3]],
+    ]);
+    expect((await service.run('verify', TAG)).code).toBe(0);
+  });
+});
