@@ -20,6 +20,10 @@ const OF_THE_SYSTEM = join(UNITS, 'autoresearch@.service');
 const ownerIn = (file: string): Owner => JSON.parse(readFileSync(file, 'utf8')).owner;
 const kill = ({ pid }: { pid: number }): void => void process.kill(pid, 'SIGKILL');
 
+interface Log {
+  status: { owner: Owner; phase: string };
+}
+
 describe('systemd-analyze verify', () => {
   const folder = mkdtempSync(join(tmpdir(), 'ar-'));
   afterAll(() => rmSync(folder, { recursive: true }));
@@ -82,7 +86,13 @@ describe('a study that is left alone', () => {
   /** The runner of the training that is under way, once it trains. */
   async function runner(number: number): Promise<Owner> {
     await trains(service, TAG, number);
-    const { status } = await service.ask<{ status: { owner: Owner } }>('logs', String(number), TAG);
+    const log = (): Promise<Log> => service.ask<Log>('logs', String(number), TAG);
+    // The last heartbeat may be that of a training which has been ended.
+    const { status } = await until(
+      log,
+      (last) => last.status.phase === 'training' && isAlive(last.status.owner),
+      60,
+    );
     return status.owner;
   }
 
@@ -122,7 +132,7 @@ describe('a study that is left alone', () => {
     await runner(3);
     await service.ask('down');
     await sleep(4_000);
-    expect(unit.processes()).toEqual([unit.pid]);
+    expect(unit.ofUser()).toEqual([unit.pid]);
   });
 
   test('after the power has failed it goes on from boot, and nothing was done twice', async () => {
@@ -131,7 +141,7 @@ describe('a study that is left alone', () => {
     await unit.powerFails();
     unit.start();
     const records = await done(service, TAG, 4);
-    // Experiment 3 was ended by `down`, and by the power.
+    // `down` takes no attempt away, the power does.
     expect(
       records.map(({ number, verdict, runs }) => [
         number,
@@ -142,7 +152,7 @@ describe('a study that is left alone', () => {
       [0, false, [1]],
       [1, false, [1]],
       [2, false, [1]],
-      [3, false, [3]],
+      [3, false, [2]],
     ]);
     expect((await service.run('verify', TAG)).code).toBe(0);
   });

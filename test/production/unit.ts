@@ -17,8 +17,8 @@ const PATH = '/usr/local/bin:/usr/bin:/bin';
 export class Unit {
   readonly #settings: Map<string, string>;
   readonly #invocation = randomUUID().replaceAll('-', '');
+  /** null while it is not to run. */
   #main: ChildProcess | null = null;
-  #isWanted = false;
 
   /** @param home of the user whose unit it is; XDG_CONFIG_HOME is not set */
   constructor(
@@ -42,44 +42,43 @@ export class Unit {
   }
 
   start(): void {
-    this.#isWanted = true;
     const [program = '', ...args] = this.#setting('ExecStart').split(' ');
     const main = spawn(program, args, { cwd: this.home, env: this.#environment(), stdio: 'inherit' });
     this.#main = main;
-    main.once('exit', () => void this.#ended());
+    main.once('exit', () => void this.#ended(main));
   }
 
   /** `systemctl stop` */
   async stop(): Promise<void> {
-    this.#isWanted = false;
     const main = this.#main;
+    this.#main = null;
     if (main === null || main.exitCode !== null || main.signalCode !== null) return;
     const gone = once(main, 'exit');
-    const left = this.#setting('KillMode') === 'process' ? [this.pid] : this.processes();
+    const left =
+      this.#setting('KillMode') === 'process'
+        ? [main.pid ?? 0]
+        : withVariable(`INVOCATION_ID=${this.#invocation}`);
     for (const pid of left) process.kill(pid, 'SIGTERM');
     await gone;
   }
 
-  /** All at once and without a word, as when the power fails. */
+  /** All of this user's at once and without a word. */
   async powerFails(): Promise<void> {
-    this.#isWanted = false;
+    this.#main = null;
     // Stopped first, so that none sees another die.
     for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
-      for (const pid of this.processes()) process.kill(pid, signal);
+      for (const pid of this.ofUser()) process.kill(pid, signal);
     }
-    while (this.processes().length > 0) await sleep(50);
+    while (this.ofUser().length > 0) await sleep(50);
   }
 
-  /** Whatever the unit has started and that lives, detached or not. */
-  processes(): number[] {
-    const pids = readdirSync('/proc').filter((name) => /^\d+$/u.test(name));
-    return pids.filter((pid) => environmentOf(pid).includes(`INVOCATION_ID=${this.#invocation}`)).map(Number);
-  }
+  /** Whatever this user has running, started by the unit or by hand. */
+  ofUser = (): number[] => withVariable(`HOME=${this.home}`);
 
-  async #ended(): Promise<void> {
-    if (!this.#isWanted || this.#setting('Restart') !== 'always') return;
+  async #ended(main: ChildProcess): Promise<void> {
+    if (this.#setting('Restart') !== 'always') return;
     await sleep(RESTART_MS);
-    if (this.#isWanted) this.start();
+    if (this.#main === main) this.start();
   }
 
   #setting(name: string): string {
@@ -94,6 +93,11 @@ export class Unit {
       .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]);
     return { PATH, HOME: this.home, INVOCATION_ID: this.#invocation, ...Object.fromEntries(pairs) };
   }
+}
+
+function withVariable(pair: string): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/u.test(name));
+  return pids.filter((pid) => environmentOf(pid).includes(pair)).map(Number);
 }
 
 /** Empty for a process that has ended meanwhile. */
