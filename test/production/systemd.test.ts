@@ -99,7 +99,7 @@ describe('a study that is left alone', () => {
   test('killed parts come back by themselves; the run goes on', async () => {
     unit.start();
     await until(works, Boolean, 60);
-    await startTiny(service, TAG, { experiments: 4, slow: [1, 2, 3] });
+    await startTiny(service, TAG, { experiments: 3, slow: [1, 2] });
     const training = await runner(1);
     const [dead, command] = [worker(), { pid: unit.pid }];
     kill(dead);
@@ -129,7 +129,7 @@ describe('a study that is left alone', () => {
   });
 
   test('down holds until up', async () => {
-    await runner(3);
+    await runner(2);
     await service.ask('down');
     await sleep(4_000);
     expect(unit.ofUser()).toEqual([unit.pid]);
@@ -137,10 +137,10 @@ describe('a study that is left alone', () => {
 
   test('after the power has failed it goes on from boot, and nothing was done twice', async () => {
     await service.up();
-    await runner(3);
+    await runner(2);
     await unit.powerFails();
     unit.start();
-    const records = await done(service, TAG, 4);
+    const records = await done(service, TAG, 3);
     // `down` takes no attempt away, the power does.
     expect(
       records.map(({ number, verdict, runs }) => [
@@ -151,8 +151,7 @@ describe('a study that is left alone', () => {
     ).toEqual([
       [0, false, [1]],
       [1, false, [1]],
-      [2, false, [1]],
-      [3, false, [2]],
+      [2, false, [2]],
     ]);
     expect((await service.run('verify', TAG)).code).toBe(0);
   });
