@@ -1,5 +1,6 @@
 /** The Temporal server that studies use: the one that the environment names, or the dev server of ours. */
 import { goneWithin } from '../process/owner';
+import { CodecKeyError } from './codec';
 import { connect, namedNamespace, namedServer, type ServerAddress } from './connection';
 import { ensureDevServer } from './dev-server';
 import type { Ports } from './ports';
@@ -33,8 +34,9 @@ export async function ensureServer(wish: ServerWish, say: Say): Promise<ReadySer
   try {
     return await prepare(server, started ? 'started' : 'running', true);
   } catch (error) {
+    if (started || error instanceof CodecKeyError) throw error;
     // Found while it was ending: it still lived, and took no calls any more.
-    if (started || !(await goneWithin(info.owner, ENDING_MS))) throw error;
+    if (!(await goneWithin(info.owner, ENDING_MS))) throw error;
     return ensureServer(wish, say);
   }
 }

@@ -47,8 +47,9 @@ function profile(content: string): Record<string, string> {
   return { TEMPORAL_CONFIG_FILE: file, TEMPORAL_PROFILE: 'prod' };
 }
 
-const refusal = async (): Promise<string> => {
-  const { code, stdout, stderr } = await service.run('up');
+/** What a command says that is not let in. It has the settings of this moment: several may be under way at once. */
+const refusal = async (...command: string[]): Promise<string> => {
+  const { code, stdout, stderr } = await service.run(...command);
   expect(code).toBe(4);
   return stdout + stderr;
 };
@@ -93,23 +94,23 @@ describe('a server that asks for a certificate', () => {
     expect(await outcome(service, TAG, 2)).toEqual(whole(2));
   });
 
-  test('without a certificate, or with one of somebody else', async () => {
+  test('no certificate, one of somebody else, a server that is not who it should be, files that are not there', async () => {
+    const strangers = new Authority(join(service.root, 'strangers'));
     settings({ TEMPORAL_TLS_SERVER_CA_CERT_PATH: authority.certificate });
-    expect(await refusal()).toMatch(/asks for a client certificate, and none was shown/);
-    const strangers = new Authority(join(service.root, 'strangers'));
+    const none = refusal('up');
     settings(certificates(strangers.issue('client')));
-    expect(await refusal()).toMatch(/does not accept our client certificate/);
+    const strange = refusal('pause', TAG);
     settings({});
-    delete service.env['TEMPORAL_TLS_SERVER_NAME'];
-    expect(await refusal()).toMatch(/it speaks TLS, and neither TEMPORAL_TLS nor/);
-  });
-
-  test('a server that is not who it should be, and files that are not there', async () => {
-    const strangers = new Authority(join(service.root, 'strangers'));
+    const open = refusal('pause', TAG);
     settings(certificates(authority.issue('client'), strangers));
-    expect(await refusal()).toMatch(/its certificate is not trusted/);
+    const impostor = refusal('pause', TAG);
     settings(certificates({ certificate: '/nowhere/client.pem', key: '/nowhere/client.key' }));
-    expect(await refusal()).toMatch(/\/nowhere\/client.pem/);
+    const absent = refusal('pause', TAG);
+    expect(await none).toMatch(/asks for a client certificate, and none was shown/);
+    expect(await strange).toMatch(/does not accept our client certificate/);
+    expect(await open).toMatch(/it speaks TLS, and neither TEMPORAL_TLS nor/);
+    expect(await impostor).toMatch(/its certificate is not trusted/);
+    expect(await absent).toMatch(/\/nowhere\/client.pem/);
   });
 });
 
@@ -146,7 +147,7 @@ describe('a server that asks for an API key', () => {
 
   test('none, a wrong one, one that has expired, one of another namespace', async () => {
     settings({ TEMPORAL_TLS_SERVER_CA_CERT_PATH: authority.certificate });
-    expect(await refusal()).toMatch(/unauthorized[^]*TEMPORAL_API_KEY/i);
+    expect(await refusal('up')).toMatch(/unauthorized[^]*TEMPORAL_API_KEY/i);
     const keys = [
       'planted-nonsense',
       issuer.token([], { expiresIn: -60 }),
@@ -154,7 +155,7 @@ describe('a server that asks for an API key', () => {
     ];
     for (const key of keys) {
       withKey(key);
-      const said = await refusal();
+      const said = await refusal('up');
       expect(said).toMatch(/unauthorized[^]*TEMPORAL_API_KEY/i);
       expect(said).not.toContain(key);
     }

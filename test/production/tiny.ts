@@ -11,12 +11,17 @@ import { until } from '../workflows/world';
 export const PLANTED = 'plantedword';
 
 const STEPS = 20;
+/** Each look is a process of its own, which takes half a second from what it looks at. */
+const LOOK_MS = 400;
 
-/** Makes the service's lab and starts a study on it; experiments `slow` train for 20 seconds. */
+/**
+ * Makes the service's lab and starts a study on it.
+ * @param slow seconds that experiments train for, by number; the others take one
+ */
 export async function startTiny(
   service: Service,
   tag: string,
-  { experiments, slow = [] }: { experiments: number; slow?: number[] },
+  { experiments, slow = {} }: { experiments: number; slow?: Record<number, number> },
 ): Promise<void> {
   const lab = service.lab();
   cpSync(join(packageRoot(), 'test', 'chaos', 'lab'), lab, { recursive: true });
@@ -24,7 +29,8 @@ export async function startTiny(
   git('init', '--quiet', '--initial-branch', 'main');
   git('add', '--all');
   git('-c', 'user.name=tiny', '-c', 'user.email=tiny@localhost', 'commit', '--quiet', '--message', 'a lab');
-  const researcher = `python3 ${join(__dirname, 'propose.py')} ${PLANTED} ${slow.join(' ')}`;
+  const pace = Object.entries(slow).map(([number, seconds]) => `${number}=${seconds / STEPS}`);
+  const researcher = ['python3', join(__dirname, 'propose.py'), PLANTED, ...pace].join(' ');
   // prettier-ignore
   await service.ask(
     'start', '--lab', lab, '--tag', tag, '--train-steps', String(STEPS), '--experiments', String(experiments),
@@ -33,7 +39,7 @@ export async function startTiny(
 }
 
 const reached = (service: Service, tag: string, satisfies: (status: StatusAnswer) => boolean) =>
-  until(() => service.status(tag), satisfies, 90);
+  until(() => service.status(tag), satisfies, 90, LOOK_MS);
 
 export const trains = (service: Service, tag: string, number: number): Promise<StatusAnswer> =>
   reached(
