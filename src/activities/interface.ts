@@ -16,7 +16,7 @@ import type {
 import type { Limits } from '../domain/limits';
 import type { Decision, Incumbent } from '../domain/policy';
 import type { StudyConfig, StudyState } from '../domain/study';
-import type { Waiting } from '../domain/waiting';
+import type { LastTaken, Waiting } from '../domain/waiting';
 
 /** Names a study and where it lives; all that most activities need to know of it. */
 export type StudyRef = Pick<StudyConfig, 'tag' | 'workflowId' | 'lab' | 'labId' | 'base'>;
@@ -32,6 +32,8 @@ export interface Lane {
 export interface OpenedStudy {
   /** Rebuilt from the ledger: empty for a fresh study. */
   state: StudyState;
+  /** Null without a record. Version 0.2 did not say it. */
+  last?: LastTaken | null;
   lane: Lane;
   fingerprint: Fingerprint;
   caps: Caps;
@@ -135,6 +137,8 @@ export interface RecordInput {
 export interface Recorded {
   /** The record that counts: one of the same number that was there before wins. */
   summary: ExperimentSummary;
+  /** What that record took in of what people said. Version 0.2 did not say it. */
+  taken?: Waiting;
   /** Commit of the ledger branch that holds this record. */
   ledger: string;
   /** Where the study's branch stands now. */

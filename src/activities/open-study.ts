@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { summarize, type ExperimentRecord, type Fingerprint } from '../domain/experiment';
 import { rebuild, type StudyConfig } from '../domain/study';
+import { lastTaken } from '../domain/waiting';
 import { advanceBranch } from '../lab/branch';
 import type { LabConfig } from '../lab/config';
 import { Git, RefConflict } from '../lab/git';
@@ -50,7 +51,7 @@ async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Pr
   };
   checkLeague(study, records, fingerprint);
   const { startup_seconds: startup, handin_seconds: handin, score_seconds: score } = lab.caps;
-  return { state, lane, fingerprint, caps: { startup, handin, score } };
+  return { state, last: lastTaken(records), lane, fingerprint, caps: { startup, handin, score } };
 }
 
 async function openBase(git: Git, { tag, base }: StudyConfig): Promise<LabConfig> {

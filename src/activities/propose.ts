@@ -6,7 +6,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { experimentName, type Research } from '../domain/experiment';
 import { backlog, lessons } from '../domain/ideas';
 import type { Usage } from '../domain/money';
-import { plateauOf } from '../domain/plateau';
+import { plateauOf, sinceKeep } from '../domain/plateau';
 import { diff } from '../lab/commits';
 import type { LabConfig } from '../lab/config';
 import { findProposal, readProposal, storeProposal, type Proposal } from '../lab/edits';
@@ -163,7 +163,6 @@ async function contextOf(
   const lab = await readLabConfigAt(git, study.base);
   const history = await readLedger(git, study.tag);
   const folder = join(studyState(study.labId, study.tag), 'proposals', experimentName(number));
-  const lastKeep = history.findLast(({ verdict }) => verdict === 'keep')?.number ?? 0;
   const dropped = new Set(waiting.droppedIdeas);
   const checker = dependencies.check(input, lab, history);
   const context: ResearchContext = {
@@ -185,7 +184,7 @@ async function contextOf(
       ...waiting.ideas.map((text, index) => ({ id: `${number}.${index + 1}`, text, from: 'human' as const })),
     ],
     lessons: lessons(history).lessons,
-    plateau: plateauOf(Math.max(0, number - 1 - lastKeep), study.plateauAfter),
+    plateau: plateauOf(sinceKeep(history), study.plateauAfter),
     left,
     repair: input.repair === null ? null : await repairing(git, lab, input),
     model: study.model,

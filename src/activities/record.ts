@@ -3,7 +3,7 @@ import { log } from '@temporalio/activity';
 import { gpuSeconds, summarize, type ExperimentRecord, type Research } from '../domain/experiment';
 import { newIdeas } from '../domain/ideas';
 import { addUsage, gpuCost } from '../domain/money';
-import { NOTHING_WAITS } from '../domain/waiting';
+import { NOTHING_WAITS, takenBy } from '../domain/waiting';
 import { advanceBranch } from '../lab/branch';
 import { compact } from '../lab/compact';
 import { readProposal, type Proposal } from '../lab/edits';
@@ -43,7 +43,7 @@ async function record(dependencies: RecordDependencies, input: RecordInput): Pro
   await compact(git, kept.number).catch((error: unknown) =>
     log.warn('the lab was not packed', { error: String(error) }),
   );
-  return { summary: summarize(kept), ledger, branch };
+  return { summary: summarize(kept), taken: takenBy(kept), ledger, branch };
 }
 
 async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord> {

@@ -2,7 +2,7 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { isDeepStrictEqual } from 'node:util';
 import type { StudyStatus } from '../domain/status';
-import { inherit, type Asked } from '../domain/waiting';
+import { lastTaken, stillWaiting, type Asked } from '../domain/waiting';
 import { readLedger } from '../lab/ledger';
 import type { Connected } from '../temporal/connection';
 import { isServerAway, queryStatus } from './live';
@@ -40,9 +40,9 @@ export async function askedBefore(
     );
     return { limits, waiting };
   }
-  const experiments = status.spent.experiments;
-  const begunAt = last.startTime.getTime();
-  const asked = inherit({ ...status, experiments, begunAt }, await readLedger(git, config.tag));
+  const knows = { experiments: status.spent.experiments, startedAt: last.startTime.getTime() };
+  const taken = lastTaken(await readLedger(git, config.tag));
+  const asked = { limits: status.limits, waiting: stillWaiting(status.waiting, taken, knows) };
   const more = [
     ...(isDeepStrictEqual(asked.limits, limits) ? [] : ['its limits']),
     ...(isDeepStrictEqual(asked.waiting, waiting) ? [] : [waitingText(asked.waiting)]),

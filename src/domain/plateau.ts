@@ -2,6 +2,7 @@
  * Plateaus: when nothing has been kept for a while, the researcher is asked to change its approach, each time in another
  * way, and the study says so. It never stops for lack of ideas (autoresearch #22, #89).
  */
+import type { ExperimentSummary } from './experiment';
 
 /** The ways to go on, in the order in which they are asked for. */
 export const APPROACHES = ['combine', 'revert', 'simplify', 'radical', 'program'] as const;
@@ -21,6 +22,11 @@ export interface Plateau {
   since: number;
   /** What is asked for now; null while there is no plateau. */
   approach: Approach | null;
+}
+
+/** Experiments since the last one that was kept; the baseline is kept, unless it crashed. */
+export function sinceKeep(experiments: readonly Pick<ExperimentSummary, 'verdict'>[]): number {
+  return experiments.length - 1 - experiments.findLastIndex(({ verdict }) => verdict === 'keep');
 }
 
 /**

@@ -14,7 +14,7 @@ import {
 } from './limits';
 import type { ModelPrice } from './money';
 import type { Incumbent } from './policy';
-import { NOTHING_WAITS, without, type Waiting } from './waiting';
+import { NOTHING_WAITS, stillWaiting, without, type LastTaken, type Waiting } from './waiting';
 
 /** What a study is, fixed when it starts but for its limits; the ledger keeps it as `study.json`. */
 export interface StudyConfig {
@@ -180,9 +180,19 @@ export function rebuild(limits: Limits, history: readonly ExperimentSummary[]): 
   return { ...state, paused: null };
 }
 
-/** Takes what happened from the ledger, which is the truth, and keeps what people asked for meanwhile. */
-export function adopt(state: StudyState, ledger: StudyState): StudyState {
-  const { limits, waiting, paused, stopping, refused } = state;
+/**
+ * Takes what happened from the ledger, which is the truth, and keeps what people asked for meanwhile.
+ * @param last what its last record took in
+ * @param startedAt when the study's workflow was started, in milliseconds since the epoch
+ */
+export function adopt(
+  state: StudyState,
+  ledger: StudyState,
+  last: LastTaken | null,
+  startedAt: number,
+): StudyState {
+  const { limits, paused, stopping, refused } = state;
+  const waiting = stillWaiting(state.waiting, last, { experiments: nextNumber(state), startedAt });
   return { ...ledger, limits, waiting, paused, stopping, refused };
 }
 

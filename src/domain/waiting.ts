@@ -36,31 +36,42 @@ export interface Asked {
   waiting: Waiting;
 }
 
-/** A workflow run that was ended without being stopped: it has saved nothing. */
-interface CutOff extends Asked {
-  /** The experiments that it had heard the end of. */
-  experiments: number;
-  /** When it began, in milliseconds since the epoch. */
-  begunAt: number;
-}
+type Taking = Pick<ExperimentRecord, 'research' | 'ideas' | 'droppedIdeas'>;
 
-type Taking = Pick<ExperimentRecord, 'number' | 'startedAt' | 'research' | 'ideas' | 'droppedIdeas'>;
-
-/**
- * What people had asked of a run that was cut off, for the one that goes on. An experiment of its may have been recorded whose
- * end it did not hear of: what that has taken in does not wait any more. Records from before it began took nothing of its.
- */
-export function inherit(
-  { limits, waiting, experiments, begunAt }: CutOff,
-  records: readonly Taking[],
-): Asked {
-  const unheard = records.filter(
-    ({ number, startedAt }) => number >= experiments && Date.parse(startedAt) >= begunAt,
-  );
-  return { limits, waiting: unheard.map(takenBy).reduce(without, waiting) };
-}
-
-function takenBy({ research, ideas, droppedIdeas }: Taking): Waiting {
+/** What a recorded experiment took in. */
+export function takenBy({ research, ideas, droppedIdeas }: Taking): Waiting {
   const human = ideas.filter(({ from }) => from === 'human');
   return { hints: research?.hints ?? [], ideas: human.map(({ text }) => text), droppedIdeas };
+}
+
+/** What the last record took in. */
+export interface LastTaken {
+  number: number;
+  /** ISO 8601. */
+  startedAt: string;
+  taken: Waiting;
+}
+
+export function lastTaken(
+  records: readonly (Taking & Pick<LastTaken, 'number' | 'startedAt'>)[],
+): LastTaken | null {
+  const last = records.at(-1);
+  if (last === undefined) return null;
+  return { number: last.number, startedAt: last.startedAt, taken: takenBy(last) };
+}
+
+/**
+ * What still waits of what a workflow knows. Its last experiment may be recorded though it has not heard the end of it: what
+ * that took in waits no more.
+ * @param knows how many experiments the workflow has heard the end of, and when it was started, in milliseconds since the
+ * epoch: one that has not looked into its ledger yet knows of none, and the records there took nothing of its
+ */
+export function stillWaiting(
+  waiting: Waiting,
+  last: LastTaken | null,
+  knows: { experiments: number; startedAt: number },
+): Waiting {
+  if (last === null || last.number < knows.experiments) return waiting;
+  const isOurs = knows.experiments > 0 || Date.parse(last.startedAt) >= knows.startedAt;
+  return isOurs ? without(waiting, last.taken) : waiting;
 }

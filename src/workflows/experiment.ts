@@ -111,14 +111,14 @@ export async function experiment(given: ExperimentInput): Promise<ExperimentDone
     limits: input.limits,
   };
   // A verdict that was reached is recorded, also when "stop now" comes just then.
-  const { summary } = await CancellationScope.nonCancellable(() =>
+  const { summary, taken = result.taken } = await CancellationScope.nonCancellable(() =>
     record.executeWithOptions({ summary: `${decision.verdict}: ${decision.detail}` }, [result]),
   );
   upsertSearchAttributes([
     { key: VERDICT, value: summary.verdict },
     ...(summary.score === null ? [] : [{ key: SCORE, value: summary.score }]),
   ]);
-  return { summary, taken: result.taken };
+  return { summary, taken };
 }
 
 /** Version 0.1 gave hints alone. */

@@ -153,7 +153,7 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
       const found = await interruptible(() => openStudy(config));
       if (found === null) return null;
       isOpen = true;
-      state = adopt(state, found.state);
+      state = adopt(state, found.state, found.last ?? null, workflowInfo().startTime.getTime());
       return found;
     } catch (error) {
       trouble('the study could not be opened', error);

@@ -18,17 +18,28 @@ const limits = fc.record({
   dollars: fc.option(fc.double({ min: 0.01, max: 40, noNaN: true })),
 });
 
-const plain = (
-  ...names: ('go' | 'trouble' | 'hint' | 'pause' | 'resume' | 'continue as new' | 'begin again')[]
-) => fc.constantFrom(...names).map((name): Step => ({ do: name }));
+type Plain = Exclude<Step['do'], 'propose' | 'end' | 'end unseen' | 'late' | 'drop' | 'stop' | 'adjust'>;
+const plain = (...names: Plain[]) => fc.constantFrom(...names).map((name): Step => ({ do: name }));
+
+const proposing = fc.record({ pick: fc.option(fc.nat(5)), own: fc.nat(2) });
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: plain('go') },
   { weight: 10, arbitrary: endings.map((ending): Step => ({ do: 'end', ending })) },
   { weight: 1, arbitrary: endings.map((ending): Step => ({ do: 'end unseen', ending })) },
-  { weight: 4, arbitrary: plain('hint', 'resume') },
-  { weight: 3, arbitrary: plain('trouble', 'pause', 'continue as new', 'begin again') },
-  { weight: 2, arbitrary: fc.nat(60).map((back): Step => ({ do: 'late', back })) },
+  { weight: 8, arbitrary: proposing.map((given): Step => ({ do: 'propose', proposing: given })) },
+  { weight: 6, arbitrary: plain('hint', 'idea', 'resume') },
+  { weight: 3, arbitrary: plain('trouble', 'pause', 'continue as new') },
+  { weight: 2, arbitrary: plain('stop and begin again', 'begin again', 'lose the server') },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom('late' as const, 'drop' as const), fc.nat(60))
+      .map(([what, back]): Step => ({
+        do: what,
+        back,
+      })),
+  },
   {
     weight: 2,
     arbitrary: fc.subarray(['experiments', 'gpuHours', 'hours', 'dollars'] as const).chain((keys) =>
@@ -46,7 +57,7 @@ const budgets = fc.oneof(
   fc.record({ steps: fc.integer({ min: 1, max: 1000 }) }),
 );
 
-test('whatever happens in whatever order: no gap, no double, no limit passed, no hint lost', () => {
+test('whatever happens in whatever order: no gap, no double, no limit passed, no hint or idea lost or used twice', () => {
   fc.assert(
     fc.property(budgets, limits, fc.array(steps, { maxLength: 300, size: 'max' }), (budget, first, all) => {
       const life = new Life(budget, first);

@@ -3,14 +3,16 @@
  * again from the ledger, some things always hold. The loop is the workflow's, the ledger an array, time a list of steps.
  */
 import assert from 'node:assert/strict';
-import type { ExperimentSummary, TrainBudget, Verdict } from '../../src/domain/experiment';
+import type { ExperimentSummary, TrainBudget } from '../../src/domain/experiment';
 import type { Limits } from '../../src/domain/limits';
+import { plateauOf, sinceKeep } from '../../src/domain/plateau';
 import {
   adjustLimits,
   adopt,
   finish,
   hint,
   holdToLimits,
+  idea,
   MAX_WAITING,
   newStudy,
   nextAction,
@@ -23,59 +25,72 @@ import {
   takeIn,
   type StudyState,
 } from '../../src/domain/study';
-import type { Waiting } from '../../src/domain/waiting';
+import { lastTaken, stillWaiting, NOTHING_WAITS, type Asked, type Waiting } from '../../src/domain/waiting';
+import { Papers, type Proposing } from './papers';
 
 export type Ending = Pick<ExperimentSummary, 'verdict' | 'score' | 'gpuSeconds' | 'seconds' | 'dollars'>;
 
 export type Step =
-  | { do: 'go' | 'trouble' | 'hint' | 'pause' | 'resume' | 'continue as new' | 'begin again' }
+  | { do: 'go' | 'trouble' | 'hint' | 'idea' | 'pause' | 'resume' | 'continue as new' }
+  /** Stopped and resumed; terminated and resumed; its server lost, and resumed from the ledger alone. */
+  | { do: 'stop and begin again' | 'begin again' | 'lose the server' }
+  | { do: 'propose'; proposing: Proposing }
   | { do: 'end' | 'end unseen'; ending: Ending }
-  | { do: 'late'; back: number }
+  | { do: 'late' | 'drop'; back: number }
   | { do: 'stop'; now: boolean }
   | { do: 'adjust'; limits: Partial<Limits> };
 
 interface Running {
   number: number;
   waiting: Waiting;
+  limits: Limits;
+  startedAt: string;
 }
+
+const PLATEAU = 4;
 
 /** Gives away what it is given as Temporal does: as JSON. */
 const carried = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
-const askedOf = ({ limits, waiting, paused, stopping, refused }: StudyState) => ({
+const askedOf = ({ limits, paused, stopping, refused }: StudyState) => ({
   limits,
-  waiting,
   paused,
   stopping,
   refused,
 });
 
 export class Life {
+  readonly papers = new Papers();
   readonly ledger: ExperimentSummary[] = [];
-  /** The finished experiments that each hint was given to. */
-  readonly given = new Map<string, Set<number>>();
-  /** Hints that waited when a study was begun again: they are not in the ledger. */
-  readonly forgotten = new Set<string>();
-  readonly limits: Limits;
   state: StudyState;
   /** How much of the ledger the workflow knows. */
   seen = 0;
   running: Running | null = null;
   wasStopped = false;
-  private hints = 0;
+  /** What study.json holds. */
+  private saved: Asked;
+  /** When its workflow was started. */
+  private begunAt = 0;
+  private clock = 0;
+  private texts = 0;
 
   constructor(
     readonly budget: TrainBudget,
     limits: Limits,
   ) {
-    this.limits = carried(limits);
-    this.state = newStudy(this.limits);
+    this.saved = { limits: carried(limits), waiting: NOTHING_WAITS };
+    this.state = newStudy(this.saved.limits);
   }
 
   take(step: Step): void {
+    this.clock++;
     switch (step.do) {
       case 'go':
         return this.go();
+      case 'propose':
+        if (this.running !== null)
+          this.papers.propose(this.running.number, this.running.waiting, step.proposing);
+        return;
       case 'end':
       case 'end unseen':
         return this.end(step.ending, step.do === 'end');
@@ -90,12 +105,13 @@ export class Life {
         if (earlier !== undefined) this.unchanged(() => finish(this.state, earlier));
         return;
       }
-      case 'hint': {
-        const text = `hint ${this.hints++}`;
-        const waiting = this.state.waiting.hints.length;
-        this.state = hint(this.state, text);
-        if (waiting < MAX_WAITING) this.given.set(text, new Set());
-        else assert.match(this.state.refused ?? '', new RegExp(`${MAX_WAITING} of these wait`));
+      case 'hint':
+        return this.say('hints', (text) => hint(this.state, text));
+      case 'idea':
+        return this.say('ideas', (text) => idea(this.state, { text }));
+      case 'drop': {
+        const open = this.papers.backlog().at(-1 - step.back);
+        if (open !== undefined) this.state = idea(this.state, { drop: open.id });
         return;
       }
       case 'pause':
@@ -114,23 +130,52 @@ export class Life {
       case 'continue as new':
         if (this.running === null) this.open(carried(this.state));
         return;
+      case 'stop and begin again':
+        this.saved = carried({ limits: this.state.limits, waiting: this.unheard().waiting });
+        return this.begin(this.saved);
       case 'begin again':
-        // Stopped, terminated, or lost with its server: only the ledger is left.
-        this.state.waiting.hints.forEach((text) => this.forgotten.add(text));
-        this.running = null;
-        this.wasStopped = false;
-        this.open(newStudy(this.state.limits));
+        return this.begin(this.unheard());
+      case 'lose the server':
+        // An idea that a proposal has taken up is in no ledger before its experiment is.
+        if (this.papers.tookUp(this.ledger.length)) return;
+        this.papers.forgetAllBut(this.saved.waiting);
+        return this.begin(this.saved);
     }
+  }
+
+  /** What the run that ends would hand on, as `resume` finds it out. */
+  private unheard(): Asked {
+    const { limits, waiting, spent } = carried(this.state);
+    const knows = { experiments: spent.experiments, startedAt: this.begunAt };
+    return { limits, waiting: stillWaiting(waiting, this.last(), knows) };
+  }
+
+  private last = () => carried(lastTaken(this.papers.records));
+
+  private begin({ limits, waiting }: Asked): void {
+    this.running = null;
+    this.wasStopped = false;
+    this.begunAt = this.clock;
+    this.open(carried(newStudy(limits, waiting)));
   }
 
   private open(state: StudyState): void {
     const before = this.state;
     const isUpToDate = this.seen === this.ledger.length;
-    this.state = carried(adopt(state, rebuild(this.limits, carried(this.ledger))));
+    const found = rebuild(this.saved.limits, carried(this.ledger));
+    this.state = carried(adopt(state, found, this.last(), this.begunAt));
     this.seen = this.ledger.length;
     assert.deepEqual(askedOf(this.state), askedOf(state));
     // Where the workflow knew everything, nobody notices.
     if (isUpToDate && state !== before && state.spent.experiments > 0) assert.deepEqual(this.state, before);
+  }
+
+  private say(kind: 'hints' | 'ideas', ask: (text: string) => StudyState): void {
+    const text = `${kind} ${this.texts++}`;
+    const waiting = this.state.waiting[kind].length;
+    this.state = ask(text);
+    if (waiting < MAX_WAITING) this.papers.said[kind].add(text);
+    else assert.match(this.state.refused ?? '', new RegExp(`${MAX_WAITING} of these wait`));
   }
 
   private go(): void {
@@ -145,32 +190,29 @@ export class Life {
     assert.ok(spent.gpuSeconds + next <= (limits.gpuHours ?? Infinity) * 3600);
     assert.ok(spent.seconds < (limits.hours ?? Infinity) * 3600);
     assert.ok(spent.dollars < (limits.dollars ?? Infinity));
-    this.running = { number: nextNumber(this.state), waiting };
+    const startedAt = new Date(this.clock).toISOString();
+    this.running = { number: nextNumber(this.state), waiting: carried(waiting), limits, startedAt };
   }
 
   private end(ending: Ending, isSeen: boolean): void {
     if (this.running === null) return;
-    const { number, waiting } = this.running;
+    const { number, waiting, limits, startedAt } = this.running;
     this.running = null;
-    // The record that was there first counts, as `record` has it.
+    const proposed = this.papers.propose(number, waiting, { pick: null, own: 0 });
+    const taken = this.papers.record(number, proposed, startedAt);
     const earlier = this.ledger[number];
     const done = earlier ?? summary(number, ending);
-    if (earlier === undefined) this.ledger.push(done);
+    if (earlier === undefined) {
+      this.ledger.push(done);
+      this.saved = { limits, waiting: NOTHING_WAITS };
+    }
     if (!isSeen) {
       this.state = pause(this.state, { by: 'trouble', reason: 'its end was not heard of' });
       return;
     }
-    for (const text of waiting.hints) this.give(text, number);
-    this.state = takeIn(finish(this.state, carried(done)), waiting);
+    this.state = takeIn(finish(this.state, carried(done)), taken);
     this.seen = number + 1;
     this.unchanged(() => finish(this.state, carried(done)));
-  }
-
-  /** To one finished experiment and no other. */
-  private give(text: string, number: number): void {
-    const experiments = this.given.get(text)!;
-    experiments.add(number);
-    assert.deepEqual([text, ...experiments], [text, number]);
   }
 
   private unchanged(change: () => StudyState): void {
@@ -200,19 +242,24 @@ export class Life {
     assert.equal(state.incumbent?.commit, incumbent?.commit);
     assert.equal(state.baselineScore, known[0]?.score ?? null);
     assert.equal(state.stopping !== null, this.wasStopped);
-    assert.ok(state.waiting.hints.length <= MAX_WAITING);
     // Everything but what people ask for follows from the ledger.
-    assert.deepEqual(adopt(state, rebuild(this.limits, known)), state);
-    for (const [text, experiments] of this.given) {
-      const isAnywhere =
-        state.waiting.hints.includes(text) || experiments.size > 0 || this.forgotten.has(text);
-      assert.deepEqual([text, isAnywhere], [text, true]);
-    }
+    assert.deepEqual(adopt(state, rebuild(this.saved.limits, known), null, 0), state);
+    this.checkPlateau(known);
+    const isHeard = this.seen === this.ledger.length;
+    this.papers.check(isHeard ? state.waiting : this.unheard().waiting);
+  }
+
+  private checkPlateau(known: readonly ExperimentSummary[]): void {
+    const keeps = known.filter(({ verdict }) => verdict === 'keep');
+    const since = known.filter(({ number }) => number > (keeps.at(-1)?.number ?? -1)).length;
+    assert.equal(this.state.sinceKeep, since);
+    assert.equal(sinceKeep(known), since);
+    assert.equal(plateauOf(since, PLATEAU).approach !== null, since >= PLATEAU);
   }
 }
 
 function summary(number: number, ending: Ending): ExperimentSummary {
-  const verdict: Verdict = number === 0 && ending.verdict === 'discard' ? 'keep' : ending.verdict;
+  const verdict = number === 0 && ending.verdict === 'discard' ? 'keep' : ending.verdict;
   return {
     ...ending,
     number,

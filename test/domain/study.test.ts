@@ -162,7 +162,7 @@ describe('requests in any order', () => {
     fc.assert(
       fc.property(fc.array(request), summaries, (asked, history) => {
         const state = asked.reduce((current, ask) => ask(current), newStudy(UNLIMITED));
-        const adopted = adopt(state, rebuild(UNLIMITED, history));
+        const adopted = adopt(state, rebuild(UNLIMITED, history), null, 0);
         const { limits, waiting, paused, stopping, refused } = state;
         expect(adopted).toMatchObject({ limits, waiting, paused, stopping, refused });
         expect(nextNumber(adopted)).toBe(history.length);

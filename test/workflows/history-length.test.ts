@@ -62,6 +62,37 @@ test('a long history ends between two experiments, with all that is known and as
   await next.result();
 }, 60_000);
 
+test('an experiment whose end was not heard of has heard its hint: the next run does not give it again', async () => {
+  const record = world.activities.record.bind(world.activities);
+  const study = await longStudy();
+  const child = stage.environment.client.workflow.getHandle(`${study.config.workflowId}/exp-0001`);
+  await study.handle.signal('hint', 'wider');
+  world.activities.record = async (input) => {
+    const recorded = await record(input);
+    // Somebody ends it in the UI just now.
+    if (input.number === 1) await child.terminate();
+    return recorded;
+  };
+  await study.handle.signal('adjustBudget', { experiments: 3 });
+  const isNew = () =>
+    latest(study)
+      .describe()
+      .then(({ historyLength }) => historyLength < EVENTS);
+  await until(isNew, Boolean);
+  const troubled = await until(
+    () => latest(study).query(messages.statusQuery),
+    ({ spent }) => spent.experiments === 2,
+  );
+  expect(troubled).toMatchObject({ phase: 'paused', waiting: { hints: [] } });
+  await latest(study).executeUpdate(messages.resumeUpdate);
+  await until(
+    () => latest(study).query(messages.statusQuery),
+    ({ spent }) => spent.experiments === 3,
+  );
+  expect(world.records.map(({ taken }) => taken.hints)).toEqual([[], ['wider'], []]);
+  await latest(study).signal('stop');
+}, 60_000);
+
 test('a history that an earlier version has let grow ends with the next experiment, and replays', async () => {
   world.unknownPatches.add('continue-by-length');
   const study = await longStudy();

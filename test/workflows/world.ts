@@ -65,6 +65,7 @@ export class World {
       if (this.openTrouble !== null) throw ApplicationFailure.nonRetryable(this.openTrouble, 'LabError');
       return Promise.resolve({
         state: rebuild(config.limits, this.ledger()),
+        last: this.records.at(-1) ?? null,
         lane: LANE,
         fingerprint: FINGERPRINT,
         caps: { startup: 10, handin: 10, score: 10 },
@@ -131,7 +132,8 @@ export class World {
     record: (input) => {
       const earlier = this.records.find((record) => record.number === input.number);
       if (earlier === undefined) this.records.push(input);
-      return Promise.resolve({ summary: this.summary(earlier ?? input), ledger: 'l', branch: 'b' });
+      const { taken } = earlier ?? input;
+      return Promise.resolve({ summary: this.summary(earlier ?? input), taken, ledger: 'l', branch: 'b' });
     },
     save: (input) => {
       this.saved.push(input);
