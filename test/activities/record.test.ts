@@ -144,6 +144,15 @@ test('a record that is there decides, also when this one says something else', a
   expect(branchOf(place)).toBe(place.base);
 });
 
+test('what the record that counts took in is told, not what another would have', async () => {
+  const place = await open();
+  const input = await finished(place, 1, DISCARD);
+  const taken = { hints: [], ideas: ['sparse attention'], droppedIdeas: ['0.1'] };
+  expect(await record({ ...input, taken })).toMatchObject({ taken });
+  const later = { ...taken, ideas: ['sparse attention', 'said since'] };
+  expect(await record({ ...input, taken: later })).toMatchObject({ taken });
+});
+
 test('a branch that the user has checked out is not moved; the record is kept, and the message says what to do', async () => {
   const place = await open();
   git(place.root, 'checkout', '--quiet', 'autoresearch/nov21');

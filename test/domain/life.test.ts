@@ -18,7 +18,10 @@ const limits = fc.record({
   dollars: fc.option(fc.double({ min: 0.01, max: 40, noNaN: true })),
 });
 
-type Plain = Exclude<Step['do'], 'propose' | 'end' | 'end unseen' | 'late' | 'drop' | 'stop' | 'adjust'>;
+type Plain = Exclude<
+  Step['do'],
+  'say' | 'propose' | 'end' | 'end unseen' | 'late' | 'drop' | 'stop' | 'adjust'
+>;
 const plain = (...names: Plain[]) => fc.constantFrom(...names).map((name): Step => ({ do: name }));
 
 const proposing = fc.record({ pick: fc.option(fc.nat(5)), own: fc.nat(2) });
@@ -28,7 +31,15 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: endings.map((ending): Step => ({ do: 'end', ending })) },
   { weight: 1, arbitrary: endings.map((ending): Step => ({ do: 'end unseen', ending })) },
   { weight: 8, arbitrary: proposing.map((given): Step => ({ do: 'propose', proposing: given })) },
-  { weight: 6, arbitrary: plain('hint', 'idea', 'resume') },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('say' as const),
+      kind: fc.constantFrom('hints' as const, 'ideas' as const),
+      times: fc.oneof({ weight: 4, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.nat(30) }),
+    }),
+  },
+  { weight: 2, arbitrary: plain('resume') },
   { weight: 3, arbitrary: plain('trouble', 'pause', 'continue as new') },
   { weight: 2, arbitrary: plain('stop and begin again', 'begin again', 'lose the server') },
   {

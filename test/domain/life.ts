@@ -31,9 +31,10 @@ import { Papers, type Proposing } from './papers';
 export type Ending = Pick<ExperimentSummary, 'verdict' | 'score' | 'gpuSeconds' | 'seconds' | 'dollars'>;
 
 export type Step =
-  | { do: 'go' | 'trouble' | 'hint' | 'idea' | 'pause' | 'resume' | 'continue as new' }
+  | { do: 'go' | 'trouble' | 'pause' | 'resume' | 'continue as new' }
   /** Stopped and resumed; terminated and resumed; its server lost, and resumed from the ledger alone. */
   | { do: 'stop and begin again' | 'begin again' | 'lose the server' }
+  | { do: 'say'; kind: 'hints' | 'ideas'; times: number }
   | { do: 'propose'; proposing: Proposing }
   | { do: 'end' | 'end unseen'; ending: Ending }
   | { do: 'late' | 'drop'; back: number }
@@ -105,13 +106,14 @@ export class Life {
         if (earlier !== undefined) this.unchanged(() => finish(this.state, earlier));
         return;
       }
-      case 'hint':
-        return this.say('hints', (text) => hint(this.state, text));
-      case 'idea':
-        return this.say('ideas', (text) => idea(this.state, { text }));
+      case 'say':
+        for (let time = 0; time < step.times; time++) this.say(step.kind);
+        return;
       case 'drop': {
         const open = this.papers.backlog().at(-1 - step.back);
-        if (open !== undefined) this.state = idea(this.state, { drop: open.id });
+        if (open === undefined) return;
+        this.papers.drops.push(open.id);
+        this.state = idea(this.state, { drop: open.id });
         return;
       }
       case 'pause':
@@ -170,10 +172,10 @@ export class Life {
     if (isUpToDate && state !== before && state.spent.experiments > 0) assert.deepEqual(this.state, before);
   }
 
-  private say(kind: 'hints' | 'ideas', ask: (text: string) => StudyState): void {
+  private say(kind: 'hints' | 'ideas'): void {
     const text = `${kind} ${this.texts++}`;
     const waiting = this.state.waiting[kind].length;
-    this.state = ask(text);
+    this.state = kind === 'hints' ? hint(this.state, text) : idea(this.state, { text });
     if (waiting < MAX_WAITING) this.papers.said[kind].add(text);
     else assert.match(this.state.refused ?? '', new RegExp(`${MAX_WAITING} of these wait`));
   }

@@ -20,10 +20,14 @@ interface Blob {
 
 type Recorded = Pick<ExperimentRecord, 'number' | 'startedAt' | 'research' | 'ideas' | 'droppedIdeas'>;
 
+const count = (ids: readonly string[], wanted: string): number => ids.filter((id) => id === wanted).length;
+
 export class Papers {
   readonly records: Recorded[] = [];
   /** What people have said and was taken, in all its life. */
   readonly said = { hints: new Set<string>(), ideas: new Set<string>() };
+  /** Ids of ideas that people wanted off the backlog, as often as they did. */
+  readonly drops: string[] = [];
   private readonly blobs = new Map<number, Blob>();
   /** What was lost with a server. */
   private readonly forgotten = new Set<string>();
@@ -78,6 +82,8 @@ export class Papers {
       ideas.filter(({ from }) => from === 'human').map(({ text }) => text),
     );
     this.checkIdeas();
+    const drops = [...this.records, waiting].flatMap(({ droppedIdeas }) => droppedIdeas);
+    for (const id of drops) assert.ok(count(drops, id) <= count(this.drops, id), `${id} is dropped again`);
   }
 
   /** What was said waits, or is in one record; nothing is in two, nothing is lost but with its server. */

@@ -106,6 +106,30 @@ test('a record that has not let go yet counts, with the hint that it took in', a
   await end(again);
 }, 60_000);
 
+test('what is said after a record whose end was not heard of waits for the next experiment', async () => {
+  const record = world.activities.record.bind(world.activities);
+  let ended = false;
+  world.activities.record = async (input) => {
+    const recorded = await record(input);
+    // Somebody ends it in the UI just now.
+    if (input.number === 1 && !ended) {
+      ended = true;
+      await childOf(stage.environment.client, study, 1).terminate();
+    }
+    return recorded;
+  };
+  const study = await stage.start({ limits: { experiments: 3 } });
+  await paused(study);
+  await study.handle.signal('idea', 'said since');
+  await study.handle.signal('resume');
+  await until(
+    () => status(study),
+    ({ spent }) => spent.experiments === 3,
+  );
+  expect(world.records.map(({ taken }) => taken.ideas)).toEqual([[], [], ['said since']]);
+  await end(study);
+}, 60_000);
+
 test.each(['stop', 'pause'] as const)(
   'while it waits, it obeys: %s',
   async (name) => {
