@@ -2,6 +2,7 @@
 'use strict';
 
 const { existsSync } = require('node:fs');
+const { enableCompileCache } = require('node:module');
 const path = require('node:path');
 
 const main = path.join(__dirname, '..', 'dist', 'cli', 'main.js');
@@ -11,4 +12,6 @@ if (!existsSync(main)) {
   );
   process.exit(7);
 }
+// Node 22.8 and newer; beside the code, for whoever can write there can change that as well.
+enableCompileCache?.(path.join(__dirname, '..', 'dist', 'compile-cache'));
 require(main);

@@ -1,5 +1,5 @@
 /** lab.yaml: what may be edited, what is locked, how to train and score, the metric, caps and knobs. */
-import { parseDocument } from 'yaml';
+import type * as Yaml from 'yaml';
 import { z } from 'zod';
 
 /** A path inside the lab, as git writes it: relative, forward slashes, no `.`, `..` or `.git` component. */
@@ -178,6 +178,8 @@ export function parseLabConfig(text: string, source = 'lab.yaml'): LabConfig {
 }
 
 function readYaml(text: string, source: string): unknown {
+  // Not at the top: it takes as long to load as git to answer, and most commands read no lab.yaml.
+  const { parseDocument }: typeof Yaml = require('yaml');
   const document = parseDocument(text, { prettyErrors: true, stringKeys: true, logLevel: 'error' });
   const broken = document.errors[0];
   if (broken !== undefined) throw new LabConfigError(`${source} is not YAML: ${broken.message}`);
