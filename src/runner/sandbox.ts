@@ -5,13 +5,14 @@
  * cleared and descendants are ended: every status says so.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { availableParallelism, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
 import { gpuFile, gpuIndex } from './gpu-file';
+import { kernelSettings } from './kernel-settings';
 
 const run = promisify(execFile);
 
@@ -172,19 +173,6 @@ function walls(scratchBytes: number): string[] {
     '--tmpfs',
     SCRATCH,
   ];
-}
-
-/**
- * What in /proc is the kernel's and could be written. Root in the sandbox is root to these, capabilities or not, and
- * /proc/sys/kernel/core_pattern would be a way out. /proc as a whole cannot be read-only: CUDA does not start where a
- * thread cannot write its own name (error 304).
- */
-function kernelSettings(): string[] {
-  return readdirSync('/proc', { withFileTypes: true })
-    .filter((entry) => !/^\d+$/.test(entry.name) && !entry.isSymbolicLink() && entry.name !== 'sysvipc')
-    .map((entry) => ({ path: join('/proc', entry.name), isFolder: entry.isDirectory() }))
-    .filter(({ path, isFolder }) => isFolder || (lstatSync(path).mode & 0o222) !== 0)
-    .map(({ path }) => path);
 }
 
 /** Most systems have made /bin, /lib, … links into /usr. */
