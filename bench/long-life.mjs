@@ -212,7 +212,7 @@ for (let seen = 0, crowded = null; !isOver();) {
 
 if (!end.signal.aborted) {
   while ((await handle.query('status')).phase !== 'paused') await sleep(100);
-  const { kept, discarded, crashed, spent, limits, hints } = await handle.query('status');
+  const { kept, discarded, crashed, spent, limits, waiting } = await handle.query('status');
   check(spent.experiments === EXPERIMENTS, `${spent.experiments} experiments are counted`);
   check(
     kept === verdicts.keep && discarded === verdicts.discard && crashed === verdicts.crash,
@@ -220,7 +220,7 @@ if (!end.signal.aborted) {
   );
   check(Math.abs(spent.dollars - 0.01 * (EXPERIMENTS - 1)) < 1e-6, `$ ${spent.dollars} are counted`);
   check(limits.gpuHours === limit, `the last limit was ${limit}, it is ${limits.gpuHours}`);
-  for (const waiting of hints) given.set(waiting, (given.get(waiting) ?? 0) + 1);
+  for (const text of waiting.hints) given.set(text, (given.get(text) ?? 0) + 1);
   const lost = Array.from({ length: asked }, (_, n) => `hint ${n}`).filter((text) => given.get(text) !== 1);
   check(lost.length === 0, `hints lost or given twice: ${lost.slice(0, 5).join(', ')}`);
 }

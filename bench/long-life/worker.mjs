@@ -36,8 +36,10 @@ const activities = {
     };
   },
   propose: async (input) => {
-    hints = input.hints;
-    return { proposal: 'f'.repeat(40), title: `${TITLE} ${input.number}`, dollars: 0.01 };
+    const { number, waiting } = input;
+    hints = waiting.hints;
+    const proposal = 'f'.repeat(40);
+    return { proposal, title: `${TITLE} ${number}`, dollars: 0.01, taken: waiting, gaveUp: null };
   },
   apply: async ({ number }) => ({ commit: String(number).padStart(40, '0'), failure: null }),
   train: async ({ number, seed }) => ({
