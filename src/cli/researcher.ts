@@ -16,6 +16,8 @@ export type ResearcherName = (typeof RESEARCHERS)[number];
 const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 const MODEL = 'claude-opus-5-5';
 const CONTEXT_TOKENS = 64_000;
+/** Half of it is the first question, a third of which may be rules and tools. */
+const LEAST_CONTEXT_TOKENS = 16_000;
 const ANSWER_TOKENS = 24_000;
 /** Three tries have to fit into the two hours that a proposal may take. */
 const MAX_COMMAND_MINUTES = 35;
@@ -50,7 +52,7 @@ export const researcherSchemas = {
     .regex(/^[\w.:@/-]{1,100}$/, 'expected the name of a model')
     .optional(),
   effort: z.enum(EFFORTS, `expected ${EFFORTS.slice(0, -1).join(', ')} or max`).optional(),
-  contextTokens: tokens(8_000).optional(),
+  contextTokens: tokens(LEAST_CONTEXT_TOKENS).optional(),
   answerTokens: tokens(2_048).optional(),
   lessonsEvery: experiments.optional(),
   plateauAfter: experiments.optional(),
@@ -127,6 +129,64 @@ export async function chooseResearcher(
     repairs: researcher === 'tpe' ? LATER_SETTINGS.repairs : REPAIRS,
     plateauAfter: asked.plateauAfter ?? LATER_SETTINGS.plateauAfter,
   };
+}
+
+/** What of a study's researcher may be changed once it has ended: not who it is, for its records name that. */
+export const changeSchemas = {
+  command: researcherSchemas.command,
+  model: researcherSchemas.model,
+  effort: researcherSchemas.effort,
+  contextTokens: researcherSchemas.contextTokens,
+  answerTokens: researcherSchemas.answerTokens,
+};
+type ResearcherChange = Pick<ResearcherRequest, keyof typeof changeSchemas>;
+
+export function takesChanges(command: Command): Command {
+  return command
+    .option(
+      '--command <LINE>',
+      'another command line of the `command` researcher; needed once for a study that was fetched',
+    )
+    .option('--model <NAME>', 'another model of the `claude` researcher, for a study that has ended')
+    .option('--effort <E>', `how hard it thinks: ${EFFORTS.join(', ')}`)
+    .option('--context-tokens <N>', 'tokens that a question may have')
+    .option('--answer-tokens <N>', 'tokens of an answer, thinking included');
+}
+
+/**
+ * The study with its researcher as it is asked for now; the model's price is looked up anew where anything of it changes.
+ * @param usd the limit in dollars that it goes on with; null for none
+ * @throws CliError
+ */
+export async function changeResearcher(
+  config: StudyConfig,
+  asked: ResearcherChange,
+  usd: number | null,
+): Promise<StudyConfig> {
+  const { tag, researcher, model } = config;
+  const arms = researcher.split('+');
+  const researcherCommand = asked.command ?? config.researcherCommand;
+  // A command line that came with somebody else's ledger is not run unasked.
+  if (arms.includes('command') && researcherCommand === null) {
+    throw new CliError(
+      'usage',
+      `study ${tag} was begun elsewhere, with a command of its own that is not run here unasked`,
+      `name the command line: \`npx autoresearch resume ${tag} --command "…"\``,
+    );
+  }
+  checkCommand({ ...asked, command: researcherCommand ?? undefined }, researcher, arms);
+  checkModelOptions(asked, researcher);
+  const { command: _, ...change } = asked;
+  if (model === null || Object.values(change).every((value) => value === undefined))
+    return { ...config, researcherCommand };
+  const wanted: ResearcherRequest = {
+    model: change.model ?? model.name,
+    effort: change.effort ?? model.effort,
+    contextTokens: change.contextTokens ?? model.contextTokens,
+    answerTokens: change.answerTokens ?? model.answerTokens,
+    lessonsEvery: model.lessonsEvery,
+  };
+  return { ...config, researcherCommand, model: await modelOf(wanted, usd) };
 }
 
 /** The key has to be the worker's: this process only starts the study. */

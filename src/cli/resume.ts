@@ -14,27 +14,37 @@ import { Git } from '../lab/git';
 import { readLedger } from '../lab/ledger';
 import type { Connected } from '../temporal/connection';
 import { phaseText } from './render/status';
+import { changeResearcher, changeSchemas, takesChanges } from './researcher';
 import { findStudy, studyOptions, takesStudy } from './study-ref';
 
 /** A training ends within seconds of being asked to. */
 const LET_GO_MS = 60_000;
 
-const schema = z.object({ ...studyOptions, ...limitSchemas, command: z.string().min(1).optional() });
+const schema = z.object({ ...studyOptions, ...limitSchemas, ...changeSchemas });
 
 export function resumeCommand(): Command {
-  const command = takesLimits(
-    takesStudy(
-      newCommand({
-        name: 'resume',
-        summary: 'let a paused study go on, or start an ended one again',
-        examples: ['npx autoresearch resume', 'npx autoresearch resume nov21 --experiments none'],
-      }),
+  const command = takesChanges(
+    takesLimits(
+      takesStudy(
+        newCommand({
+          name: 'resume',
+          summary: 'let a paused study go on, or start an ended one again',
+          examples: [
+            'npx autoresearch resume',
+            'npx autoresearch resume nov21 --experiments none',
+            'npx autoresearch resume nov21 --model claude-sonnet-5-5',
+          ],
+        }),
+      ),
     ),
-  ).option('--command <LINE>', 'command line of the `command` researcher, for a study that was fetched');
-  return handle(command, schema, async (out, { command: line, tag, lab, ...limitOptions }) => {
+  );
+  return handle(command, schema, async (out, { tag, lab, ...options }) => {
     const found = await findStudy({ tag, lab });
-    const config = withCommand(found.config, line);
-    const limits = givenLimits(limitOptions);
+    const limits = givenLimits(options);
+    const { command: line, model, effort, contextTokens, answerTokens } = options;
+    const change = { command: line, model, effort, contextTokens, answerTokens };
+    const usd = { ...found.config.limits, ...limits }.dollars;
+    const config = await changeResearcher(found.config, change, usd);
     await withReadyServer(out.note, async (server) => {
       const workflow = await describeWorkflow(server.client, config.workflowId);
       if (workflow?.status.name !== 'RUNNING') {
@@ -48,6 +58,7 @@ export function resumeCommand(): Command {
         out.answer({ study, link }, `study ${config.tag} goes on from its ledger${where}`);
         return;
       }
+      if (Object.values(change).some((value) => value !== undefined)) throw stillRuns(config.tag);
       if (Object.keys(limits).length > 0) await request(server.client, config, 'adjustBudget', limits);
       const status = await request(server.client, config, 'resume');
       out.answer(status, `${status.tag} is ${phaseText({ study: status })}\n${status.line}`);
@@ -95,14 +106,10 @@ async function untilClosed(
   }
 }
 
-/** A command line that came with somebody else's ledger is not run unasked. */
-function withCommand(config: StudyConfig, line: string | undefined): StudyConfig {
-  if (config.researcher !== 'command') return config;
-  const researcherCommand = line ?? config.researcherCommand;
-  if (researcherCommand !== null) return { ...config, researcherCommand };
-  throw new CliError(
-    'usage',
-    `study ${config.tag} was begun elsewhere, with a command of its own that is not run here unasked`,
-    `name the command line: \`npx autoresearch resume ${config.tag} --command "…"\``,
+/** A workflow carries its study's settings with it. */
+const stillRuns = (tag: string): CliError =>
+  new CliError(
+    'conflict',
+    `study ${tag} runs, with the researcher that it began with`,
+    `stop it first: \`npx autoresearch stop ${tag}\`, then resume it so`,
   );
-}

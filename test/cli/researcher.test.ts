@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { chooseResearcher, type ResearcherRequest } from '../../src/cli/researcher';
+import { changeResearcher, chooseResearcher, type ResearcherRequest } from '../../src/cli/researcher';
 import { openLab } from '../../src/lab/lab';
-import { FILES, LAB_YAML, makeLab, temporary } from '../lab/make-lab';
+import { FILES, LAB_YAML, makeLab, makeStudy, temporary } from '../lab/make-lab';
 
 const KNOBS = 'knobs: [{ name: DEPTH, type: int, low: 1, high: 4 }]\n';
 
@@ -51,6 +51,35 @@ test('how often lessons are drawn, and what makes a plateau, is chosen', async (
   expect(await choose({})).toMatchObject({ plateauAfter: 8, model: { lessonsEvery: 20 } });
   const chosen = await choose({ researcher: 'claude+tpe', lessonsEvery: 5, plateauAfter: 3 });
   expect(chosen).toMatchObject({ plateauAfter: 3, model: { lessonsEvery: 5 } });
+});
+
+const begun = async (asked: ResearcherRequest) => ({
+  ...makeStudy(makeLab().root, 'b'.repeat(40), 'nov21'),
+  ...(await choose(asked)),
+});
+
+describe('a study that begins again', () => {
+  test('may ask another model, at its own price, and keeps what was not named', async () => {
+    const before = await begun({ researcher: 'claude+tpe', effort: 'low', lessonsEvery: 5 });
+    const { model, researcher } = await changeResearcher(before, { model: 'claude-haiku-4-5' }, 3);
+    expect(researcher).toBe('claude+tpe');
+    expect(model).toMatchObject({ name: 'claude-haiku-4-5', effort: 'low', lessonsEvery: 5 });
+    expect(model?.price?.input).toBe(1);
+    await expect(changeResearcher(before, { model: 'claude-nameless-1' }, 3)).rejects.toThrow('nobody says');
+    expect(await changeResearcher(before, {}, null)).toEqual(before);
+  });
+
+  test('asks no model where it asked none, and runs no command that came from elsewhere', async () => {
+    const numeric = await begun({ researcher: 'tpe' });
+    await expect(changeResearcher(numeric, { effort: 'low' }, null)).rejects.toThrow('--effort is for');
+    const foreign = { ...numeric, researcher: 'command+tpe', researcherCommand: null };
+    await expect(changeResearcher(foreign, {}, null)).rejects.toMatchObject({
+      todo: expect.stringContaining('resume nov21 --command'),
+    });
+    expect(await changeResearcher(foreign, { command: './agent' }, null)).toMatchObject({
+      researcherCommand: './agent',
+    });
+  });
 });
 
 test('a limit in dollars needs a price; the user may give one, and one for the GPU', async () => {

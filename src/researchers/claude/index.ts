@@ -7,7 +7,7 @@ import type { CallTimes } from './call';
 import { Conversation } from './conversation';
 import { buildPrompt, PROMPT_SHARE, wantedDiffs } from './prompt';
 import { Transcript } from './transcript';
-import { lasting, TooLong } from './trouble';
+import { lasting, STOP, TooLong } from './trouble';
 
 const TIMES: CallTimes = { quietMs: 180_000, wholeMs: 30 * 60_000 };
 /** Where the API counts more tokens than we, the question is asked again with so much of the budget. */
@@ -27,7 +27,8 @@ export function createClaude(times: CallTimes = TIMES): Researcher {
       throw lasting(
         'ModelRequest',
         `${model.name} takes no question of ${Math.floor(model.contextTokens * PROMPT_SHARE * 0.3)} tokens`,
-        'start a study with another --model',
+        STOP,
+        'resume --model NAME',
       );
     },
   };

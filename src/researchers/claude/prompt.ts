@@ -20,6 +20,7 @@ import { redact } from '../redact';
 import type { Shown } from './shown';
 import { systemText } from './system';
 import { estimateTokens } from './tokens';
+import { lasting, STOP } from './trouble';
 import { toolDefinitions } from './tools';
 
 export interface Prompt {
@@ -66,7 +67,7 @@ export function wantedDiffs({ history, lab, repair }: Pick<Shown, 'history' | 'l
 
 /**
  * @param budget tokens that the question may have at most
- * @throws RangeError if not even the rules fit
+ * @throws ApplicationFailure if not even the rules fit: a person has to give it more
  */
 export function buildPrompt(shown: Shown, budget: number): Prompt {
   const { lab, history, program, incumbent } = shown;
@@ -74,8 +75,11 @@ export function buildPrompt(shown: Shown, budget: number): Prompt {
   const fixed = estimateTokens(rules) + estimateTokens(JSON.stringify(toolDefinitions()));
   const free = Math.floor(budget - fixed - STANDING);
   if (free < 1000) {
-    throw new RangeError(
-      `a question of ${budget} tokens is too short: the rules alone have ${fixed}; raise --context-tokens`,
+    throw lasting(
+      'ModelRequest',
+      `a question of ${budget} tokens is too short: the rules alone have ${fixed}`,
+      STOP,
+      'resume --context-tokens N',
     );
   }
   const room: Room = (name) => Math.floor(free * SHARES[name]);

@@ -21,6 +21,10 @@ const BUSY_TYPE = new Set<string | null>([
   'api_error',
   'timeout_error',
 ]);
+
+/** A study's settings are changed where it begins again. */
+export const STOP = '`npx autoresearch stop`';
+
 const NO_MONEY = /credit balance|billing|usage limits|spend limit/i;
 
 /** @returns what to throw for an error of the SDK, without a key in it */
@@ -50,30 +54,22 @@ export function troubleOf(error: unknown, model: string): Error {
     );
   }
   if (status === 404) {
-    return lasting(
-      'ModelUnknown',
-      `the API knows no model ${model}: ${said}`,
-      'start a study with another --model',
-    );
+    return lasting('ModelUnknown', `the API knows no model ${model}: ${said}`, STOP, 'resume --model NAME');
   }
   if (status === undefined ? BUSY_TYPE.has(type) : status >= 500 || BUSY_STATUS.has(status)) {
     return busy(error, said);
   }
-  return lasting(
-    'ModelRequest',
-    `the API did not take the question: ${said}`,
-    'report it, or try another --model',
-  );
+  return lasting('ModelRequest', `the API did not take the question: ${said}`, STOP, 'resume --model NAME');
 }
 
 /** The stream was silent for too long, or went on for ever. */
 export const stalled = (what: string): ApplicationFailure => unreachable(what);
 
 /** Not retried: the study pauses and says so, until a person has acted. */
-export function lasting(type: string, message: string, todo: string): ApplicationFailure {
+export function lasting(type: string, message: string, todo: string, then = 'resume'): ApplicationFailure {
   return ApplicationFailure.create({
     type,
-    message: `${message}; ${todo}, then \`npx autoresearch resume\``,
+    message: `${message}; ${todo}, then \`npx autoresearch ${then}\``,
     nonRetryable: true,
   });
 }

@@ -95,7 +95,7 @@ test.each([
   ['a wrong key', { keys: ['sk-ant-another'] }, good, 'ModelKey', 'correct ANTHROPIC_API_KEY'],
   ['a key without the right', {}, forbidden, 'ModelAccess', 'another key'],
   ['an account without credit', {}, noCredit, 'ModelBilling', 'see to the account'],
-  ['an unknown model', { models: ['claude-opus-9'] }, good, 'ModelUnknown', 'another --model'],
+  ['an unknown model', { models: ['claude-opus-9'] }, good, 'ModelUnknown', 'resume --model NAME'],
 ] as [string, object, () => Reply, string, string][])(
   '%s: not retried, for a person has to act; resuming clears it',
   async (_what, options, reply, type, todo) => {
@@ -115,6 +115,14 @@ test('no key in the environment is said, and nothing is asked', async () => {
   const api = await serve(good);
   process.env['ANTHROPIC_API_KEY'] = '';
   expect((await failureOf(run(await newStudy()))).type).toBe('ModelKey');
+  expect(api.served).toHaveLength(0);
+});
+
+test('a conversation in which the rules alone have no room: not retried, and nothing is asked', async () => {
+  const api = await serve(good);
+  const failure = await failureOf(run(await newStudy({ ...MODEL, contextTokens: 8_000 })));
+  expect([failure.type, failure.nonRetryable]).toEqual(['ModelRequest', true]);
+  expect(failure.message).toContain('stop`, then `npx autoresearch resume --context-tokens N`');
   expect(api.served).toHaveLength(0);
 });
 
