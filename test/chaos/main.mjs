@@ -169,27 +169,37 @@ async function disturb({ installation, index, queue }, reference) {
   for (let round = 1; queue.length > 0; round++) {
     const study = new Study(installation, `lab-${round}`);
     const where = { installation: index, round };
-    const progress = { count: 0, at: performance.now() };
-    const isOver = () => {
-      const count = study.recorded();
-      if (count > progress.count) Object.assign(progress, { count, at: performance.now() });
-      return count >= EXPERIMENTS;
-    };
-    const context = { installation, study, struck: new Map(), isOver, experiments: EXPERIMENTS };
-    const opening = take(queue, ({ point }) => POINTS[point].opening === true);
-    if (opening === null) await begin(study);
-    else await strike(context, { opening, queue, where });
-    while (!isOver()) {
-      await checkProgress(study, progress);
-      const next = take(queue, ({ point }) => POINTS[point].opening !== true);
-      if (next === null) await sleep(300);
-      // What was taken away for long could not record anything.
-      else {
-        const awaySeconds = await strike(context, { next, queue, where });
-        progress.at += 1_000 * awaySeconds;
-      }
+    const struck = new Map();
+    try {
+      await endure({ installation, study, struck, queue, where });
+    } finally {
+      await study.close();
     }
-    await judge(context, await reference, where);
+    await judge({ installation, study, struck }, await reference, where);
+  }
+}
+
+/** One study, from its beginning to its end. */
+async function endure({ installation, study, struck, queue, where }) {
+  const progress = { count: 0, at: performance.now() };
+  const isOver = () => {
+    const count = study.recorded();
+    if (count > progress.count) Object.assign(progress, { count, at: performance.now() });
+    return count >= EXPERIMENTS;
+  };
+  const context = { installation, study, struck, isOver, experiments: EXPERIMENTS };
+  const opening = take(queue, ({ point }) => POINTS[point].opening === true);
+  if (opening === null) await begin(study);
+  else await strike(context, { opening, queue, where });
+  while (!isOver()) {
+    await checkProgress(study, progress);
+    const next = take(queue, ({ point }) => POINTS[point].opening !== true);
+    if (next === null) await sleep(300);
+    else {
+      const awaySeconds = await strike(context, { next, queue, where });
+      // What was taken away for long could not record anything.
+      progress.at += 1_000 * awaySeconds;
+    }
   }
 }
 

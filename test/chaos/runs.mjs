@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from './processes.mjs';
 
 const ATTEMPT = /^\d{4}\/\d+\/(train|score)-\d+$/u;
-const LOOK_MS = 60;
+const HOLD_MS = 60;
+const LOOK_MS = 200;
 /** From taking over to acting on what was found. */
 const GRACE_MS = 1_500;
 
@@ -43,11 +44,11 @@ export class LongRun {
   constructor(installation) {
     this.#installation = installation;
     const hold = () => {
-      const trainers = installation.processes(LOOK_MS / 2).filter(({ role }) => role === 'trainer');
+      const trainers = installation.processes(HOLD_MS / 2).filter(({ role }) => role === 'trainer');
       signal(trainers, 'SIGSTOP');
     };
     hold();
-    this.#timer = setInterval(hold, LOOK_MS);
+    this.#timer = setInterval(hold, HOLD_MS);
   }
 
   /** Waits until the activity that watched it was begun again, but no longer than `ms`. */

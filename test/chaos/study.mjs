@@ -13,6 +13,9 @@ export const TAG = 'chaos';
 export const LEDGER = `autoresearch-ledger/${TAG}`;
 
 export class Study {
+  #connection = null;
+  #workflowId = null;
+
   /** A fresh lab. */
   constructor(installation, name) {
     this.installation = installation;
@@ -68,25 +71,28 @@ export class Study {
    *   activity that is under way has been begun
    */
   async look() {
-    const connection = await Connection.connect({
-      address: this.installation.address,
-      connectTimeout: ANSWER_MS,
-    }).catch(() => null);
-    if (connection === null) return null;
     try {
-      return await connection.withDeadline(Date.now() + ANSWER_MS, () =>
-        this.#look(new Client({ connection })),
-      );
+      this.#connection ??= await Connection.connect({
+        address: this.installation.address,
+        connectTimeout: ANSWER_MS,
+      });
+      return await this.#connection.withDeadline(Date.now() + ANSWER_MS, () => this.#look(this.#connection));
     } catch {
+      await this.close();
       return null;
-    } finally {
-      await connection.close().catch(() => undefined);
     }
   }
 
-  async #look(client) {
-    const { workflowId } = JSON.parse(this.git('show', `${LEDGER}:study.json`));
-    const { runId, raw } = await client.workflow.getHandle(workflowId).describe();
+  async close() {
+    const connection = this.#connection;
+    this.#connection = null;
+    await connection?.close().catch(() => undefined);
+  }
+
+  async #look(connection) {
+    const client = new Client({ connection });
+    this.#workflowId ??= JSON.parse(this.git('show', `${LEDGER}:study.json`)).workflowId;
+    const { runId, raw } = await client.workflow.getHandle(this.#workflowId).describe();
     const child = raw.pendingChildren?.[0]?.workflowId;
     if (child === undefined) return { run: runId, attempts: null };
     const { raw: its } = await client.workflow.getHandle(child).describe();
