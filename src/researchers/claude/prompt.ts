@@ -136,12 +136,12 @@ const block = (text: string, cache_control: Anthropic.CacheControlEphemeral): An
   cache_control,
 });
 
-/** For how long the parts that stand still are kept, by how long the last experiments took. */
-function cacheFor({ recent }: View, { lab }: Shown): Anthropic.CacheControlEphemeral {
+/** For how long the parts that stand still are kept, by how long the last experiments took, or the first will train. */
+function cacheFor({ recent }: View, { budget }: Shown): Anthropic.CacheControlEphemeral {
   const lengths = recent
     .map(({ startedAt, finishedAt }) => (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000)
     .toSorted((a, b) => a - b);
-  const seconds = lengths[Math.floor(lengths.length / 2)] ?? lab.train.seconds;
+  const seconds = lengths[Math.floor(lengths.length / 2)] ?? ('seconds' in budget ? budget.seconds : 0);
   return seconds > SHORT_LIFE_SECONDS && seconds < LONG_LIFE_SECONDS
     ? { type: 'ephemeral', ttl: '1h' }
     : { type: 'ephemeral' };

@@ -273,6 +273,13 @@ test('what stands still comes first, byte for byte, from one experiment to the n
   expect(b!.content[2]).not.toEqual(a!.content[2]);
 });
 
+test('the first question of a study is kept for as long as its runs take, whatever lab.yaml says', () => {
+  const kept = [{ seconds: 300 }, { seconds: 60 }, { steps: 50 }].map(
+    (budget) => buildPrompt(shown(0, { budget }), 60_000).system[0]?.cache_control,
+  );
+  expect(kept).toEqual([{ type: 'ephemeral', ttl: '1h' }, { type: 'ephemeral' }, { type: 'ephemeral' }]);
+});
+
 test('the estimate is above what the API counts, for texts of each kind', () => {
   const texts = [
     trainer('train.py'),
