@@ -60,7 +60,8 @@ function e2e(env) {
 
 async function production(env) {
   await ensureTemporalServer(console.log);
-  return jest(env, ['--runInBand', PRODUCTION]);
+  // Two files at once: they mostly wait, for what servers and trainings take.
+  return jest(env, [PRODUCTION]);
 }
 
 async function jest(env, args) {

@@ -6,6 +6,9 @@ import { dirname, join } from 'node:path';
 import { packageRoot } from '../../src/process/package-root';
 import { isCopy, stages, words } from '../deploy/dockerfile';
 
+/** What npm has fetched once is as good: the lock file says what each package's bytes must be. */
+const env = { ...process.env, npm_config_prefer_offline: 'true', npm_config_audit: 'false' };
+
 test('step by step, with what it copies and nothing else, gives a CLI that runs', () => {
   const root = mkdtempSync(join(tmpdir(), 'autoresearch-image-'));
   try {
@@ -15,7 +18,7 @@ test('step by step, with what it copies and nothing else, gives a CLI that runs'
         for (const source of words(step).slice(0, -1))
           copy(source, join(root, target === './' ? source : target));
       } else if (step.getKeyword() === 'RUN') {
-        execFileSync('/bin/sh', ['-c', step.getArgumentsContent() ?? ''], { cwd: root, stdio: 'pipe' });
+        execFileSync('/bin/sh', ['-c', step.getArgumentsContent() ?? ''], { cwd: root, env, stdio: 'pipe' });
       }
     }
     const help = execFileSync(process.execPath, [join(root, 'bin', 'autoresearch.js'), 'worker', '--help'], {

@@ -207,11 +207,12 @@ function serverFolder(): string {
   throw new Error(`no Temporal server ${version} in ${toolCache()}: run \`npm test -- production\``);
 }
 
-/** Below 32768: PostgreSQL's table of the server's members has two bytes for a port. */
+/** Below 32768: PostgreSQL's table of the server's members has two bytes for a port. Each of jest's workers has a range of its own. */
 async function freePorts(count: number): Promise<string[]> {
   const found = new Set<number>();
+  const begin = 20_000 + 6_000 * (Number(process.env['JEST_WORKER_ID'] ?? 1) % 2);
   while (found.size < count) {
-    const port = randomInt(20_000, 32_000);
+    const port = randomInt(begin, begin + 6_000);
     if (await isFree(port)) found.add(port);
   }
   return [...found].map(String);
