@@ -31,7 +31,7 @@ const ideas = (records: ExperimentRecord[]) =>
 
 test('in the middle of a training: what waited goes over, what was heard is not heard again', async () => {
   await service.up();
-  await startTiny(service, TAG, { experiments: 1, slow: [1] });
+  await startTiny(service, TAG, { experiments: 1, slow: [[1, 20]] });
   await paused(1);
   await service.ask('hint', 'heard before', TAG);
   await service.ask('budget', TAG, '--experiments', '2');

@@ -39,7 +39,7 @@ afterAll(async () => {
 
 test('a study that began in the open goes on encrypted, in the middle of a run', async () => {
   await service.up();
-  await startTiny(service, TAG, { experiments: 3, slow: { 1: 12 } });
+  await startTiny(service, TAG, { experiments: 3, slow: [[1, 12]] });
   await trains(service, TAG, 1);
   withKey(KEY);
   expect(await service.up()).toMatchObject({ worker: { state: 'replaced' } });

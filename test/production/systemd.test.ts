@@ -99,7 +99,13 @@ describe('a study that is left alone', () => {
   test('killed parts come back by themselves; the run goes on', async () => {
     unit.start();
     await until(works, Boolean, 60);
-    await startTiny(service, TAG, { experiments: 3, slow: { 1: 20, 2: 20 } });
+    await startTiny(service, TAG, {
+      experiments: 3,
+      slow: [
+        [1, 20],
+        [2, 20],
+      ],
+    });
     const training = await runner(1);
     const [dead, command] = [worker(), { pid: unit.pid }];
     kill(dead);

@@ -16,12 +16,12 @@ const LOOK_MS = 400;
 
 /**
  * Makes the service's lab and starts a study on it.
- * @param slow seconds that experiments train for, by number; the others take one
+ * @param slow experiments, and the seconds that each of them trains for; the others take one
  */
 export async function startTiny(
   service: Service,
   tag: string,
-  { experiments, slow = {} }: { experiments: number; slow?: Record<number, number> },
+  { experiments, slow = [] }: { experiments: number; slow?: [number: number, seconds: number][] },
 ): Promise<void> {
   const lab = service.lab();
   cpSync(join(packageRoot(), 'test', 'chaos', 'lab'), lab, { recursive: true });
@@ -29,7 +29,7 @@ export async function startTiny(
   git('init', '--quiet', '--initial-branch', 'main');
   git('add', '--all');
   git('-c', 'user.name=tiny', '-c', 'user.email=tiny@localhost', 'commit', '--quiet', '--message', 'a lab');
-  const pace = Object.entries(slow).map(([number, seconds]) => `${number}=${seconds / STEPS}`);
+  const pace = slow.map(([number, seconds]) => `${number}=${seconds / STEPS}`);
   const researcher = ['python3', join(__dirname, 'propose.py'), PLANTED, ...pace].join(' ');
   // prettier-ignore
   await service.ask(

@@ -42,7 +42,7 @@ test('a namespace that is not there is made when that is asked for, with all tha
 });
 
 test('a server that is killed in the middle of a run: the run goes on, and so does the study', async () => {
-  await startTiny(service, TAG, { experiments: 3, slow: { 1: 12 } });
+  await startTiny(service, TAG, { experiments: 3, slow: [[1, 12]] });
   await trains(service, TAG, 1);
   await topology.killServer();
   await sleep(3_000);

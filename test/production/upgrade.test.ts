@@ -26,7 +26,13 @@ afterAll(() => service?.remove());
 
 test('a release that forgot `patched` is refused in the middle of an experiment; worker and run go on', async () => {
   const { worker } = await up();
-  await startTiny(service, TAG, { experiments: 2, slow: { 1: 16, 3: 8 } });
+  await startTiny(service, TAG, {
+    experiments: 2,
+    slow: [
+      [1, 16],
+      [3, 8],
+    ],
+  });
   await trains(service, TAG, 1);
   service.program = careless;
   const refused = await service.run('up', ...service.ports);
