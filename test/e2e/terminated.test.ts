@@ -10,6 +10,8 @@ import { Service } from './service';
 jest.setTimeout(240_000);
 const TAG = 'terminated';
 const ID = `study-${TAG}`;
+/** Each look is a process of its own. */
+const LOOK_MS = 400;
 let service: Service;
 
 beforeAll(async () => {
@@ -24,6 +26,7 @@ const paused = (experiments: number) =>
     () => service.status(TAG),
     ({ study }) => study.phase === 'paused' && study.spent.experiments === experiments,
     60,
+    LOOK_MS,
   );
 const hints = (records: ExperimentRecord[]) => records.map(({ research }) => research?.hints ?? []);
 const ideas = (records: ExperimentRecord[]) =>
@@ -76,6 +79,8 @@ test('where the server knows the workflow no more, that is said, and the study g
   await until(
     () => service.status(TAG),
     ({ study }) => study.phase === 'stopped',
+    60,
+    LOOK_MS,
   );
   await service.temporal('workflow', 'delete', '--workflow-id', ID);
   const isGone = () =>
