@@ -6,6 +6,7 @@ import { namedServer } from '../temporal/connection';
 import { ensureServer, type ServerWish } from '../temporal/server';
 import { runningServer } from '../temporal/server-info';
 import { ensureWorker } from '../temporal/worker-process';
+import { checkDevices } from './check-devices';
 import { checkTakeover } from './check-takeover';
 import { exclusively } from './exclusive';
 import { isPutDown, takeUp } from './put-down';
@@ -48,6 +49,7 @@ export async function bringUp(wish: UpWish, say: Say): Promise<Ready> {
       const needsBinary = namedServer() === null && (await runningServer()) === null;
       const python = await (needsBinary ? ensureTools(say) : ensureTrainerPython(say));
       const server = await ensureServer(wish, say);
+      await checkDevices();
       if (wish.force !== true) await checkTakeover(server, say);
       const worker = await ensureWorker(server, python);
       return { server, worker, python, sandbox: await findSandbox() };

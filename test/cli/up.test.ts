@@ -108,6 +108,24 @@ test('a worker that cannot start is told with its reason, and nothing is left of
   expect(await down()).toEqual({ work: [], worker: false, server: true });
 });
 
+test('a GPU that the driver does not show yet is waited for, not replaced by the CPU', async () => {
+  await up(...(await portArguments()));
+  await down();
+  const info: object = JSON.parse(readFileSync(workerInfoFile(), 'utf8'));
+  writeFileSync(workerInfoFile(), JSON.stringify({ ...info, devices: ['cuda:0'] }));
+  writeFileSync(join(state.home(), 'nvidia-smi'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+  process.env['PATH'] = `${state.home()}:${process.env['PATH'] ?? ''}`;
+  delete process.env['AUTORESEARCH_DEVICES'];
+  const { exitCode, stdout } = await autoresearch('up');
+  expect([exitCode, JSON.parse(stdout)]).toEqual([
+    7,
+    { error: expect.objectContaining({ message: expect.stringContaining('trained on cuda:0') }) },
+  ]);
+  expect((await down()).worker).toBe(false);
+  process.env['AUTORESEARCH_DEVICES'] = 'cpu';
+  await up();
+});
+
 test('down ends live runs of ours, and nothing that is not ours', async () => {
   await up(...(await portArguments()));
   const folder = join(state.home(), 'autoresearch', 'run');

@@ -1,0 +1,22 @@
+/**
+ * Before a worker starts: are there still GPUs where the last one had some? After a boot the driver may come later than we do, and a
+ * worker that took the CPU instead would keep it, while its studies wait for their GPU.
+ */
+import { isAlive } from '../process/owner';
+import { detectDevices } from '../runner/devices';
+import { readWorkerInfo } from '../temporal/worker-info';
+import { MissingPrerequisite } from './missing-prerequisite';
+
+const isGpu = (id: string): boolean => id !== 'cpu';
+
+/** @throws MissingPrerequisite if all of them are gone, and AUTORESEARCH_DEVICES names none */
+export async function checkDevices(): Promise<void> {
+  const last = await readWorkerInfo();
+  if (last === null || isAlive(last.owner) || !last.devices.some(isGpu)) return;
+  const wanted = process.env['AUTORESEARCH_DEVICES'] ?? '';
+  if (wanted !== '' || (await detectDevices()).some(({ id }) => isGpu(id))) return;
+  throw new MissingPrerequisite(
+    `the last worker of this host trained on ${last.devices.join(', ')}, and nvidia-smi finds no GPU now`,
+    'wait for its driver, or see what `nvidia-smi` says; AUTORESEARCH_DEVICES=cpu trains on the CPU from now on',
+  );
+}
