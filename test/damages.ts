@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 
 /** What a file may hold now, by what it held: cut, replaced, with a value changed, or gone. */
-export type Damage = (text: string) => string | null;
+type Damage = (text: string) => string | null;
 
 export const damages: fc.Arbitrary<Damage> = fc.oneof(
   fc.constant(() => null),
