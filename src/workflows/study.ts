@@ -122,7 +122,9 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
       opened = await open();
     } else {
       await runExperiment(opened);
-      if (state.stopping === null && isLongEnough()) {
+      // Cancelled while the experiment was being recorded, it ends in the loop, where it saves: a condition would throw.
+      const { consideredCancelled: isCancelled } = CancellationScope.current();
+      if (state.stopping === null && isLongEnough() && !isCancelled) {
         await condition(allHandlersFinished);
         await continueAsNew<typeof study>({ ...config, limits: limitsKept }, state);
       }

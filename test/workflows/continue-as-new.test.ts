@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import * as messages from '../../src/workflows/messages';
 import { openStage, until, World, type Stage } from './world';
 
@@ -34,3 +35,26 @@ test('a long study continues as new, and nobody notices: state, budget and messa
   await follow.signal('stop');
   expect(await handle.result()).toMatchObject({ phase: 'stopped' });
 }, 90_000);
+
+test('cancelled in the UI just where it would continue as new, it ends, and keeps what waits', async () => {
+  const gate = new EventEmitter();
+  const ledger = new World();
+  let isRecording = false;
+  world.activities.record = async (input) => {
+    isRecording = true;
+    await once(gate, 'open');
+    return ledger.activities.record(input);
+  };
+  const { handle } = await stage.start();
+  await until(() => isRecording, Boolean);
+  const hints = Array.from({ length: 12 }, (_, nth) => `hint ${nth}`);
+  for (const text of hints) await handle.executeUpdate(messages.hintUpdate, { args: [text] });
+  await handle.cancel();
+  await until(
+    async () => (await handle.describe()).historyLength,
+    (events) => events > 60,
+  );
+  gate.emit('open');
+  await expect(handle.result()).rejects.toThrow('cancelled');
+  expect(world.saved.map(({ waiting }) => waiting.hints)).toEqual([hints]);
+}, 60_000);
