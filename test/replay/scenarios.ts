@@ -3,6 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
@@ -22,6 +23,8 @@ export const HISTORIES = join(__dirname, 'histories');
 
 /** More than any scenario but the long one has. */
 const CONTINUE_AFTER_EVENTS = 60;
+/** A little longer than an experiment that was left behind is waited for between two looks. */
+const LET_GO_MS = 6_000;
 
 interface Scene {
   stage: Stage;
@@ -126,6 +129,63 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
     await until(() => world.trained.includes(0), Boolean);
     await study.handle.cancel();
     await study.handle.result().catch(() => undefined);
+  },
+
+  async 'experiment-cancelled'({ stage, world, start }) {
+    hangAt(world, 1);
+    const study = await start(2);
+    await until(() => world.trained.includes(1), Boolean);
+    await stage.environment.client.workflow.getHandle(`${study.config.workflowId}/exp-0001`).cancel();
+    await paused(study);
+    world.trainingOf = () => Promise.resolve();
+    await study.handle.executeUpdate(messages.resumeUpdate);
+    await until(
+      () => study.handle.query(messages.statusQuery),
+      ({ spent }) => spent.experiments === 2,
+    );
+    await end(study);
+  },
+
+  async 'left-behind'({ world, start }) {
+    const gate = new EventEmitter();
+    const train = world.activities.train.bind(world.activities);
+    // Deaf to the cancellation that comes with its study's end.
+    world.activities.train = async (input) => {
+      if (input.number === 1 && !world.trained.includes(1)) {
+        world.trained.push(1);
+        await once(gate, 'open');
+      }
+      return train(input);
+    };
+    const study = await start();
+    await until(() => world.trained.includes(1), Boolean);
+    await study.handle.terminate();
+    const again = await start(3);
+    await until(
+      () => again.handle.query(messages.statusQuery),
+      ({ current }) => current === 1,
+    );
+    await sleep(LET_GO_MS);
+    gate.emit('open');
+    await paused(again);
+    await end(again);
+  },
+
+  async 'said-while-it-saves'({ world, start }) {
+    const gate = new EventEmitter();
+    const asked: unknown[] = [];
+    world.activities.save = async (input) => {
+      asked.push(input);
+      if (asked.length === 1) await once(gate, 'open');
+    };
+    const study = await start(1);
+    await paused(study);
+    await study.handle.signal('hint', 'early');
+    await study.handle.signal('stop');
+    await until(() => asked.length, Boolean);
+    await study.handle.executeUpdate(messages.hintUpdate, { args: ['at the last moment'] });
+    gate.emit('open');
+    await study.handle.result();
   },
 
   async trouble({ world, start }) {
