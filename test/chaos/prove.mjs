@@ -1,12 +1,14 @@
 /**
- * `node test/chaos/prove.mjs [NAME…]`: that the chaos driver sees what it looks for. Each fault is planted in a copy of
- * the build, and the driver must report it and fail. One JSON line a fault; exits with 0 when all were seen.
+ * `node test/chaos/prove.mjs [NAME…] [--places]`: that the chaos driver sees what it looks for. Each fault is planted in a
+ * copy of the build, and the driver must report it and fail. One JSON line a fault; exits with 0 when all were seen. With
+ * --places it only looks whether each could be planted.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(dirname(here));
@@ -17,12 +19,12 @@ const noOwner = (kind) => `${afterTheHead} if (/${kind}-\\d+$/.test(folder)) ret
 /** `change`: what stands in a file of the build, and what is put in its place. `seenAs`: the sums that must not be 0. */
 const FAULTS = {
   'a live training is not found again': {
-    change: ['dist/activities/watch.js', afterTheHead, noOwner('train')],
+    change: ['dist/activities/attempts.js', afterTheHead, noOwner('train')],
     strikes: ['--only', 'worker killed', '--experiments', '8', '--kills', '10'],
     seenAs: ['trainSecondsSpentTwice'],
   },
   'a live scoring is not found again': {
-    change: ['dist/activities/watch.js', afterTheHead, noOwner('score')],
+    change: ['dist/activities/attempts.js', afterTheHead, noOwner('score')],
     strikes: ['--only', 'worker killed@scorer at work', '--experiments', '6', '--kills', '4'],
     seenAs: ['scoreSecondsSpentTwice'],
   },
@@ -41,8 +43,8 @@ const FAULTS = {
   'a sandbox outlives its runner': {
     change: [
       'src/process/keep.py',
-      'raise Orphaned\n                else',
-      'poll.unregister(LIFELINE)\n                else',
+      'LIFELINE:\n                    hear()',
+      'LIFELINE:\n                    poll.unregister(LIFELINE)',
     ],
     strikes: ['--only', 'runner killed@candidate trains', '--experiments', '4', '--kills', '2'],
     seenAs: ['leaked'],
@@ -59,7 +61,12 @@ const FAULTS = {
 };
 
 async function main() {
-  const named = process.argv.slice(2);
+  const { values, positionals: named } = parseArgs({
+    options: { places: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  });
+  for (const { change } of Object.values(FAULTS)) planted(root, change);
+  if (values.places) return;
   let failed = 0;
   for (const [name, fault] of Object.entries(FAULTS)) {
     if (named.length > 0 && !named.includes(name)) continue;
@@ -71,17 +78,18 @@ async function main() {
   process.exitCode = failed === 0 ? 0 : 1;
 }
 
-async function struck({ change: [file, from, to], strikes }) {
+/** @throws Error if the place has changed: then the fault has to be planted elsewhere */
+function planted(build, [file, from, to]) {
+  const text = readFileSync(join(build, file), 'utf8');
+  if (text.split(from).length !== 2) throw new Error(`expected once in ${file}: ${from}`);
+  return text.replace(from, () => to);
+}
+
+async function struck({ change, strikes }) {
   const build = mkdtempSync(join(tmpdir(), 'chaos-fault-'));
   try {
     copyBuild(build);
-    const path = join(build, file);
-    const text = readFileSync(path, 'utf8');
-    if (text.split(from).length !== 2) throw new Error(`expected once in ${file}: ${from}`);
-    writeFileSync(
-      path,
-      text.replace(from, () => to),
-    );
+    writeFileSync(join(build, change[0]), planted(build, change));
     const { code, said } = await drive('--build', build, '--installations', '2', ...strikes);
     const last = said.trim().split('\n').at(-1) ?? '';
     return { code, sums: last.startsWith('{"kills"') ? JSON.parse(last) : null };
