@@ -119,7 +119,7 @@ async function proposedFor({ git, config }: FoundStudy, number: number): Promise
   return { title, hints: research?.hints ?? [] };
 }
 
-/** Of the last experiment that ran: some end without a run, but three of those in a row pause the study. */
+/** Of the last experiment that ran: some end without a run, but after three of those in a row the study rests. */
 async function sandboxOf({ git, config }: FoundStudy, last: number): Promise<Sandbox | null> {
   for (let number = last; number >= Math.max(0, last - LOOK_BACK); number--) {
     const sandbox = lastSandbox(await readRecord(git, config.tag, number));

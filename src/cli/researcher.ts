@@ -56,6 +56,7 @@ export const researcherSchemas = {
   answerTokens: tokens(2_048).optional(),
   lessonsEvery: experiments.optional(),
   plateauAfter: experiments.optional(),
+  restMinutes: z.coerce.number('expected a number').positive('expected more than 0').optional(),
 };
 
 export type ResearcherRequest = {
@@ -72,6 +73,7 @@ export type ChosenResearcher = Pick<
   | 'gpuHourDollars'
   | 'repairs'
   | 'plateauAfter'
+  | 'restMinutes'
 >;
 
 export function takesResearcher(command: Command): Command {
@@ -96,6 +98,10 @@ export function takesResearcher(command: Command): Command {
     .option(
       '--plateau-after <N>',
       `experiments without a keep after which the approach is changed (default: ${LATER_SETTINGS.plateauAfter})`,
+    )
+    .option(
+      '--rest-minutes <M>',
+      `minutes until it is asked again when it has proposed nothing time and again (default: ${LATER_SETTINGS.restMinutes})`,
     );
 }
 
@@ -128,6 +134,7 @@ export async function chooseResearcher(
     gpuHourDollars: prices.gpuHour,
     repairs: researcher === 'tpe' ? LATER_SETTINGS.repairs : REPAIRS,
     plateauAfter: asked.plateauAfter ?? LATER_SETTINGS.plateauAfter,
+    restMinutes: asked.restMinutes ?? LATER_SETTINGS.restMinutes,
   };
 }
 

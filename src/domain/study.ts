@@ -43,6 +43,8 @@ export interface StudyConfig {
   gpuHourDollars: number;
   /** Experiments without a keep that make a plateau. */
   plateauAfter: number;
+  /** How long it rests when nothing was proposed time and again. */
+  restMinutes: number;
   /** How often a candidate that crashed goes back to its researcher, within its experiment. */
   repairs: number;
   /** What people had said when the study was stopped, and no proposal had heard yet. */
@@ -67,6 +69,7 @@ export const LATER_SETTINGS = {
   model: null,
   gpuHourDollars: 0,
   plateauAfter: 8,
+  restMinutes: 60,
   repairs: 0,
   waiting: NOTHING_WAITS,
 } as const satisfies Partial<StudyConfig>;
@@ -75,7 +78,7 @@ export const LATER_SETTINGS = {
 export const RECENT = 50;
 /** Hints, and ideas, that wait for the next experiment. */
 export const MAX_WAITING = 20;
-/** So many experiments in a row for which nothing was proposed, and a person has to look. */
+/** So many experiments in a row for which nothing was proposed, and the study rests for a while. */
 const MAX_WITHOUT_PROPOSAL = 3;
 
 export interface StudyState {
@@ -101,7 +104,8 @@ export interface StudyState {
 }
 
 export interface Pause {
-  by: 'user' | 'limit' | 'trouble';
+  /** `ideas`: they are lacking, and the study goes on by itself after a rest. All else waits for somebody. */
+  by: 'user' | 'limit' | 'trouble' | 'ideas';
   reason: string;
 }
 
@@ -168,8 +172,8 @@ export function finish(state: StudyState, done: ExperimentSummary): StudyState {
   }
   const last = next.recent.slice(-MAX_WITHOUT_PROPOSAL);
   if (last.length === MAX_WITHOUT_PROPOSAL && last.every(({ reason }) => reason === 'no-proposal')) {
-    const reason = `nothing was proposed ${MAX_WITHOUT_PROPOSAL} times in a row: see \`autoresearch show ${number}\``;
-    return pause(next, { by: 'trouble', reason });
+    const reason = `nothing was proposed ${MAX_WITHOUT_PROPOSAL} times in a row: see \`autoresearch show ${number}\`; it is tried again after a rest, or at \`resume\``;
+    return pause(next, { by: 'ideas', reason });
   }
   return next;
 }

@@ -126,6 +126,7 @@ export const studySchema = z.object({
   model: modelSchema.nullable().default(LATER_SETTINGS.model),
   gpuHourDollars: amount.default(LATER_SETTINGS.gpuHourDollars),
   plateauAfter: z.int().positive().default(LATER_SETTINGS.plateauAfter),
+  restMinutes: z.number().positive().default(LATER_SETTINGS.restMinutes),
   repairs: count.default(LATER_SETTINGS.repairs),
   waiting: z
     .object({ hints: z.array(z.string()), ideas: z.array(z.string()), droppedIdeas: z.array(z.string()) })

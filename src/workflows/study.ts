@@ -4,7 +4,6 @@
  */
 import {
   allHandlersFinished,
-  ApplicationFailure,
   CancellationScope,
   condition,
   continueAsNew,
@@ -50,6 +49,7 @@ import type { Waiting } from '../domain/waiting';
 import { RESEARCHER, SCORE, STUDY } from '../temporal/search-attributes';
 import { openStudy, save } from './activities';
 import { experiment, type ExperimentDone, type ExperimentInput } from './experiment';
+import { causesOf, isBudgetExhausted, messageOf } from './failures';
 import * as messages from './messages';
 
 /** Events of a run after which a study continues as new, about 110 experiments. Servers suggest it at 4,096. */
@@ -117,7 +117,7 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
     const action = nextAction(state);
     if (action === 'stop') break;
     if (action === 'wait') {
-      await interruptible(() => condition(() => nextAction(state) !== 'wait'));
+      await wait();
     } else if (opened === null) {
       opened = await open();
     } else {
@@ -135,6 +135,17 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   // Cancelled from outside, it ends as such, with the same things kept.
   if (consideredCancelled) await cancelRequested;
   return status();
+
+  /** For somebody to say something; where only ideas were lacking, no longer than a rest. */
+  async function wait(): Promise<void> {
+    if (state.paused?.by !== 'ideas' || !patched('rest')) {
+      await interruptible(() => condition(() => nextAction(state) !== 'wait'));
+      return;
+    }
+    const isElse = (): boolean => nextAction(state) !== 'wait' || state.paused?.by !== 'ideas';
+    const isAsked = await interruptible(() => condition(isElse, config.restMinutes * 60_000));
+    if (isAsked === false) state = resume(state);
+  }
 
   /** Ended and started again, a study knows what is in its ledger: so this has to be there, to the last word. */
   async function keepWhatWaits(): Promise<void> {
@@ -285,19 +296,4 @@ function doneOf(done: ExperimentDone | ExperimentSummary, waiting: Waiting): Exp
 function hasUnsaved({ limits, waiting }: StudyState, ...kept: Limits[]): boolean {
   const isWaiting = Object.values(waiting).some((texts: string[]) => texts.length > 0);
   return isWaiting || kept.some((each) => JSON.stringify(each) !== JSON.stringify(limits));
-}
-
-/** An error and its causes, the innermost last: child and activity failures only say that something failed. */
-function causesOf(error: unknown): unknown[] {
-  const inner = error instanceof Error ? error.cause : undefined;
-  return inner === undefined ? [error] : [error, ...causesOf(inner)];
-}
-
-const isBudgetExhausted = (error: unknown): error is ApplicationFailure =>
-  error instanceof ApplicationFailure && error.type === 'BudgetExhausted';
-
-function messageOf(error: unknown): string {
-  // The server has no words for it.
-  if (isCancellation(error)) return 'it was cancelled';
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 /** The loop's part in research: repairs, nothing proposed, money, hints and ideas. */
 import { ApplicationFailure } from '@temporalio/common';
+import { LATER_SETTINGS } from '../../src/domain/study';
 import * as messages from '../../src/workflows/messages';
 import { openStage, until, World, type RunningStudy, type Stage } from './world';
 
@@ -24,6 +25,12 @@ const end = async ({ handle }: RunningStudy) => {
   await handle.signal('stop');
   await handle.result();
 };
+
+/** Seconds of each timer that the study has started. */
+const timersOf = async ({ handle }: RunningStudy) =>
+  (await handle.fetchHistory()).events?.flatMap(({ timerStartedEventAttributes: timer }) =>
+    timer ? [Number(timer.startToFireTimeout?.seconds)] : [],
+  );
 
 const OOM = { reason: 'oom', message: 'out of memory', tail: 'Traceback …' } as const;
 
@@ -87,7 +94,7 @@ describe('repairs', () => {
   });
 });
 
-test('nothing proposed is recorded and the study goes on; three in a row wait for a person', async () => {
+test('nothing proposed is recorded and the study goes on; after three in a row it rests, or is resumed', async () => {
   world.activities.apply = ({ number }) =>
     Promise.resolve({
       commit: String(number).padStart(40, 'c'),
@@ -104,7 +111,32 @@ test('nothing proposed is recorded and the study goes on; three in a row wait fo
     'no-proposal',
     'no-proposal',
   ]);
-  expect(now.reason).toBe('nothing was proposed 3 times in a row: see `autoresearch show 5`');
+  expect(now.reason).toBe(
+    'nothing was proposed 3 times in a row: see `autoresearch show 5`; it is tried again after a rest, or at `resume`',
+  );
+  expect(await timersOf(study)).toEqual([LATER_SETTINGS.restMinutes * 60]);
+  await study.handle.executeUpdate(messages.resumeUpdate);
+  expect((await paused(study)).reason).toContain('show 6');
+  // A person's pause is no rest.
+  await study.handle.executeUpdate(messages.pauseUpdate);
+  expect((await paused(study)).reason).toBe('paused by request');
+  await end(study);
+});
+
+test('a study that lacks ideas asks again by itself when it has rested', async () => {
+  world.activities.apply = ({ number }) =>
+    Promise.resolve({
+      commit: String(number).padStart(40, 'c'),
+      failure:
+        number > 0 && number < 5 ? { reason: 'no-proposal', message: 'no idea', tail: 'no idea' } : null,
+    });
+  const study = await stage.start({ limits: { experiments: 6 }, restMinutes: 1 / 60 });
+  const now = await until(
+    () => study.handle.query(messages.statusQuery),
+    ({ spent }) => spent.experiments === 6,
+  );
+  expect(now).toMatchObject({ crashed: 4, kept: 2 });
+  expect(await timersOf(study)).toEqual([1, 1]);
   await end(study);
 });
 

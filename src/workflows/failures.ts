@@ -1,0 +1,17 @@
+/** What went wrong in an activity or a child, in words and by type. */
+import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
+
+/** An error and its causes, the innermost last: child and activity failures only say that something failed. */
+export function causesOf(error: unknown): unknown[] {
+  const inner = error instanceof Error ? error.cause : undefined;
+  return inner === undefined ? [error] : [error, ...causesOf(inner)];
+}
+
+export const isBudgetExhausted = (error: unknown): error is ApplicationFailure =>
+  error instanceof ApplicationFailure && error.type === 'BudgetExhausted';
+
+export function messageOf(error: unknown): string {
+  // The server has no words for it.
+  if (isCancellation(error)) return 'it was cancelled';
+  return error instanceof Error ? error.message : String(error);
+}
