@@ -54,13 +54,13 @@ function unit(env) {
   return jest(env, ['--testPathIgnorePatterns', '/node_modules/', ...SLOW, PRODUCTION]);
 }
 
+// Here and below two files at once: they mostly wait, for what servers and trainings take.
 function e2e(env) {
-  return jest(env, ['--runInBand', ...SLOW]);
+  return jest(env, SLOW);
 }
 
 async function production(env) {
   await ensureTemporalServer(console.log);
-  // Two files at once: they mostly wait, for what servers and trainings take.
   return jest(env, [PRODUCTION]);
 }
 

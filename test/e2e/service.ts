@@ -1,7 +1,6 @@
 /** A whole installation in folders of its own: CLI, dev server, worker and runners as a user has them. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,6 +8,7 @@ import type { Owner } from '../../src/process/owner';
 import { packageRoot } from '../../src/process/package-root';
 import { cacheRoot } from '../../src/process/paths';
 import { findTemporal } from '../../src/temporal/binary';
+import { freePort } from '../ports';
 
 const run = promisify(execFile);
 
@@ -109,15 +109,4 @@ export class Service {
     await this.run('down');
     await rm(this.root, { recursive: true, force: true });
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,6 +1,6 @@
 /** What docker-compose.yml starts, without containers: the same configuration files, the same scripts, a real PostgreSQL. */
 import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -19,7 +19,8 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { packageRoot } from '../../src/process/package-root';
 import { toolCache } from '../../src/process/paths';
-import { accepts, isFree } from '../../src/temporal/ports';
+import { accepts } from '../../src/temporal/ports';
+import { freePort } from '../ports';
 import { until } from '../workflows/world';
 
 const READY_SECONDS = 60;
@@ -61,7 +62,9 @@ export class Topology {
   /** Database and schema; the server is started next. */
   static async create(): Promise<Topology> {
     const topology = new Topology();
-    const [postgres, frontend, internal, history, matching, worker, ...members] = await freePorts(11);
+    const [postgres, frontend, internal, history, matching, worker, ...members] = await Promise.all(
+      Array.from({ length: 11 }, async () => String(await freePort())),
+    );
     const [frontendMember, internalMember, historyMember, matchingMember, workerMember] = members;
     topology.address = `127.0.0.1:${frontend}`;
     const tools = join(toolCache(), serverFolder());
@@ -205,15 +208,4 @@ function serverFolder(): string {
   const name = `temporal-server-${version}`;
   if (existsSync(join(toolCache(), name))) return name;
   throw new Error(`no Temporal server ${version} in ${toolCache()}: run \`npm test -- production\``);
-}
-
-/** Below 32768: PostgreSQL's table of the server's members has two bytes for a port. Each of jest's workers has a range of its own. */
-async function freePorts(count: number): Promise<string[]> {
-  const found = new Set<number>();
-  const begin = 20_000 + 6_000 * (Number(process.env['JEST_WORKER_ID'] ?? 1) % 2);
-  while (found.size < count) {
-    const port = randomInt(begin, begin + 6_000);
-    if (await isFree(port)) found.add(port);
-  }
-  return [...found].map(String);
 }

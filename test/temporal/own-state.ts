@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { takeDown } from '../../src/setup/down';
+import { freePort } from '../ports';
 
 /** Points XDG_STATE_HOME at a fresh folder for each test of a file. Caches stay: they hold the tools that were set up. */
 export function useOwnState(): { home: () => string } {
@@ -25,13 +26,11 @@ export function useOwnState(): { home: () => string } {
   return { home: () => home };
 }
 
-/** A pair of free ports that nothing else on this host takes by default. */
-export async function freePorts(): Promise<{ port: number; uiPort: number }> {
-  const servers = await Promise.all([listen(0), listen(0)]);
-  const [port, uiPort] = servers.map((server) => portOf(server));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return { port: port!, uiPort: uiPort! };
-}
+/** For a server of ours. */
+export const freePorts = async (): Promise<{ port: number; uiPort: number }> => ({
+  port: await freePort(),
+  uiPort: await freePort(),
+});
 
 /** A server on 127.0.0.1 that takes connections and says nothing. */
 export async function listen(port: number): Promise<ReturnType<typeof createServer>> {
