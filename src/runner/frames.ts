@@ -115,17 +115,21 @@ export class FrameWriter {
     payloadBytes: number,
     payload: Iterable<Buffer>,
   ): Promise<void> {
+    // What a peer that has gone had asked for may be gigabytes: none of it is read any more.
+    if (!this.socket.writable) return;
     const header = Buffer.from(JSON.stringify(message));
     const prefix = Buffer.alloc(PREFIX_BYTES);
     prefix.writeUInt32LE(header.length, 0);
     prefix.writeBigUInt64LE(BigInt(payloadBytes), 4);
     await this.push(Buffer.concat([prefix, header]));
-    for (const piece of payload) await this.push(piece);
+    for (const piece of payload) {
+      if (!this.socket.writable) return;
+      await this.push(piece);
+    }
   }
 
   /** Resolves when the kernel has taken the bytes, or the peer is gone. */
   private async push(bytes: Buffer): Promise<void> {
-    if (!this.socket.writable) return;
     await new Promise<void>((resolve) => this.socket.write(bytes, () => resolve()));
   }
 }

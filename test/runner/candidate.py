@@ -243,7 +243,8 @@ def unknown_message():
 
 def greedy():
     client = begun()
-    client.batches(60)
+    client.batches(60, rows=100_000)  # more than a socket holds: they wait, however late the next question comes
+    time.sleep(0.5)
     client.batches(60)
     time.sleep(600)
 

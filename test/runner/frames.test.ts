@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { array, assert, asyncProperty, nat, uint8Array } from 'fast-check';
-import { CutOffError, FrameReader, ProtocolError } from '../../src/runner/frames';
+import { CutOffError, FrameReader, FrameWriter, ProtocolError } from '../../src/runner/frames';
 import { MAX_HEADER_BYTES } from '../../src/runner/protocol';
 
 function frame(message: unknown, payload = Buffer.alloc(0), declared = payload.length): Buffer {
@@ -88,4 +90,27 @@ describe('frames', () => {
     );
     expect(MAX_HEADER_BYTES).toBeLessThanOrEqual(1 << 20);
   });
+});
+
+it('what a peer had asked for is not read any more when it has gone', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const peer = connect(address.port, '127.0.0.1');
+  const [socket] = await once(server, 'connection');
+  socket.on('error', () => undefined);
+  let taken = 0;
+  const batch = function* () {
+    for (; taken < 10_000; taken++) {
+      if (taken === 10) socket.destroy();
+      yield Buffer.alloc(1);
+    }
+  };
+  const writer = new FrameWriter(socket);
+  await writer.send({ type: 'batch', step: 1, rows: 1 }, 10_000, batch());
+  await writer.send({ type: 'batch', step: 2, rows: 1 }, 10_000, batch());
+  expect(taken).toBe(10);
+  peer.destroy();
+  server.close();
 });
