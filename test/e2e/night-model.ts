@@ -110,7 +110,8 @@ export class NightModel {
     const plan: [string, Move][] = slip === undefined ? [] : [slip];
     if (number % 9 === 0) plan.push(['repeats itself', (play) => this.repeat(play)]);
     // A short night has a few as well: an answer that its worker never heard is not played again.
-    if (number % 13 === 6 || number === 17 || number === 22) plan.push(['crashes', (play) => this.change(play, CRASH)]);
+    if (number % 13 === 6 || number === 17 || number === 22)
+      plan.push(['crashes', (play) => this.change(play, CRASH)]);
     return plan;
   }
 
