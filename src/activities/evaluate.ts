@@ -3,7 +3,10 @@ import { ApplicationFailure } from '@temporalio/common';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ScoreResult } from '../domain/experiment';
+import { writeJsonAtomic } from '../process/json-file';
+import { failure } from '../runner/failure';
 import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/handin';
+import { attemptsOf, type Attempt } from './attempts';
 import { withFailures } from './failures';
 import type { DeviceActivities, EvaluateInput } from './interface';
 import {
@@ -19,15 +22,19 @@ import {
 export function createEvaluate(dependencies: RunDependencies): DeviceActivities['evaluate'] {
   return async (input) =>
     withFailures(async () => {
-      const { status, failure, wallSeconds } = await attend({
+      const {
+        status,
+        failure: why,
+        wallSeconds,
+      } = await attend({
         kind: 'score',
         input,
         runner: dependencies.runner,
         prepare: (folder) => prepare(dependencies, input, folder),
       });
       const result: ScoreResult = {
-        failure,
-        score: failure === null ? (status.score?.value ?? null) : null,
+        failure: why,
+        score: why === null ? (status.score?.value ?? null) : null,
         tokens: status.score?.tokens ?? 0,
         bytes: status.score?.bytes ?? 0,
         scoreSeconds: status.score?.seconds ?? 0,
@@ -59,13 +66,23 @@ async function prepare(
 }
 
 async function checkHandin(input: EvaluateInput): Promise<void> {
+  const trainings = await attemptsOf(input, 'train');
   const folder = handinFolder(input);
   try {
     await Promise.all([GRAPH_FILE, WEIGHTS_FILE].map((file) => access(join(folder, file))));
   } catch {
+    // Only those that had ended before we looked: another may be handing in just now.
+    await Promise.all(trainings.map(markAsLost));
     throw ApplicationFailure.nonRetryable(
-      `no hand-in of ${taskName(input)} in ${folder}: it was trained on another host, or was cleaned up`,
+      `no hand-in of ${taskName(input)} in ${folder}: the disk has lost it, or it was trained on another host`,
       'HandinMissing',
     );
   }
+}
+
+/** Or it would be found done whenever it is to be done again. */
+async function markAsLost({ folder, status }: Attempt): Promise<void> {
+  if (status === null || status.phase !== 'done' || status.failure !== null) return;
+  const gone = failure('lost', 'its hand-in was gone before it was scored', '');
+  await writeJsonAtomic(join(folder, 'status.json'), { ...status, failure: gone });
 }

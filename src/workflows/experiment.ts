@@ -1,5 +1,5 @@
 /** One experiment: propose, apply, train and evaluate until the keep rule has a verdict, record. */
-import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, patched, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type {
   ApplyInput,
   Caps,
@@ -26,6 +26,7 @@ import { completeConfig, type StudyConfig } from '../domain/study';
 import { NOTHING_WAITS, type Waiting } from '../domain/waiting';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
 import { apply, onLane, propose, record } from './activities';
+import { isHandinMissing } from './failures';
 
 export interface ExperimentInput {
   study: StudyConfig;
@@ -57,6 +58,9 @@ interface Tried {
 
 /** Crashes that a researcher may mend: what was rejected, or died by a foreign hand, is not one. */
 const REPAIRABLE = new Set<Reason>(['error', 'timeout', 'oom', 'diverged', 'unscorable']);
+
+/** So often a run is trained when each of its hand-ins is lost: then something is wrong with the host. */
+const MAX_ROUNDS = 3;
 
 /**
  * Runs experiment `number` to its record. A crash of the candidate is a verdict; what fails this workflow
@@ -180,18 +184,33 @@ async function judge(
     const seed = runSeed(study.tag, number, run);
     const task: TrainInput = { study, number, run, commit, seed, budget: study.budget, device: lane.device };
     const summary = `#${number} run ${run} · seed ${seed} · ${commit.slice(0, 7)}`;
-    const trained = await device.train.executeWithOptions({ summary }, [task]);
-    const scored =
-      trained.failure === null ? await device.evaluate.executeWithOptions({ summary }, [task]) : null;
-    runs.push({
-      ...trained,
-      failure: trained.failure ?? scored?.failure ?? null,
-      score: scored?.score ?? null,
-      scoreSeconds: scored?.scoreSeconds ?? 0,
-      scoreWallSeconds: scored?.wallSeconds ?? 0,
-      parameters: scored?.parameters ?? 0,
-    });
+    runs.push(await trainAndScore(device, task, summary));
     show(null);
+  }
+}
+
+/** A host may lose a hand-in before it is scored. No candidate is to blame: the run is done again, from the same seed. */
+async function trainAndScore(
+  device: ReturnType<typeof onLane>,
+  task: TrainInput,
+  summary: string,
+): Promise<ScoredRun> {
+  for (let round = 1; ; round++) {
+    const trained = await device.train.executeWithOptions({ summary }, [task]);
+    try {
+      const scored =
+        trained.failure === null ? await device.evaluate.executeWithOptions({ summary }, [task]) : null;
+      return {
+        ...trained,
+        failure: trained.failure ?? scored?.failure ?? null,
+        score: scored?.score ?? null,
+        scoreSeconds: scored?.scoreSeconds ?? 0,
+        scoreWallSeconds: scored?.wallSeconds ?? 0,
+        parameters: scored?.parameters ?? 0,
+      };
+    } catch (error) {
+      if (!isHandinMissing(error) || round === MAX_ROUNDS || !patched('train-again')) throw error;
+    }
   }
 }
 

@@ -10,6 +10,9 @@ export function causesOf(error: unknown): unknown[] {
 export const isBudgetExhausted = (error: unknown): error is ApplicationFailure =>
   error instanceof ApplicationFailure && error.type === 'BudgetExhausted';
 
+export const isHandinMissing = (error: unknown): boolean =>
+  causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'HandinMissing');
+
 export function messageOf(error: unknown): string {
   // The server has no words for it.
   if (isCancellation(error)) return 'it was cancelled';

@@ -1,6 +1,6 @@
 import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createEvaluate } from '../../src/activities/evaluate';
@@ -155,6 +155,27 @@ describe('train and evaluate', () => {
   it('do not score without a hand-in', async () => {
     const scoring = activity().environment.run(createEvaluate(dependencies([])), input());
     await expect(scoring).rejects.toMatchObject({ type: 'HandinMissing', nonRetryable: true });
+  });
+
+  it('train again what was handed in and lost, and say so when it is lost each time', async () => {
+    const of = input();
+    const lose = async () => {
+      rmSync(join(runFolder(of), 'handin', 'weights.safetensors'));
+      const scoring = activity().environment.run(createEvaluate(dependencies([])), of);
+      await expect(scoring).rejects.toMatchObject({ type: 'HandinMissing' });
+    };
+    const first = await train(of, ['happy']);
+    await lose();
+    const second = await train(of, ['happy']);
+    expect(second).toMatchObject({ attempts: 2, failure: null, weights: first.weights });
+    expect(second.wallSeconds).toBeGreaterThan(first.wallSeconds);
+    await lose();
+    await train(of, ['happy']);
+    await lose();
+    expect(await train(of, ['happy'])).toMatchObject({
+      attempts: 3,
+      failure: { reason: 'lost', message: expect.stringContaining('its hand-in was gone') },
+    });
   });
 });
 

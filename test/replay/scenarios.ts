@@ -5,12 +5,13 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { historyToJSON, type History } from '@temporalio/common/lib/proto-utils';
 import { studyHistories } from '../../src/temporal/histories';
 import * as messages from '../../src/workflows/messages';
 import {
+  end,
+  paused,
   openStage,
   until,
   World,
@@ -33,20 +34,9 @@ interface Scene {
   start: (experiments?: number | null, change?: StudyOptions) => Promise<RunningStudy>;
 }
 
-const paused = ({ handle }: { handle: WorkflowHandle }) =>
-  until(
-    () => handle.query(messages.statusQuery),
-    ({ phase }) => phase === 'paused',
-  );
-
 const hangAt = (world: World, number: number): void => {
   world.trainingOf = (current) => (current === number ? new Promise(() => undefined) : Promise.resolve());
 };
-
-async function end({ handle }: RunningStudy): Promise<void> {
-  await handle.signal('stop');
-  await handle.result();
-}
 
 /** Each ends with its study closed. */
 const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
@@ -215,6 +205,13 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
         ? { reason: 'error', message: 'no such name', tail: 'Traceback …' }
         : null;
     const study = await start(3, { repairs: 2 });
+    await paused(study);
+    await end(study);
+  },
+
+  async 'hand-in-lost'({ world, start }) {
+    world.handinsToLose.set(1, 1).set(2, 3);
+    const study = await start();
     await paused(study);
     await end(study);
   },

@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { MAX_WAITING } from '../../src/domain/study';
 import * as messages from '../../src/workflows/messages';
-import { openStage, until, World, type RunningStudy, type Stage } from './world';
+import { inPhase, openStage, until, World, type Stage } from './world';
 
 let stage: Stage;
 let world: World;
@@ -16,11 +16,6 @@ beforeEach(() => {
   world = new World();
 });
 
-const inPhase = ({ handle }: RunningStudy, phase: string) =>
-  until(
-    () => handle.query(messages.statusQuery),
-    (now) => now.phase === phase,
-  );
 const hangAt = (number: number) => {
   world.trainingOf = (current) =>
     current === number ? new Promise<void>(() => undefined) : Promise.resolve();

@@ -1,7 +1,7 @@
 /** A server of one's own suggests continuing as new after 4,096 events, which is too many for a replay in time: studies do it earlier. */
 import { bundleWorkflowCode, Worker } from '@temporalio/worker';
 import * as messages from '../../src/workflows/messages';
-import { openStage, until, World, type RunningStudy, type Stage } from './world';
+import { paused, openStage, until, World, type RunningStudy, type Stage } from './world';
 
 const EVENTS = 1000;
 const SIGNALS = 60;
@@ -34,10 +34,7 @@ async function oneMore(study: RunningStudy): Promise<void> {
 async function longStudy(): Promise<RunningStudy> {
   const study = await stage.start({ limits: { experiments: 1 } });
   const { handle } = study;
-  await until(
-    () => handle.query(messages.statusQuery),
-    ({ phase }) => phase === 'paused',
-  );
+  await paused(study);
   while ((await handle.describe()).historyLength <= EVENTS) {
     await Promise.all(Array.from({ length: SIGNALS }, () => handle.signal('pause')));
   }

@@ -3,7 +3,17 @@ import { EventEmitter, once } from 'node:events';
 import type { Client } from '@temporalio/client';
 import { completeState, newStudy, type StudyState } from '../../src/domain/study';
 import * as messages from '../../src/workflows/messages';
-import { openStage, until, World, type RunningStudy, type Stage, type StudyOptions } from './world';
+import {
+  end,
+  paused,
+  status,
+  openStage,
+  until,
+  World,
+  type RunningStudy,
+  type Stage,
+  type StudyOptions,
+} from './world';
 
 let stage: Stage;
 let world: World;
@@ -20,17 +30,6 @@ beforeEach(() => {
   gate = new EventEmitter();
   together = { trainings: 0, records: 0 };
 });
-
-const status = ({ handle }: RunningStudy) => handle.query(messages.statusQuery);
-const paused = (study: RunningStudy) =>
-  until(
-    () => status(study),
-    (now) => now.phase === 'paused',
-  );
-const end = async ({ handle }: RunningStudy) => {
-  await handle.signal('stop');
-  await handle.result();
-};
 
 /** Makes an activity hold on for experiment 1 until the gate opens, whatever it is asked meanwhile. */
 function holdOn(name: 'trainings' | 'records'): { hasBegun: () => boolean } {

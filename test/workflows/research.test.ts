@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { LATER_SETTINGS } from '../../src/domain/study';
 import * as messages from '../../src/workflows/messages';
-import { openStage, until, World, type RunningStudy, type Stage } from './world';
+import { end, paused, status, openStage, until, World, type RunningStudy, type Stage } from './world';
 
 let stage: Stage;
 let world: World;
@@ -14,17 +14,6 @@ afterAll(() => stage.stop(), 60_000);
 beforeEach(() => {
   world = new World();
 });
-
-const status = ({ handle }: RunningStudy) => handle.query(messages.statusQuery);
-const paused = (study: RunningStudy) =>
-  until(
-    () => status(study),
-    (now) => now.phase === 'paused',
-  );
-const end = async ({ handle }: RunningStudy) => {
-  await handle.signal('stop');
-  await handle.result();
-};
 
 /** Seconds of each timer that the study has started. */
 const timersOf = async ({ handle }: RunningStudy) =>

@@ -7,7 +7,7 @@ import { runSeed } from '../../src/domain/seed';
 import { asset } from '../../src/process/package-root';
 import { SCORE } from '../../src/temporal/search-attributes';
 import * as messages from '../../src/workflows/messages';
-import { openStage, until, World, type RunningStudy, type Stage } from './world';
+import { end, paused, status, openStage, until, World, type Stage } from './world';
 
 let stage: Stage;
 let world: World;
@@ -20,12 +20,6 @@ beforeEach(() => {
   world = new World();
 });
 
-const status = ({ handle }: RunningStudy) => handle.query(messages.statusQuery);
-const paused = (study: RunningStudy) =>
-  until(
-    () => status(study),
-    (now) => now.phase === 'paused',
-  );
 /** A training that never ends by itself, for the experiment of this number. */
 const hangAt = (number: number) => {
   world.trainingOf = (current) =>
@@ -186,6 +180,37 @@ test('our own trouble pauses the study with its reason; resume tries the same ex
   );
   expect(world.records.map((record) => record.number)).toEqual([0, 1]);
   await study.handle.signal('stop');
+});
+
+describe('a hand-in that the host has lost', () => {
+  test('is trained again from the same seed, within the same experiment', async () => {
+    world.handinsToLose.set(1, 2);
+    const seeds: number[] = [];
+    const train = world.activities.train.bind(world.activities);
+    world.activities.train = (input) => {
+      if (input.number === 1) seeds.push(input.seed);
+      return train(input);
+    };
+    const study = await stage.start({ limits: { experiments: 2 } });
+    expect(await paused(study)).toMatchObject({ reason: 'experiments limit: 2 of 2 done', kept: 2 });
+    const seed = runSeed(study.config.tag, 1, 1);
+    expect(seeds).toEqual([seed, seed, seed]);
+    expect(world.records[1]?.runs).toHaveLength(1);
+    await end(study);
+  });
+
+  test('again and again pauses the study with its reason', async () => {
+    world.handinsToLose.set(1, 3);
+    const study = await stage.start({ limits: { experiments: 2 } });
+    expect((await paused(study)).reason).toContain('experiment 1 could not be done: no hand-in of it');
+    expect(world.trained).toEqual([0, 1, 1, 1]);
+    await study.handle.executeUpdate(messages.resumeUpdate);
+    await until(
+      () => status(study),
+      (now) => now.spent.experiments === 2,
+    );
+    await end(study);
+  });
 });
 
 test('a lab that cannot be opened pauses the study; once it is mended, resume goes on', async () => {

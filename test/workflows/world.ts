@@ -4,7 +4,7 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
-import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import type { WorkflowHandle, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import type {
   ControlActivities,
   DeviceActivities,
@@ -15,10 +15,12 @@ import type {
 } from '../../src/activities/interface';
 import { gpuSeconds, type ExperimentSummary, type RunResult } from '../../src/domain/experiment';
 import { UNLIMITED, type Limits } from '../../src/domain/limits';
+import type { Phase } from '../../src/domain/status';
 import { LATER_SETTINGS, rebuild, type StudyConfig, type StudyState } from '../../src/domain/study';
 import { findTemporal } from '../../src/temporal/binary';
 import { controlQueue } from '../../src/temporal/queues';
 import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
+import * as messages from '../../src/workflows/messages';
 import type { study } from '../../src/workflows/study';
 
 const LANE = { queue: 'cpu-test', device: 'cpu' };
@@ -37,6 +39,8 @@ export class World {
   failureOf = (_number: number): RunResult['failure'] => null;
   /** Trainings wait for this; a test that wants to catch one in the middle makes it wait. */
   trainingOf: (number: number) => Promise<void> = () => Promise.resolve();
+  /** Hand-ins of each experiment that are still to be lost before they are scored. */
+  readonly handinsToLose = new Map<number, number>();
   proposeTrouble: string | null = null;
   openTrouble: string | null = null;
   /** Patches of the workflows that the worker does not know yet, as if it were of an earlier version. */
@@ -119,8 +123,11 @@ export class World {
         device: 'cpu',
       };
     },
-    evaluate: ({ number }) =>
-      Promise.resolve({
+    evaluate: ({ number }) => {
+      const toLose = this.handinsToLose.get(number) ?? 0;
+      this.handinsToLose.set(number, toLose - 1);
+      if (toLose > 0) throw ApplicationFailure.nonRetryable('no hand-in of it', 'HandinMissing');
+      return Promise.resolve({
         failure: null,
         score: this.scoreOf(number),
         tokens: 100,
@@ -128,7 +135,8 @@ export class World {
         scoreSeconds: 1,
         wallSeconds: 2,
         parameters: 1000,
-      }),
+      });
+    },
     record: (input) => {
       const earlier = this.records.find((record) => record.number === input.number);
       if (earlier === undefined) this.records.push(input);
@@ -244,6 +252,23 @@ function studyConfig(tag: string, limits: Limits): StudyConfig {
     createdAt: '2026-01-01T00:00:00.000Z',
     ...LATER_SETTINGS,
   };
+}
+
+export const status = ({ handle }: { handle: WorkflowHandle }) => handle.query(messages.statusQuery);
+
+/** Waits until the study is in a phase. @returns what it says then */
+export const inPhase = (study: { handle: WorkflowHandle }, phase: Phase) =>
+  until(
+    () => status(study),
+    (now) => now.phase === phase,
+  );
+
+export const paused = (study: { handle: WorkflowHandle }) => inPhase(study, 'paused');
+
+/** Stops a study, and waits for its end. */
+export async function end({ handle }: { handle: WorkflowHandle }): Promise<void> {
+  await handle.signal('stop');
+  await handle.result();
 }
 
 /** Asks until the answer satisfies; a study moves on its own. */
