@@ -7,6 +7,7 @@ import { openLab } from '../lab/lab';
 import { readLedger } from '../lab/ledger';
 import { freeTag } from '../lab/refs';
 import { asset, packageRoot } from '../process/package-root';
+import { isGpu } from '../runner/gpu-file';
 import { follow } from './follow';
 import { rememberLab } from './known-labs';
 import { withReadyServer, type ReadyServer } from './launch-study';
@@ -55,7 +56,7 @@ async function begin(server: ReadyServer): Promise<FoundStudy> {
     say(`lab: made ${LAB}`);
   }
   const lab = await openLab(directory);
-  const trainSeconds = server.devices.some((device) => device.startsWith('cuda')) ? GPU_SECONDS : CPU_SECONDS;
+  const trainSeconds = server.devices.some(isGpu) ? GPU_SECONDS : CPU_SECONDS;
   const checked = await checkStudy({
     lab: directory,
     tag: await freeTag(lab.git, new Date()),

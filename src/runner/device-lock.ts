@@ -6,7 +6,7 @@ import { chmod, lstat, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode } from '../process/error-code';
 import { stateRoot } from '../process/paths';
-import { gpuMinor } from './gpu-file';
+import { gpuMinor, isGpu } from './gpu-file';
 
 /** Not in a user's own runtime folder. Not in /dev/shm: a user's files there go when the user logs out. */
 const SHARED = '/tmp/autoresearch-devices';
@@ -15,7 +15,7 @@ const STICKY = 0o1777;
 
 /** @throws Error if somebody has put something else in the place of the shared folder */
 export async function deviceLock(device: string, shared = SHARED): Promise<string> {
-  if (!device.startsWith('cuda')) return join(stateRoot(), 'devices', `${device}.lock`);
+  if (!isGpu(device)) return join(stateRoot(), 'devices', `${device}.lock`);
   await makeShared(shared);
   const minor = gpuMinor(device);
   return join(shared, `${minor === null ? device.replace(':', '-') : `nvidia${minor}`}.lock`);

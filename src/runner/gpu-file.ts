@@ -2,6 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** A device is `cpu` or `cuda:<index>`. */
+export const isGpu = (device: string): boolean => device.startsWith('cuda');
+
 export const gpuIndex = (device: string): number => Number(device.split(':')[1] ?? 0);
 
 /** @throws Error if this host (or container) has no such GPU */

@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
-import { gpuFile, gpuIndex } from './gpu-file';
+import { gpuFile, gpuIndex, isGpu } from './gpu-file';
 import { kernelSettings } from './kernel-settings';
 
 const run = promisify(execFile);
@@ -208,7 +208,7 @@ async function pythonFolders(python: string): Promise<string[]> {
 
 /** The assigned GPU's device files and what the driver needs beside them; nothing for the CPU. */
 function gpu(device: string, libraryPath: string): string[] {
-  if (!device.startsWith('cuda')) return [];
+  if (!isGpu(device)) return [];
   const libraries = libraryPath
     .split(':')
     .filter((folder) => folder.startsWith('/') && !folder.startsWith('/usr/'));
@@ -224,10 +224,10 @@ function gpu(device: string, libraryPath: string): string[] {
 }
 
 /** What a process inside calls its device: it sees no GPU but its own. */
-export const deviceInside = (device: string): string => (device.startsWith('cuda') ? 'cuda:0' : device);
+export const deviceInside = (device: string): string => (isGpu(device) ? 'cuda:0' : device);
 
 function environment(room: Room, scratch: string, sandbox: Sandbox): Record<string, string> {
-  const cuda = room.device.startsWith('cuda');
+  const cuda = isGpu(room.device);
   const libraryPath = process.env['LD_LIBRARY_PATH'];
   const env: Record<string, string> = {
     PATH: `${dirname(room.python)}:/usr/local/bin:/usr/bin:/bin`,

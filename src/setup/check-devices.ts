@@ -4,10 +4,9 @@
  */
 import { isAlive } from '../process/owner';
 import { detectDevices } from '../runner/devices';
+import { isGpu } from '../runner/gpu-file';
 import { readWorkerInfo } from '../temporal/worker-info';
 import { MissingPrerequisite } from './missing-prerequisite';
-
-const isGpu = (id: string): boolean => id !== 'cpu';
 
 /** @throws MissingPrerequisite if all of them are gone, and AUTORESEARCH_DEVICES names none */
 export async function checkDevices(): Promise<void> {

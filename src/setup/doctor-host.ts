@@ -6,6 +6,7 @@ import { freeBytes } from '../process/free-space';
 import { asset } from '../process/package-root';
 import { cacheRoot, runtimeRoot, stateRoot } from '../process/paths';
 import { detectDevices } from '../runner/devices';
+import { isGpu } from '../runner/gpu-file';
 import { MAX_SOCKET_PATH_BYTES } from '../runner/protocol';
 import { findLimits } from '../runner/limits';
 import { findSandbox } from '../runner/sandbox';
@@ -113,7 +114,7 @@ async function checkTrainer(): Promise<Check> {
 async function checkDevices(): Promise<Check> {
   const devices = await detectDevices();
   const found = devices.map(({ id, name }) => `${id}: ${name}`).join('; ');
-  return devices.some(({ id }) => id !== 'cpu')
+  return devices.some(({ id }) => isGpu(id))
     ? fine('devices', found)
     : warn(
         'devices',

@@ -108,9 +108,12 @@ it('what a peer had asked for is not read any more when it has gone', async () =
     }
   };
   const writer = new FrameWriter(socket);
-  await writer.send({ type: 'batch', step: 1, rows: 1 }, 10_000, batch());
-  await writer.send({ type: 'batch', step: 2, rows: 1 }, 10_000, batch());
-  expect(taken).toBe(10);
-  peer.destroy();
-  server.close();
+  try {
+    await writer.send({ type: 'batch', step: 1, rows: 1 }, 10_000, batch());
+    await writer.send({ type: 'batch', step: 2, rows: 1 }, 10_000, batch());
+    expect(taken).toBe(10);
+  } finally {
+    peer.destroy();
+    server.close();
+  }
 });
