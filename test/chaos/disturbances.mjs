@@ -59,8 +59,13 @@ export const DISTURBANCES = {
   'trainer killed': { strike: kill(['trainer']), kills: true, ...trainer },
   // Whoever keeps the sandbox, and with it the candidate or the scorer in it.
   'keeper killed': { strike: kill(['keeper']), kills: true, ...trainer, needs: 'keeper' },
-  'everything killed': { strike: everything, kills: true, mayRepeat: true },
-  'everything killed, files half written': { strike: halfWritten, kills: true, mayRepeat: true },
+  'everything killed': { strike: everything, kills: true, mayRepeat: true, points: EVERYWHERE },
+  'everything killed, files half written': {
+    strike: halfWritten,
+    kills: true,
+    mayRepeat: true,
+    points: EVERYWHERE,
+  },
   'worker and git killed, locks left': { strike: locks, kills: true },
   'worker frozen': { strike: freeze('worker', LONGER_THAN_A_HEARTBEAT), ...away },
   'worker frozen for long': { strike: freeze('worker', LONGER_THAN_A_PROPOSAL), ...away, slow: true },
