@@ -10,6 +10,7 @@ import { comparableRuns } from './activities/comparable-runs';
 import { createEvaluate } from './activities/evaluate';
 import { beating } from './activities/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
+import type { Machine } from './activities/league';
 import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';
@@ -103,12 +104,12 @@ function laneWorker(
   return Worker.create({
     ...options,
     taskQueue: laneOf(device).queue,
-    activities: laneActivities(python),
+    activities: laneActivities(device, python),
     maxConcurrentActivityTaskExecutions: 1,
   });
 }
 
-function laneActivities(python: string): DeviceActivities {
+function laneActivities(device: Device, python: string): DeviceActivities {
   const dependencies: RunDependencies = {
     runner: asset('dist', 'runner', 'main.js'),
     exportTree,
@@ -117,6 +118,7 @@ function laneActivities(python: string): DeviceActivities {
       python,
       data: (await studyData(study)).folder,
       lab: await readLabConfigAt(new Git(study.lab), study.base),
+      machine: await machineOf(device, python),
     }),
   };
   return { train: createTrain(dependencies), evaluate: createEvaluate(dependencies) };
@@ -135,7 +137,7 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
   return {
     openStudy: createOpenStudy({
       lane: () => Promise.resolve(laneOf(first)),
-      machine: async () => ({ device: first.name, torch: await torchVersion(python) }),
+      machine: () => machineOf(first, python),
       prepareData: (study, lab) => prepareData(study, lab, python),
     }),
     propose: createPropose({ python, researcher, check: createCheck(python, rehearse) }),
@@ -143,6 +145,10 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
     record: beating(createRecord({ cleanUp: cleanUpRuns })),
     save: beating(createSave()),
   };
+}
+
+async function machineOf({ name }: Device, python: string): Promise<Machine> {
+  return { device: name, torch: await torchVersion(python) };
 }
 
 function researcher(input: ProposeInput): Researcher {

@@ -9,6 +9,7 @@ import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/handin';
 import { attemptsOf, type Attempt } from './attempts';
 import { withFailures } from './failures';
 import type { DeviceActivities, EvaluateInput } from './interface';
+import { checkLeague } from './league';
 import {
   attend,
   checkRoom,
@@ -52,7 +53,9 @@ async function prepare(
 ): Promise<ScoreTask> {
   await checkHandin(input);
   const setting = await dependencies.resolveRun(input);
-  const { lab } = setting;
+  const { lab, machine } = setting;
+  // A worker may have come back with another torch, or as another machine.
+  checkLeague(input.study.tag, input.fingerprint, machine);
   await checkRoom(input, setting, 0);
   const tree = join(folder, 'tree');
   // The base commit and nothing else: no file of the candidate's lies where the scorer imports from.

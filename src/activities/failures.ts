@@ -4,6 +4,11 @@ import { ApplicationFailure } from '@temporalio/common';
 /** Errors whose cause is in the lab or in git itself and stays until a person acts. */
 const LASTING = new Set(['LabError', 'LabConfigError', 'LedgerError', 'StudyMismatch', 'DataError']);
 
+/** The study is not what the ledger of its tag says. */
+export class StudyMismatch extends Error {
+  override name = 'StudyMismatch';
+}
+
 /** Runs `work`; errors keep their name as the failure's type, and lasting ones end the retries. */
 export async function withFailures<T>(work: () => Promise<T>): Promise<T> {
   try {

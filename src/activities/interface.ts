@@ -108,6 +108,8 @@ export interface TrainInput {
   seed: number;
   budget: TrainBudget;
   device: string;
+  /** What its score is to be comparable with. Version 0.2 did not say it. */
+  fingerprint?: Fingerprint;
 }
 
 export type EvaluateInput = TrainInput;

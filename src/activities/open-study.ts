@@ -1,6 +1,6 @@
 /** Opens a study: base ref, ledger, branch and data are made or found, and the state is rebuilt from the ledger. */
 import { createHash } from 'node:crypto';
-import { summarize, type ExperimentRecord, type Fingerprint } from '../domain/experiment';
+import { summarize, type ExperimentRecord } from '../domain/experiment';
 import { rebuild, type StudyConfig } from '../domain/study';
 import { lastTaken } from '../domain/waiting';
 import { advanceBranch } from '../lab/branch';
@@ -10,22 +10,18 @@ import { LabError, readLabConfigAt } from '../lab/lab';
 import { LedgerError, openLedger, readLedger } from '../lab/ledger';
 import { listTree } from '../lab/objects';
 import { baseRef } from '../lab/refs';
-import { withFailures } from './failures';
+import { StudyMismatch, withFailures } from './failures';
 import { heartbeatWhile } from './heartbeat';
 import type { ControlActivities, Lane, OpenedStudy } from './interface';
+import { checkLeague, type Machine } from './league';
 import type { PreparedData } from './prepare-data';
 
 export interface OpenStudyDependencies {
   /** The GPU, or the CPU, that the study trains on. */
   lane(): Promise<Lane>;
   /** What the lane's scores may be compared with. */
-  machine(lane: Lane): Promise<Pick<Fingerprint, 'device' | 'torch'>>;
+  machine(lane: Lane): Promise<Machine>;
   prepareData(study: StudyConfig, lab: LabConfig): Promise<PreparedData>;
-}
-
-/** The study is not what the ledger of its tag says: two studies under one name. */
-export class StudyMismatch extends Error {
-  override name = 'StudyMismatch';
 }
 
 export function createOpenStudy(dependencies: OpenStudyDependencies): ControlActivities['openStudy'] {
@@ -49,7 +45,7 @@ async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Pr
     lab: await lockedHash(git, study.base, lab),
     data: data.hash,
   };
-  checkLeague(study, records, fingerprint);
+  checkLeague(study.tag, records.at(-1)?.fingerprint, fingerprint);
   const { startup_seconds: startup, handin_seconds: handin, score_seconds: score } = lab.caps;
   return { state, last: lastTaken(records), lane, fingerprint, caps: { startup, handin, score } };
 }
@@ -107,18 +103,6 @@ function checkData(study: StudyConfig, records: readonly ExperimentRecord[], dat
     `the data is not what study ${study.tag} was scored on so far (${data.hash.slice(0, 12)}, not ${last.fingerprint.data.slice(0, 12)}): ` +
       'put its source back as it was, or start a new study',
   );
-}
-
-/** A verdict compares within one league: what was scored on other hardware, or another torch, says nothing here. */
-function checkLeague({ tag }: StudyConfig, records: readonly ExperimentRecord[], now: Fingerprint): void {
-  const last = records.at(-1)?.fingerprint;
-  for (const key of ['device', 'torch'] as const) {
-    if (last === undefined || last[key] === now[key]) continue;
-    throw new StudyMismatch(
-      `study ${tag} was scored with ${key} ${last[key]} so far, and this worker has ${now[key]}: ` +
-        'bring that back (AUTORESEARCH_DEVICES, AUTORESEARCH_PYTHON), or start a new study from its branch',
-    );
-  }
 }
 
 /** The locked files, as one hash: other rules are another league. */

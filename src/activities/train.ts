@@ -5,6 +5,7 @@ import { seedIgnored } from '../domain/seed';
 import type { TaskStatus } from '../runner/task';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
+import { checkLeague } from './league';
 import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from './watch';
 
 /** A lab may allow more, and few hand in as much: no study is to stand still for that. */
@@ -53,7 +54,9 @@ async function ignoredSeed(
 
 async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainTask> {
   const setting = await dependencies.resolveRun(input);
-  const { lab } = setting;
+  const { lab, machine } = setting;
+  // A worker may have come back with another torch, or as another machine.
+  checkLeague(input.study.tag, input.fingerprint, machine);
   await checkRoom(input, setting, Math.min(lab.caps.weights_bytes, LARGE_WEIGHTS_BYTES));
   const tree = join(folder, 'tree');
   await dependencies.exportTree(input.study, input.commit, tree);

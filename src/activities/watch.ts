@@ -33,6 +33,7 @@ import {
 } from './attempts';
 import { heartbeatWhile } from './heartbeat';
 import type { Progress, StudyRef, TrainInput } from './interface';
+import type { Machine } from './league';
 
 export interface RunDependencies {
   /** Writes a commit's files, the locked ones from the base, to a folder that is not there yet; or leaves it as it is. */
@@ -49,6 +50,7 @@ export interface RunSetting {
   /** The prepared data folder. */
   data: string;
   lab: LabConfig;
+  machine: Machine;
 }
 
 /** A task as it is when nothing has been spent on it. */

@@ -99,7 +99,7 @@ export interface StudyState {
   /** Why the study waits; null while it runs. */
   paused: Pause | null;
   stopping: 'after-experiment' | 'now' | null;
-  /** The last message that was refused, in words; signals cannot answer, so `status` does. */
+  /** The last message, if it was refused, in words; signals cannot answer, so `status` does. */
   refused: string | null;
 }
 
@@ -170,6 +170,8 @@ export function finish(state: StudyState, done: ExperimentSummary): StudyState {
   if (isBaseline && verdict === 'crash') {
     return pause(next, { by: 'trouble', reason: 'the baseline crashed: see `autoresearch show 0`' });
   }
+  // A rest would end the pause that somebody has asked for meanwhile.
+  if (next.paused?.by === 'user') return next;
   const last = next.recent.slice(-MAX_WITHOUT_PROPOSAL);
   if (last.length === MAX_WITHOUT_PROPOSAL && last.every(({ reason }) => reason === 'no-proposal')) {
     const reason = `nothing was proposed ${MAX_WITHOUT_PROPOSAL} times in a row: see \`autoresearch show ${number}\`; it is tried again after a rest, or at \`resume\``;
@@ -247,6 +249,11 @@ export function takeIn(state: StudyState, taken: Waiting): StudyState {
 
 export function refuse(state: StudyState, why: string): StudyState {
   return { ...state, refused: why };
+}
+
+/** Before the next message: what was refused is no news any more. */
+export function listen(state: StudyState): StudyState {
+  return { ...state, refused: null };
 }
 
 /** Pauses the study when a limit forbids the next experiment. */

@@ -170,7 +170,7 @@ async function tryCandidate(input: ExperimentInput, attempt: Attempt): Promise<T
 
 /** Trains and scores on lab-chosen seeds for as long as the policy asks for another run. */
 async function judge(
-  { study, number, incumbent, lane, caps }: ExperimentInput,
+  { study, number, incumbent, lane, caps, fingerprint }: ExperimentInput,
   commit: string,
   { runs, show }: Attempt,
 ): Promise<Decision> {
@@ -182,7 +182,8 @@ async function judge(
     if (ruling !== 'another-run') return ruling;
     const run = runs.length + 1;
     const seed = runSeed(study.tag, number, run);
-    const task: TrainInput = { study, number, run, commit, seed, budget: study.budget, device: lane.device };
+    const { budget } = study;
+    const task = { study, number, run, commit, seed, budget, device: lane.device, fingerprint };
     const summary = `#${number} run ${run} · seed ${seed} · ${commit.slice(0, 7)}`;
     runs.push(await trainAndScore(device, task, summary));
     show(null);

@@ -34,6 +34,7 @@ import {
   holdToLimits,
   idea,
   leftOf,
+  listen,
   newStudy,
   nextAction,
   nextNumber,
@@ -80,12 +81,12 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
     return status();
   };
   const handlers = {
-    stop: (request: unknown) => change(stop(state, parseStop(request).now)),
-    pause: () => change(pause(state, { by: 'user', reason: 'paused by request' })),
-    resume: () => change(resume(state)),
-    adjustBudget: (request: unknown) => change(adjustLimits(state, parseBudgetChange(request))),
-    hint: (request: unknown) => change(hint(state, parseHint(request))),
-    idea: (request: unknown) => change(idea(state, parseIdea(request))),
+    stop: (request: unknown) => change(stop(listen(state), parseStop(request).now)),
+    pause: () => change(pause(listen(state), { by: 'user', reason: 'paused by request' })),
+    resume: () => change(resume(listen(state))),
+    adjustBudget: (request: unknown) => change(adjustLimits(listen(state), parseBudgetChange(request))),
+    hint: (request: unknown) => change(hint(listen(state), parseHint(request))),
+    idea: (request: unknown) => change(idea(listen(state), parseIdea(request))),
   };
   setHandler(messages.stopSignal, (request) => orRefuse(() => handlers.stop(request)));
   setHandler(messages.pauseSignal, () => void handlers.pause());
@@ -213,7 +214,9 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
       }
       const noMoney = causesOf(error).find(isBudgetExhausted);
       if (noMoney === undefined) trouble(`experiment ${number} could not be done`, error);
-      else state = pause(state, { by: 'limit', reason: noMoney.message });
+      // More money would end the pause that somebody has asked for meanwhile.
+      else if (state.paused?.by !== 'user' || !patched('pause-stays'))
+        state = pause(state, { by: 'limit', reason: noMoney.message });
     } finally {
       current = null;
     }

@@ -41,6 +41,8 @@ function input(change: Partial<TrainInput> = {}): TrainInput {
   };
 }
 
+const MACHINE = { device: 'test × 2', torch: '2.11' };
+
 const SCORE = `import json, sys; a = dict(zip(sys.argv[1::2], sys.argv[2::2])); json.dump({"value": len(open(a["--weights"]).read()), "tokens": 1, "bytes": 2, "seconds": 0.5, "parameters": 3}, open(a["--out"], "w"))`;
 
 function dependencies(candidate: string[], score: string[] = ['python', '-c', SCORE], caps: object = {}) {
@@ -61,7 +63,7 @@ function dependencies(candidate: string[], score: string[] = ['python', '-c', SC
     exportTree: async (_study: unknown, _commit: string, folder: string) => {
       if (!existsSync(folder)) cpSync(workshop.tree, folder, { recursive: true });
     },
-    resolveRun: async () => ({ python: '/usr/bin/python3', data: workshop.data, lab }),
+    resolveRun: async () => ({ python: '/usr/bin/python3', data: workshop.data, lab, machine: MACHINE }),
     runner: workshop.runner,
     comparableRuns: () => Promise.resolve([{ seed: 1, initialWeights: 'f'.repeat(64) }]),
   };
@@ -155,6 +157,16 @@ describe('train and evaluate', () => {
   it('do not score without a hand-in', async () => {
     const scoring = activity().environment.run(createEvaluate(dependencies([])), input());
     await expect(scoring).rejects.toMatchObject({ type: 'HandinMissing', nonRetryable: true });
+  });
+
+  it.each(['device', 'torch'] as const)('are refused by a worker with another %s', async (key) => {
+    const fingerprint = { ...MACHINE, lab: '', data: '', [key]: 'another' };
+    const environment = () => activity().environment;
+    const of = input({ fingerprint });
+    const refused = { type: 'StudyMismatch', nonRetryable: true, message: expect.stringContaining(key) };
+    await expect(train(of, ['happy'])).rejects.toMatchObject(refused);
+    await train({ ...of, fingerprint: { ...fingerprint, ...MACHINE } }, ['happy']);
+    await expect(environment().run(createEvaluate(dependencies([])), of)).rejects.toMatchObject(refused);
   });
 
   it('train again what was handed in and lost, and say so when it is lost each time', async () => {

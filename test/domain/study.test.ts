@@ -90,6 +90,14 @@ describe('finishing experiments', () => {
     expect(nextAction(resume(state))).toBe('experiment');
   });
 
+  test('a person’s pause is not turned into a rest', () => {
+    const nothing = (number: number) => ({ ...done(number, 'crash'), reason: 'no-proposal' as const });
+    const state = [done(0, 'keep'), nothing(1), nothing(2)].reduce(finish, newStudy(UNLIMITED));
+    expect(finish(state, nothing(3)).paused?.by).toBe('ideas');
+    const byUser = { by: 'user', reason: 'paused by request' } as const;
+    expect(finish(pause(state, byUser), nothing(3)).paused).toEqual(byUser);
+  });
+
   test('what is carried stays bounded', () => {
     const history = Array.from({ length: 500 }, (_, number) =>
       done(number, number === 0 ? 'keep' : 'discard'),

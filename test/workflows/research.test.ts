@@ -129,6 +129,22 @@ test('a study that lacks ideas asks again by itself when it has rested', async (
   await end(study);
 });
 
+test('more money does not lift a pause that a person has asked for meanwhile', async () => {
+  const study = await stage.start({ limits: { dollars: 1.2 } });
+  world.activities.propose = async () => {
+    await study.handle.signal('pause');
+    throw ApplicationFailure.create({
+      type: 'BudgetExhausted',
+      message: 'dollars limit',
+      nonRetryable: true,
+    });
+  };
+  expect((await paused(study)).reason).toBe('paused by request');
+  const more = study.handle.executeUpdate(messages.adjustBudgetUpdate, { args: [{ dollars: 2.2 }] });
+  expect(await more).toMatchObject({ phase: 'paused', reason: 'paused by request' });
+  await end(study);
+});
+
 test('money that does not cover the next call pauses by the limit; raising it goes on with the same experiment', async () => {
   const propose = world.activities.propose.bind(world.activities);
   world.activities.propose = (input) => {
@@ -169,6 +185,7 @@ test('a hint that a proposal has not heard waits for the next one; ideas go into
   await study.handle.signal('idea', { text: 'sparse attention' });
   await study.handle.signal('idea', { drop: '0.7' });
   await study.handle.signal('idea', { drop: 'nonsense' });
+  expect((await status(study)).refused).toBe('idea: expected the id of an idea, such as 12.1');
   await study.handle.signal('adjustBudget', { experiments: 3 });
   const now = await until(
     () => status(study),
@@ -180,7 +197,6 @@ test('a hint that a proposal has not heard waits for the next one; ideas go into
     { hints: ['while it thinks'], ideas: [], droppedIdeas: [] },
   ]);
   expect(now.waiting).toEqual({ hints: [], ideas: [], droppedIdeas: [] });
-  expect(now.refused).toBe('idea: expected the id of an idea, such as 12.1');
   await end(study);
 });
 

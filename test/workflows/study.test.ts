@@ -96,6 +96,14 @@ test('bad requests: an update is refused with the reason, a signal is told by st
     ({ refused }) => refused?.startsWith('stop') ?? false,
   );
   expect(now).toMatchObject({ phase: 'paused', limits: { experiments: 1, gpuHours: null, hours: null } });
+  // Once it is said well, it is no news any more.
+  await study.handle.signal('adjustBudget', { hours: 3 });
+  expect(
+    await until(
+      () => status(study),
+      ({ limits }) => limits.hours === 3,
+    ),
+  ).toMatchObject({ refused: null });
   await study.handle.executeUpdate(messages.stopUpdate, { args: [{}] });
   await study.handle.result();
 });
