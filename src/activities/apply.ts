@@ -1,7 +1,7 @@
 /** Turns a proposal into the experiment's commit. Edits that break a rule give an empty commit and a failure. */
 import type { Failure, Reason } from '../domain/experiment';
 import { applyEdits, EditRejected } from '../lab/apply-edits';
-import { keepCandidate, keepCrashed } from '../lab/commits';
+import { dateOf, keepCandidate, keepCrashed } from '../lab/commits';
 import { readProposal, type Proposal } from '../lab/edits';
 import { Git } from '../lab/git';
 import { readLabConfigAt } from '../lab/lab';
@@ -41,6 +41,8 @@ async function apply({ study, number, incumbent, proposal, repair, at }: ApplyIn
     }
   }
   if (repair !== null) await keepCrashed(git, study.tag, number, repair.attempt, repair.commit);
+  // Its hash must not depend on when the experiment was begun: done again, nothing but the crashed candidate is known.
+  const date = repair === null ? at : await dateOf(git, repair.commit);
   const commit = await keepCandidate(git, {
     tag: study.tag,
     number,
@@ -49,7 +51,7 @@ async function apply({ study, number, incumbent, proposal, repair, at }: ApplyIn
     title,
     hypothesis,
     rejected,
-    at,
+    at: date,
   });
   return { commit, failure: rejected === null ? null : notTried(rejected, gaveUp !== undefined) };
 }

@@ -88,7 +88,7 @@ export interface ApplyInput {
   proposal: string | null;
   /** The candidate that crashed and that this one repairs: its edits are to those files. Null for a new change. */
   repair: RepairInput | null;
-  /** ISO 8601; the commit's date, so that a retry gives the same hash. */
+  /** ISO 8601; the commit's date, so that a retry gives the same hash. A repair has the date of what it repairs. */
   at: string;
 }
 

@@ -21,8 +21,8 @@ export interface Candidate {
 
 /**
  * Makes the commit of an experiment, or finds it. One that differs in its date only is the same: an experiment
- * that was cut off and begun again keeps its first commit. Another candidate takes the place of one that was
- * never recorded.
+ * that was cut off and begun again keeps its first commit, also when a repair has taken its place since. Another
+ * candidate takes the place of one that was never recorded.
  * @throws RefConflict if two workers keep different candidates for one number at the same time
  */
 export async function keepCandidate(git: Git, candidate: Candidate): Promise<string> {
@@ -30,10 +30,32 @@ export async function keepCandidate(git: Git, candidate: Candidate): Promise<str
   const message = candidateMessage(candidate);
   const ref = experimentRef(tag, number);
   const kept = await git.resolve(`${ref}^{commit}`);
-  if (kept !== null && (await describe(git, kept)) === `${tree}\n${incumbent}\n${message}`) return kept;
-  const commit = await writeCommit(git, { tree, parent: incumbent, message, at });
+  const known = [...(kept === null ? [] : [kept]), ...(await crashedCandidates(git, tag, number))];
+  const same = await findDescribed(git, known, `${tree}\n${incumbent}\n${message}`);
+  if (same !== null && same === kept) return kept;
+  const commit = same ?? (await writeCommit(git, { tree, parent: incumbent, message, at }));
   await git.moveRef(ref, commit, kept);
   return commit;
+}
+
+/** The experiment's candidates whose place a repair has taken, the first one first. */
+async function crashedCandidates(git: Git, tag: string, number: number): Promise<string[]> {
+  const commits: string[] = [];
+  for (;;) {
+    const commit = await git.resolve(`${crashedRef(tag, number, commits.length + 1)}^{commit}`);
+    if (commit === null) return commits;
+    commits.push(commit);
+  }
+}
+
+async function findDescribed(git: Git, commits: readonly string[], what: string): Promise<string | null> {
+  for (const commit of commits) if ((await describe(git, commit)) === what) return commit;
+  return null;
+}
+
+/** In whole seconds, as ISO 8601. */
+export async function dateOf(git: Git, commit: string): Promise<string> {
+  return git.text(['show', '--no-patch', '--format=tformat:%cI', commit]);
 }
 
 /** Keeps a candidate that crashed, before its repair takes its place. */

@@ -28,6 +28,7 @@ async function propose(edits: Edit[], change: Partial<ApplyInput> = {}) {
   return { lab, input };
 }
 
+const OOM = { reason: 'oom' as const, message: 'out of memory', tail: '' };
 const DEEPER: Edit[] = [{ path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' }];
 
 test('a proposal becomes the experiment’s commit', async () => {
@@ -53,6 +54,42 @@ test('an experiment that was cut off and begun later keeps its commit', async ()
   const { input } = await propose(DEEPER);
   const first = await apply(input);
   expect(await apply({ ...input, at: '2026-11-22T01:00:00.000Z' })).toEqual(first);
+});
+
+test('an experiment that was cut off while its second repair ran gives the same commits again', async () => {
+  const { lab, input } = await propose(DEEPER);
+  const ref = 'refs/autoresearch/nov21/exp/0001';
+  const mendedTo = (depth: number, attempt: number) =>
+    storeProposal(
+      lab.git,
+      'nov21',
+      1,
+      {
+        format: 1,
+        title: 'Deeper',
+        hypothesis: 'Depth helps.',
+        edits: [{ path: 'train.py', content: `DEPTH = ${depth}\n` }],
+      },
+      attempt,
+    );
+  const mended = [await mendedTo(4, 1), await mendedTo(5, 2)];
+  const all = async (at: string): Promise<string[]> => {
+    const commits = [(await apply({ ...input, at })).commit];
+    for (const [index, proposal] of mended.entries()) {
+      const repair = { attempt: index + 1, commit: commits[index]!, failure: OOM };
+      commits.push((await apply({ ...input, proposal, repair, at })).commit);
+      // Whichever is tried is what a record would name.
+      expect(git(lab.root, 'rev-parse', ref)).toBe(commits.at(-1));
+    }
+    return commits;
+  };
+  const first = await all('2026-11-21T01:00:00.000Z');
+  expect(new Set(first).size).toBe(3);
+  expect(await all('2026-11-22T01:00:00.000Z')).toEqual(first);
+
+  // The candidate may not crash when it is tried again: then it has the place that its repair had.
+  expect((await apply({ ...input, at: '2026-11-23T01:00:00.000Z' })).commit).toBe(first[0]);
+  expect(git(lab.root, 'rev-parse', ref)).toBe(first[0]);
 });
 
 test('the baseline is an empty commit on the base', async () => {
