@@ -33,48 +33,61 @@ export function spend(spent: Spent, experiment: ExperimentSummary): Spent {
   };
 }
 
+/** GPU seconds that a training takes at least; 0 where its budget is steps. */
+export const trainingSeconds = (budget: TrainBudget): number => ('seconds' in budget ? budget.seconds : 0);
+
 /**
- * The limit that forbids another experiment, in words for `status`; null when there is none.
- * GPU hours and their price are reserved: a run starts only if its whole training budget still fits. Money for
- * proposals is reserved where it is spent, before each call.
+ * GPU seconds to set aside for the next experiment: as many as the longest of `recent` took, with start-up, scoring and
+ * repairs. Only one that takes longer than all of those can spend more than a limit.
+ */
+export function secondsAside(budget: TrainBudget, recent: readonly ExperimentSummary[]): number {
+  return Math.max(trainingSeconds(budget), ...recent.map(({ gpuSeconds }) => gpuSeconds));
+}
+
+/** Does it matter how many GPU seconds are set aside? */
+export const limitsGpu = ({ gpuHours, dollars }: Limits, gpuHourDollars: number): boolean =>
+  gpuHours !== null || (dollars !== null && gpuHourDollars > 0);
+
+/**
+ * The limit that forbids another experiment, in words for `status`; null when there is none. GPU hours and their price are
+ * reserved; money for proposals is reserved where it is spent, before each call.
+ * @param aside GPU seconds for the next experiment
  */
 export function limitReached(
   limits: Limits,
   spent: Spent,
-  budget: TrainBudget,
+  aside: number,
   gpuHourDollars: number,
 ): string | null {
   if (limits.experiments !== null && spent.experiments >= limits.experiments) {
     return `experiments limit: ${spent.experiments} of ${limits.experiments} done`;
   }
-  const next = 'seconds' in budget ? budget.seconds : 0;
-  if (limits.gpuHours !== null && spent.gpuSeconds + next > limits.gpuHours * 3600) {
-    const need = next > 0 ? `, the next run needs ${hoursText(next)}` : '';
+  if (limits.gpuHours !== null && spent.gpuSeconds + aside > limits.gpuHours * 3600) {
+    const need = aside > 0 ? `, ${hoursText(aside)} are set aside for the next experiment` : '';
     return `GPU-hours limit: ${hoursText(spent.gpuSeconds)} of ${limits.gpuHours} spent${need}`;
   }
   if (limits.hours !== null && spent.seconds >= limits.hours * 3600) {
     return `hours limit: ${hoursText(spent.seconds)} of ${limits.hours} spent`;
   }
-  const run = gpuCost(next, gpuHourDollars);
+  const run = gpuCost(aside, gpuHourDollars);
   if (limits.dollars !== null && spent.dollars + run >= limits.dollars) {
-    const need = run > 0 ? `, the next run's GPU time costs ${dollarText(run)}` : '';
+    const need = run > 0 ? `, ${dollarText(run)} are set aside for the GPU time of the next experiment` : '';
     return `dollars limit: ${dollarText(spent.dollars)} of ${dollarText(limits.dollars)} spent${need}`;
   }
   return null;
 }
 
 /**
- * What may be spent on proposing the next experiment, in US dollars: its run's GPU time is set aside. Null without a limit.
+ * What may be spent on proposing the next experiment, in US dollars: its GPU seconds are set `aside`. Null without a limit.
  */
 export function dollarsLeft(
   limits: Limits,
   spent: Spent,
-  budget: TrainBudget,
+  aside: number,
   gpuHourDollars: number,
 ): number | null {
   if (limits.dollars === null) return null;
-  const run = 'seconds' in budget ? gpuCost(budget.seconds, gpuHourDollars) : 0;
-  return Math.max(0, limits.dollars - spent.dollars - run);
+  return Math.max(0, limits.dollars - spent.dollars - gpuCost(aside, gpuHourDollars));
 }
 
 /** `$1.25`, or more digits where cents would say nothing. */

@@ -256,26 +256,34 @@ export function listen(state: StudyState): StudyState {
   return { ...state, refused: null };
 }
 
-/** Pauses the study when a limit forbids the next experiment. */
+/**
+ * Pauses the study when a limit forbids the next experiment.
+ * @param aside GPU seconds that are set aside for it
+ */
 export function holdToLimits(
   state: StudyState,
-  { budget, gpuHourDollars }: Pick<StudyConfig, 'budget' | 'gpuHourDollars'>,
+  { gpuHourDollars }: Pick<StudyConfig, 'gpuHourDollars'>,
+  aside: number,
 ): StudyState {
   if (state.paused !== null) return state;
-  const reached = limitReached(state.limits, state.spent, budget, gpuHourDollars);
+  const reached = limitReached(state.limits, state.spent, aside, gpuHourDollars);
   return reached === null ? state : pause(state, { by: 'limit', reason: reached });
 }
 
 const rest = (limit: number | null, used: number): number | null =>
   limit === null ? null : Math.max(0, limit - used);
 
-/** What is left of each limit for the next experiment; its run's GPU time is set aside from the dollars. */
-export function leftOf({ limits, spent }: StudyState, { budget, gpuHourDollars }: StudyConfig): Limits {
+/** What is left of each limit for the next experiment; the price of its GPU seconds is set `aside` from the dollars. */
+export function leftOf(
+  { limits, spent }: StudyState,
+  { gpuHourDollars }: StudyConfig,
+  aside: number,
+): Limits {
   return {
     experiments: rest(limits.experiments, spent.experiments),
     gpuHours: rest(limits.gpuHours, spent.gpuSeconds / 3600),
     hours: rest(limits.hours, spent.seconds / 3600),
-    dollars: dollarsLeft(limits, spent, budget, gpuHourDollars),
+    dollars: dollarsLeft(limits, spent, aside, gpuHourDollars),
   };
 }
 

@@ -24,6 +24,8 @@ const HEARTBEAT = '10 seconds';
 const RUNS = 3;
 /** Above the caps, for exporting files, killing and writing. */
 const MARGIN_SECONDS = 120;
+/** Nobody may serve a lane any more: its GPU is gone, or the worker was told of another one. Then the study is opened anew. */
+const LANE_SECONDS = 3600;
 /** A budget in steps has no length of its own; the stall cap ends what hangs. */
 const STEPS_SECONDS = 7 * 86_400;
 
@@ -55,12 +57,17 @@ export function onLane(queue: string, budget: TrainBudget, caps: Caps) {
     retry,
   };
   const training = caps.startup + ('seconds' in budget ? budget.seconds : STEPS_SECONDS) + caps.handin;
+  const trainingAtMost = RUNS * training + MARGIN_SECONDS;
+  // Other studies' runs, which may come first, are likely to be as long as ours.
+  const scheduleToStartTimeout = 1000 * Math.max(LANE_SECONDS, 'seconds' in budget ? trainingAtMost : 0);
   const { train } = proxyActivities<DeviceActivities>({
     ...common,
-    startToCloseTimeout: 1000 * (RUNS * training + MARGIN_SECONDS),
+    scheduleToStartTimeout,
+    startToCloseTimeout: 1000 * trainingAtMost,
   });
   const { evaluate } = proxyActivities<DeviceActivities>({
     ...common,
+    scheduleToStartTimeout,
     startToCloseTimeout: 1000 * (RUNS * caps.score + MARGIN_SECONDS),
   });
   return { train, evaluate };

@@ -1,5 +1,6 @@
 /** What went wrong in an activity or a child, in words and by type. */
-import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
+import { TimeoutType } from '@temporalio/common';
+import { ApplicationFailure, isCancellation, TimeoutFailure } from '@temporalio/workflow';
 
 /** An error and its causes, the innermost last: child and activity failures only say that something failed. */
 export function causesOf(error: unknown): unknown[] {
@@ -12,6 +13,12 @@ export const isBudgetExhausted = (error: unknown): error is ApplicationFailure =
 
 export const isHandinMissing = (error: unknown): boolean =>
   causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'HandinMissing');
+
+/** Nobody has begun an activity for as long as it may wait. */
+export const isNeverStarted = (error: unknown): boolean =>
+  causesOf(error).some(
+    (cause) => cause instanceof TimeoutFailure && cause.timeoutType === TimeoutType.SCHEDULE_TO_START,
+  );
 
 export function messageOf(error: unknown): string {
   // The server has no words for it.

@@ -21,7 +21,7 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { OpenedStudy } from '../activities/interface';
 import { studyDetails } from '../domain/details';
 import { experimentName, type ExperimentSummary } from '../domain/experiment';
-import type { Limits } from '../domain/limits';
+import { limitsGpu, secondsAside, trainingSeconds, type Limits } from '../domain/limits';
 import { BadRequest, parseBudgetChange, parseHint, parseIdea, parseStop } from '../domain/requests';
 import { studyStatus, type Phase, type StudyStatus } from '../domain/status';
 import {
@@ -50,7 +50,7 @@ import type { Waiting } from '../domain/waiting';
 import { RESEARCHER, SCORE, STUDY } from '../temporal/search-attributes';
 import { openStudy, save } from './activities';
 import { experiment, type ExperimentDone, type ExperimentInput } from './experiment';
-import { causesOf, isBudgetExhausted, messageOf } from './failures';
+import { causesOf, isBudgetExhausted, isNeverStarted, messageOf } from './failures';
 import * as messages from './messages';
 
 /** Events of a run after which a study continues as new, about 110 experiments. Servers suggest it at 4,096. */
@@ -112,7 +112,7 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   show();
   let opened = await open();
   for (;;) {
-    if (opened !== null) state = holdToLimits(state, config);
+    if (opened !== null) state = holdToLimits(state, config, aside());
     show();
     showBest();
     const action = nextAction(state);
@@ -136,6 +136,13 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   // Cancelled from outside, it ends as such, with the same things kept.
   if (consideredCancelled) await cancelRequested;
   return status();
+
+  /** GPU seconds for the next experiment. Asked for only where it matters: the answer of `patched` is an event. */
+  function aside(): number {
+    if (!limitsGpu(state.limits, config.gpuHourDollars) || !patched('longest-aside'))
+      return trainingSeconds(config.budget);
+    return secondsAside(config.budget, state.recent);
+  }
 
   /** For somebody to say something; where only ideas were lacking, no longer than a rest. */
   async function wait(): Promise<void> {
@@ -196,7 +203,7 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   async function runExperiment({ lane, caps, fingerprint }: OpenedStudy): Promise<void> {
     const number = nextNumber(state);
     const { incumbent, waiting, limits } = state;
-    const left = leftOf(state, config);
+    const left = leftOf(state, config, aside());
     current = number;
     show();
     try {
@@ -210,6 +217,11 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
       if (error instanceof WorkflowExecutionAlreadyStartedError && patched('wait-for-left-behind')) {
         log.warn(`${error.workflowId} of an ended run has not let go yet: waiting for it`);
         await interruptible(() => condition(() => nextAction(state) !== 'experiment', LET_GO_MS));
+        return;
+      }
+      if (isNeverStarted(error) && patched('open-again')) {
+        log.warn(`nobody serves ${lane.queue} any more: opening the study anew, for another lane`);
+        opened = null;
         return;
       }
       const noMoney = causesOf(error).find(isBudgetExhausted);

@@ -161,12 +161,12 @@ describe('train and evaluate', () => {
 
   it.each(['device', 'torch'] as const)('are refused by a worker with another %s', async (key) => {
     const fingerprint = { ...MACHINE, lab: '', data: '', [key]: 'another' };
-    const environment = () => activity().environment;
     const of = input({ fingerprint });
     const refused = { type: 'StudyMismatch', nonRetryable: true, message: expect.stringContaining(key) };
     await expect(train(of, ['happy'])).rejects.toMatchObject(refused);
     await train({ ...of, fingerprint: { ...fingerprint, ...MACHINE } }, ['happy']);
-    await expect(environment().run(createEvaluate(dependencies([])), of)).rejects.toMatchObject(refused);
+    const scoring = activity().environment.run(createEvaluate(dependencies([])), of);
+    await expect(scoring).rejects.toMatchObject(refused);
   });
 
   it('train again what was handed in and lost, and say so when it is lost each time', async () => {

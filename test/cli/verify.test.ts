@@ -20,7 +20,7 @@ let study: RunningStudy;
 
 beforeAll(async () => {
   const fewEvents = ['--dynamic-config-value', 'limit.historyCount.suggestContinueAsNew=25'];
-  stage = await withCallersCache(() => openStage(() => world, fewEvents));
+  stage = await withCallersCache(() => openStage(() => world, { extraArgs: fewEvents }));
   lab = await studied(['keep', 'keep', 'crash', 'keep', 'keep', 'keep'], TAG);
   await rememberLab(lab.root);
   // The same study in Temporal: as many experiments, with the same candidates, scores and crash.

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { ExperimentSummary, TrainBudget } from '../../src/domain/experiment';
-import type { Limits } from '../../src/domain/limits';
+import { secondsAside, type Limits } from '../../src/domain/limits';
 import { plateauOf, sinceKeep } from '../../src/domain/plateau';
 import {
   adjustLimits,
@@ -182,14 +182,14 @@ export class Life {
 
   private go(): void {
     if (this.running !== null) return;
-    this.state = holdToLimits(this.state, { budget: this.budget, gpuHourDollars: 0 });
+    const aside = secondsAside(this.budget, this.state.recent);
+    this.state = holdToLimits(this.state, { gpuHourDollars: 0 }, aside);
     if (nextAction(this.state) !== 'experiment') return;
     assert.equal(this.wasStopped, false);
     assert.equal(this.state.paused, null);
     const { limits, spent, waiting } = this.state;
-    const next = 'seconds' in this.budget ? this.budget.seconds : 0;
     assert.ok(spent.experiments + 1 <= (limits.experiments ?? Infinity));
-    assert.ok(spent.gpuSeconds + next <= (limits.gpuHours ?? Infinity) * 3600);
+    assert.ok(spent.gpuSeconds + aside <= (limits.gpuHours ?? Infinity) * 3600);
     assert.ok(spent.seconds < (limits.hours ?? Infinity) * 3600);
     assert.ok(spent.dollars < (limits.dollars ?? Infinity));
     const startedAt = new Date(this.clock).toISOString();

@@ -39,15 +39,15 @@ test('no call costs more than what was reserved for it, and costs add up', () =>
   );
 });
 
-test("the next run's GPU time is set aside before anything is spent on proposing", () => {
+test("the next experiment's GPU time is set aside before anything is spent on proposing", () => {
   const limits = { ...UNLIMITED, dollars: 2 };
-  const budget = { seconds: 1800 };
+  const aside = 1800;
   expect(gpuCost(1800, 3)).toBe(1.5);
-  expect(dollarsLeft(limits, { ...NOTHING_SPENT, dollars: 0.25 }, budget, 3)).toBeCloseTo(0.25);
-  expect(dollarsLeft(limits, { ...NOTHING_SPENT, dollars: 1 }, budget, 3)).toBe(0);
-  expect(dollarsLeft(UNLIMITED, NOTHING_SPENT, budget, 3)).toBeNull();
-  expect(limitReached(limits, { ...NOTHING_SPENT, dollars: 0.25 }, budget, 3)).toBeNull();
-  expect(limitReached(limits, { ...NOTHING_SPENT, dollars: 0.5 }, budget, 3)).toBe(
-    "dollars limit: $0.50 of $2.00 spent, the next run's GPU time costs $1.50",
+  expect(dollarsLeft(limits, { ...NOTHING_SPENT, dollars: 0.25 }, aside, 3)).toBeCloseTo(0.25);
+  expect(dollarsLeft(limits, { ...NOTHING_SPENT, dollars: 1 }, aside, 3)).toBe(0);
+  expect(dollarsLeft(UNLIMITED, NOTHING_SPENT, aside, 3)).toBeNull();
+  expect(limitReached(limits, { ...NOTHING_SPENT, dollars: 0.25 }, aside, 3)).toBeNull();
+  expect(limitReached(limits, { ...NOTHING_SPENT, dollars: 0.5 }, aside, 3)).toBe(
+    'dollars limit: $0.50 of $2.00 spent, $1.50 are set aside for the GPU time of the next experiment',
   );
 });

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import type { ExperimentSummary, Verdict } from '../../src/domain/experiment';
-import { UNLIMITED } from '../../src/domain/limits';
+import { secondsAside, UNLIMITED } from '../../src/domain/limits';
 import {
   adjustLimits,
   adopt,
@@ -20,7 +20,7 @@ import {
   type StudyState,
 } from '../../src/domain/study';
 
-const BUDGET = { budget: { seconds: 300 }, gpuHourDollars: 0 };
+const FREE = { gpuHourDollars: 0 };
 
 function done(number: number, verdict: Verdict, score: number | null = 1 - number / 100): ExperimentSummary {
   return {
@@ -111,22 +111,46 @@ describe('finishing experiments', () => {
 describe('limits', () => {
   test('a limit pauses, raising it goes on at once, lowering it pauses again', () => {
     const limits = { ...UNLIMITED, experiments: 2 };
-    let state = holdToLimits(rebuild(limits, [done(0, 'keep'), done(1, 'discard')]), BUDGET);
+    let state = holdToLimits(rebuild(limits, [done(0, 'keep'), done(1, 'discard')]), FREE, 300);
     expect(state.paused).toEqual({ by: 'limit', reason: 'experiments limit: 2 of 2 done' });
     expect(nextAction(state)).toBe('wait');
-    state = holdToLimits(adjustLimits(state, { experiments: 3 }), BUDGET);
+    state = holdToLimits(adjustLimits(state, { experiments: 3 }), FREE, 300);
     expect(nextAction(state)).toBe('experiment');
-    state = holdToLimits(adjustLimits(state, { experiments: 1 }), BUDGET);
+    state = holdToLimits(adjustLimits(state, { experiments: 1 }), FREE, 300);
     expect(nextAction(state)).toBe('wait');
-    expect(nextAction(holdToLimits(adjustLimits(state, { experiments: null }), BUDGET))).toBe('experiment');
+    expect(nextAction(holdToLimits(adjustLimits(state, { experiments: null }), FREE, 300))).toBe(
+      'experiment',
+    );
   });
 
-  test('GPU hours are reserved: a run starts only if it fits', () => {
-    const spent = rebuild({ ...UNLIMITED, gpuHours: 0.16 }, [done(0, 'keep')]);
-    expect(holdToLimits(spent, BUDGET).paused?.reason).toBe(
-      'GPU-hours limit: 0.0861 of 0.16 spent, the next run needs 0.0833',
+  test('GPU hours are set aside: as many as the longest experiment took, at least the training budget', () => {
+    const before = rebuild({ ...UNLIMITED, gpuHours: 0.16 }, [done(0, 'keep')]);
+    const aside = secondsAside({ seconds: 300 }, before.recent);
+    expect(aside).toBe(310);
+    expect(secondsAside({ seconds: 320 }, before.recent)).toBe(320);
+    expect(secondsAside({ steps: 20 }, [])).toBe(0);
+    expect(holdToLimits(before, FREE, aside).paused?.reason).toBe(
+      'GPU-hours limit: 0.0861 of 0.16 spent, 0.0861 are set aside for the next experiment',
     );
-    expect(holdToLimits(spent, { ...BUDGET, budget: { seconds: 60 } }).paused).toBeNull();
+    expect(holdToLimits(before, FREE, 60).paused).toBeNull();
+  });
+
+  test('GPU hours are not exceeded while no experiment takes longer than the ones before', () => {
+    const longest = 1000;
+    const seconds = fc.array(fc.integer({ min: 300, max: longest }), { maxLength: 30 });
+    fc.assert(
+      fc.property(seconds, fc.integer({ min: 0, max: 20_000 }), (later, limit) => {
+        let state = newStudy({ ...UNLIMITED, gpuHours: limit / 3600 });
+        for (const [number, gpuSeconds] of [longest, ...later].entries()) {
+          const held = holdToLimits(state, FREE, secondsAside({ seconds: 300 }, state.recent));
+          if (held.paused !== null) break;
+          state = finish(state, { ...done(number, 'keep'), gpuSeconds });
+        }
+        expect(state.spent.gpuSeconds).toBeLessThanOrEqual(
+          Math.max(limit, state.spent.experiments > 1 ? 0 : longest),
+        );
+      }),
+    );
   });
 
   test('raising a limit does not lift a pause that a person made', () => {
@@ -135,8 +159,8 @@ describe('limits', () => {
   });
 
   test('resuming against a limit that still holds pauses again with its reason', () => {
-    const state = holdToLimits(rebuild({ ...UNLIMITED, experiments: 1 }, [done(0, 'keep')]), BUDGET);
-    expect(holdToLimits(resume(state), BUDGET).paused?.by).toBe('limit');
+    const state = holdToLimits(rebuild({ ...UNLIMITED, experiments: 1 }, [done(0, 'keep')]), FREE, 300);
+    expect(holdToLimits(resume(state), FREE, 300).paused?.by).toBe('limit');
   });
 });
 
@@ -147,7 +171,7 @@ describe('requests in any order', () => {
     (state) => adjustLimits(state, { experiments: 5 }),
     (state) => adjustLimits(state, { experiments: null }),
     (state) => hint(state, 'try less'),
-    (state) => holdToLimits(state, BUDGET),
+    (state) => holdToLimits(state, FREE, 300),
     (state) => stop(state, false),
     (state) => stop(state, true),
   );

@@ -262,10 +262,9 @@ export async function record(version: string): Promise<void> {
   const folder = join(HISTORIES, version);
   if (existsSync(folder)) throw new Error(`${folder} is there: histories of a release are recorded once`);
   let world = new World();
-  const stage = await openStage(
-    () => world,
-    ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${CONTINUE_AFTER_EVENTS}`],
-  );
+  const stage = await openStage(() => world, {
+    extraArgs: ['--dynamic-config-value', `limit.historyCount.suggestContinueAsNew=${CONTINUE_AFTER_EVENTS}`],
+  });
   try {
     for (const [tag, play] of Object.entries(SCENARIOS)) {
       const own = (world = new World());

@@ -6,10 +6,9 @@ let stage: Stage;
 const world = new World();
 
 beforeAll(async () => {
-  stage = await openStage(
-    () => world,
-    ['--dynamic-config-value', 'limit.historyCount.suggestContinueAsNew=40'],
-  );
+  stage = await openStage(() => world, {
+    extraArgs: ['--dynamic-config-value', 'limit.historyCount.suggestContinueAsNew=40'],
+  });
 }, 60_000);
 afterAll(() => stage.stop(), 60_000);
 

@@ -23,7 +23,7 @@ import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
 import * as messages from '../../src/workflows/messages';
 import type { study } from '../../src/workflows/study';
 
-const LANE = { queue: 'cpu-test', device: 'cpu' };
+export const LANE = { queue: 'cpu-test', device: 'cpu' };
 const FINGERPRINT = { device: 'test', torch: '0', lab: '0', data: '0' };
 
 /** The ledger and the lab's behaviour; a test changes what it likes before or while a study runs. */
@@ -43,6 +43,7 @@ export class World {
   readonly handinsToLose = new Map<number, number>();
   proposeTrouble: string | null = null;
   openTrouble: string | null = null;
+  lane = LANE;
   /** Patches of the workflows that the worker does not know yet, as if it were of an earlier version. */
   readonly unknownPatches = new Set<string>();
 
@@ -70,7 +71,7 @@ export class World {
       return Promise.resolve({
         state: rebuild(config.limits, this.ledger()),
         last: this.records.at(-1) ?? null,
-        lane: LANE,
+        lane: this.lane,
         fingerprint: FINGERPRINT,
         caps: { startup: 10, handin: 10, score: 10 },
       });
@@ -167,8 +168,17 @@ export interface RunningStudy {
   config: StudyConfig;
 }
 
-/** @param extraArgs for the server, such as a lower limit for continue-as-new */
-export async function openStage(world: () => World, extraArgs: string[] = []): Promise<Stage> {
+export interface StageOptions {
+  /** For the server, such as a lower limit for continue-as-new. */
+  extraArgs?: string[];
+  /** Modules with interceptors of the workflows. */
+  interceptors?: string[];
+}
+
+export async function openStage(
+  world: () => World,
+  { extraArgs = [], interceptors = [] }: StageOptions = {},
+): Promise<Stage> {
   const temporal = await findTemporal();
   if (temporal === null) throw new Error('no Temporal server: run `npm run setup` first');
   Runtime.install({ logger: new DefaultLogger('ERROR') });
@@ -193,6 +203,7 @@ export async function openStage(world: () => World, extraArgs: string[] = []): P
   const workflowBundle = await bundleWorkflowCode({
     workflowsPath: require.resolve('../../src/workflows'),
     payloadConverterPath: require.resolve('../../src/temporal/payload-converter'),
+    workflowInterceptorModules: interceptors,
     logger: new DefaultLogger('WARN'),
   });
   const startWorkers = async (): Promise<() => Promise<unknown>> => {
