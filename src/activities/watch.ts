@@ -15,7 +15,7 @@ import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { requireRoom } from '../process/free-space';
 import { launchListed, unlist } from '../process/listed';
-import { isAlive, terminate, type Owner } from '../process/owner';
+import { isAlive, isOfEarlierLife, terminate, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
 import { deviceLock } from '../runner/device-lock';
 import { trainBudgetSchema } from '../runner/protocol';
@@ -76,7 +76,7 @@ export interface Outcome {
   wallSeconds: number;
 }
 
-/** Attempts that may be lost by a foreign hand before the run is given up. */
+/** Attempts that may be lost by a foreign hand before the run is given up. One that went with its machine is not counted. */
 const MAX_ATTEMPTS = 3;
 const POLL_MS = 250;
 /** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
@@ -182,7 +182,8 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
     const status = last === undefined ? null : await statusOf(last.folder);
     if (status !== null && isFinal(status)) return outcome(attempts.slice(0, -1), status, status.failure);
     const begun = attempts.filter((attempt) => hasBegun(attempt.status));
-    if (last !== undefined && status !== null && begun.length >= MAX_ATTEMPTS) {
+    const struck = begun.filter((attempt) => attempt.status && !isOfEarlierLife(attempt.status.owner));
+    if (last !== undefined && status !== null && struck.length >= MAX_ATTEMPTS) {
       return outcome(attempts.slice(0, -1), status, await lost(last, status, begun.length));
     }
     if (last === undefined) {

@@ -34,6 +34,16 @@ export function isAlive(owner: Owner): boolean {
 }
 
 /**
+ * Has the machine gone down since, or the container? All that ran there went with it, whatever it was at. A container keeps
+ * its host's boot id; but no process in it can be older than its first one.
+ */
+export function isOfEarlierLife(owner: Owner): boolean {
+  if (owner.bootId !== bootId()) return true;
+  const first = LINUX ? linuxStartTime(1) : null;
+  return first !== null && Number(owner.startTime) < Number(first);
+}
+
+/**
  * Ends a process, or the process group that it leads: SIGTERM, after `graceMs` SIGKILL. Resolves when it is gone; at once
  * when it already is. What a leader has left behind in its group is killed then.
  * @throws Error if even SIGKILL does not end it within 30 s, or it belongs to another user

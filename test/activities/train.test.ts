@@ -1,6 +1,6 @@
 import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createEvaluate } from '../../src/activities/evaluate';
@@ -11,7 +11,7 @@ import type { RunResult } from '../../src/domain/experiment';
 import { parseLabConfig, type LabConfig } from '../../src/lab/config';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
-import { isAlive, type Owner } from '../../src/process/owner';
+import { isAlive, ownerOf, type Owner } from '../../src/process/owner';
 import { deviceLock } from '../../src/runner/device-lock';
 import { takeDown } from '../../src/setup/down';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
@@ -95,6 +95,9 @@ async function whenTraining(of: TrainInput, attempt = 1): Promise<Owner> {
     await sleep(20);
   }
 }
+
+/** When no process that came after this one can have begun. */
+const startBefore = ({ startTime }: Owner): string => String(Number(startTime) - 1);
 
 const seedsSeen = (of: TrainInput, attempt: number): string[] =>
   readFileSync(join(runFolder(of), `train-${attempt}`, 'log'), 'utf8').match(/"seed": \d+/g) ?? [];
@@ -278,6 +281,43 @@ describe('a run that is lost', () => {
     expect(failure).toMatchObject({
       reason: 'lost',
       message: 'given up after 3 attempts: killed by SIGKILL from outside the run',
+    });
+  });
+
+  it.each([
+    ['machine', (owner: Owner): Owner => ({ ...owner, bootId: 'an earlier one' })],
+    ['container', (owner: Owner): Owner => ({ ...owner, startTime: startBefore(ownerOf(1)!) })],
+  ])('with its %s is repeated however often, and counted in the result only', async (_what, before) => {
+    const of = input();
+    const { wallSeconds } = await train(of, ['happy']);
+    for (const attempt of [1, 2, 3]) {
+      const status = (await statusOf(of))!;
+      const cutOff = { ...status, phase: 'training', wallSeconds: 100, owner: before(status.owner) };
+      const folder = join(runFolder(of), `train-${attempt}`);
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'status.json'), JSON.stringify(cutOff));
+    }
+    const result = await train(of, ['happy']);
+    expect(result).toMatchObject({ failure: null, attempts: 4, seed: 7, steps: 20 });
+    expect(result.wallSeconds).toBeGreaterThan(300);
+    expect(result.wallSeconds).toBeLessThan(300 + wallSeconds + 60);
+  });
+
+  it('is given up after three attempts of this life of the machine', async () => {
+    const of = input();
+    await train(of, ['happy']);
+    const status = (await statusOf(of))!;
+    const bootIds = ['an earlier one', ...Array<string>(3).fill(status.owner.bootId)];
+    for (const [nth, bootId] of bootIds.entries()) {
+      // A pid that is not there any more.
+      const owner = { ...status.owner, bootId };
+      const folder = join(runFolder(of), `train-${nth + 1}`);
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'status.json'), JSON.stringify({ ...status, phase: 'training', owner }));
+    }
+    expect(await train(of, ['happy'])).toMatchObject({
+      attempts: 4,
+      failure: { reason: 'lost', message: expect.stringContaining('given up after 4 attempts') },
     });
   });
 

@@ -4,7 +4,7 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, ownerOf, terminate } from '../../src/process/owner';
+import { isAlive, isOfEarlierLife, ownerOf, terminate } from '../../src/process/owner';
 
 async function printed(child: { stdout: NodeJS.ReadableStream }): Promise<string> {
   const [line]: unknown[] = await once(child.stdout, 'data');
@@ -17,6 +17,16 @@ describe('owner', () => {
     expect(isAlive(self)).toBe(true);
     expect(isAlive({ ...self, startTime: '1' })).toBe(false);
     expect(isAlive({ ...self, bootId: 'another' })).toBe(false);
+  });
+
+  it('is of an earlier life when machine or container have begun since', () => {
+    const self = ownerOf(process.pid)!;
+    expect(isOfEarlierLife(self)).toBe(false);
+    expect(isOfEarlierLife(ownerOf(1)!)).toBe(false);
+    expect(isOfEarlierLife({ ...self, bootId: 'another' })).toBe(true);
+    // A container keeps its host's boot id, and begins with its own process 1.
+    const begun = Number(ownerOf(1)!.startTime);
+    expect(isOfEarlierLife({ ...self, startTime: String(begun - 1) })).toBe(true);
   });
 
   it('is not alive as a zombie, which still answers a signal', async () => {
