@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { experimentName, type Failure } from '../domain/experiment';
 import type { LabConfig } from '../lab/config';
+import { holderOf } from '../process/detach';
 import { writeJsonAtomic } from '../process/json-file';
 import { launchListed, unlist } from '../process/listed';
 import { isAlive, terminate, type Owner } from '../process/owner';
@@ -52,8 +53,8 @@ const TAIL_CHARACTERS = 2_000;
 export function createRehearse(dependencies: RehearseDependencies): Rehearse {
   return async (input, lab, tree, signal) => {
     const { study, number } = input;
-    const folder = join(studyState(study.labId, study.tag), 'proposals', experimentName(number), 'rehearsal');
-    await rm(folder, { recursive: true, force: true });
+    const folder = rehearsalFolder(study, number);
+    await endRehearsal(study, number);
     await mkdir(folder, { recursive: true });
     try {
       await dependencies.exportTree(study, tree, join(folder, 'tree'));
@@ -65,6 +66,23 @@ export function createRehearse(dependencies: RehearseDependencies): Rehearse {
       await rm(folder, { recursive: true, force: true });
     }
   };
+}
+
+const rehearsalFolder = ({ labId, tag }: StudyRef, number: number): string =>
+  join(studyState(labId, tag), 'proposals', experimentName(number), 'rehearsal');
+
+/** Beside the folder, which goes: whoever comes next, and `down`, find its holder. */
+const lockOf = (folder: string): string => `${folder}.lock`;
+
+/** Ends the rehearsal of an experiment that has lost its worker, and takes away what it has left. */
+export async function endRehearsal(study: StudyRef, number: number): Promise<void> {
+  const folder = rehearsalFolder(study, number);
+  const holder = await holderOf(lockOf(folder));
+  if (holder !== null) {
+    await terminate(holder, { graceMs: STOP_MS });
+    await unlist(lockOf(folder));
+  }
+  await rm(folder, { recursive: true, force: true });
 }
 
 async function specOf(
@@ -104,7 +122,7 @@ async function run(
   name: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const lock = join(folder, 'lock');
+  const lock = lockOf(folder);
   const owner = await launchListed({
     command: [process.execPath, runner, folder],
     cwd: folder,
@@ -116,10 +134,11 @@ async function run(
     queued: { file: join(folder, 'status.json'), content: queuedStatus() },
     adoptOrphans: true,
   });
+  if (owner === null) throw new Error(`another worker is at the ${name} just now`);
   try {
-    if (owner !== null) await ended(owner, signal);
+    await ended(owner, signal);
   } finally {
-    if (owner !== null) await terminate(owner, { graceMs: STOP_MS });
+    await terminate(owner, { graceMs: STOP_MS });
     await unlist(lock);
   }
 }

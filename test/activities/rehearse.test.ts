@@ -1,11 +1,15 @@
-import { cpSync, existsSync } from 'node:fs';
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRehearse } from '../../src/activities/rehearse';
-import type { ProposeInput } from '../../src/activities/interface';
-import { parseLabConfig } from '../../src/lab/config';
+import { holderOf } from '../../src/process/detach';
+import { listed } from '../../src/process/listed';
 import { studyState } from '../../src/process/paths';
-import type { Objection } from '../../src/researchers/researcher';
+import { deviceLock } from '../../src/runner/device-lock';
+import { takeDown } from '../../src/setup/down';
 import { CANDIDATE, pidsOf, Workshop } from '../runner/workshop';
+import { until } from '../workflows/world';
+import { rehearse as rehearseIn } from './rehearsing';
 
 jest.setTimeout(90_000);
 
@@ -15,32 +19,32 @@ beforeAll(() => {
 });
 afterAll(() => workshop.close());
 
-const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
+const rehearse = (candidate: string[], signal?: AbortSignal) => rehearseIn(workshop, candidate, signal);
+const folder = (): string => join(studyState('abcd1234', 'nov21'), 'proposals', '0001', 'rehearsal');
+const candidates = (kind: string): number[] => pidsOf(`candidate.py ${kind}`, CANDIDATE);
 
-function rehearse(candidate: string[], signal = new AbortController().signal): Promise<Objection | null> {
-  const lab = parseLabConfig(
-    JSON.stringify({
-      version: 1,
-      name: 'test',
-      metric: { name: 'val_bpb', direction: 'minimize' },
-      editable: ['train.py'],
-      locked: ['lab.yaml'],
-      data: { prepare: ['python', 'prepare.py'] },
-      train: { command: ['python', 'candidate.py', ...candidate] },
-      score: { command: ['python', 'score.py'] },
-      caps: { scratch_bytes: 32 << 20, startup_seconds: 20 },
-    }),
+/** In a process of its own, until its candidate has begun. */
+async function rehearsing(kind: string): Promise<ChildProcess> {
+  const { runner, tree, data } = workshop;
+  const values = JSON.stringify([{ runner, tree, data }, [kind]]);
+  const worker = fork(
+    join(__dirname, '..', 'lab', 'child.js'),
+    [join(__dirname, 'rehearsing.ts'), 'rehearse', values],
+    // Not by itself: jest's own environment is a copy.
+    { env: process.env },
   );
-  return createRehearse({
-    runner: workshop.runner,
-    exportTree: async (_study, _tree, folder) => cpSync(workshop.tree, folder, { recursive: true }),
-    data: () => Promise.resolve(workshop.data),
-    python: '/usr/bin/python3',
-    device: 'cpu',
-  })({ study, number: 1 } as ProposeInput, lab, 'tree', signal);
+  await until(
+    () => candidates(kind),
+    ({ length }) => length > 0,
+    30,
+  );
+  return worker;
 }
 
-const folder = (): string => join(studyState('abcd1234', 'nov21'), 'proposals', '0001', 'rehearsal');
+async function kill(worker: ChildProcess): Promise<void> {
+  worker.kill('SIGKILL');
+  await once(worker, 'exit');
+}
 
 test('a candidate that starts, takes its step and hands in has nothing to mend, and leaves nothing', async () => {
   expect(await rehearse(['happy'])).toBeNull();
@@ -59,10 +63,31 @@ test('what fails before its first step is told with the end of its traceback', a
 test('ended with whoever asked for it', async () => {
   const stop = new AbortController();
   const asked = rehearse(['silent'], stop.signal);
-  while (pidsOf('candidate.py silent', CANDIDATE).length === 0)
-    await new Promise((wake) => setTimeout(wake, 50));
+  await until(
+    () => candidates('silent'),
+    ({ length }) => length > 0,
+    30,
+  );
   stop.abort();
   await expect(asked).rejects.toThrow('aborted');
-  expect(pidsOf('candidate.py silent', CANDIDATE)).toEqual([]);
+  expect(candidates('silent')).toEqual([]);
   expect(existsSync(folder())).toBe(false);
+});
+
+test('one that has lost its worker is ended by the next, which has the device at once', async () => {
+  await kill(await rehearsing('silent'));
+  expect(candidates('silent')).toHaveLength(1);
+  const before = performance.now();
+  expect(await rehearse(['crash'])).toMatchObject({ kind: 'startup' });
+  // The lost one would have held it for 20 s.
+  expect(performance.now() - before).toBeLessThan(10_000);
+  expect(candidates('silent')).toEqual([]);
+  expect(await holderOf(await deviceLock('cpu'))).toBeNull();
+  expect(await listed()).toEqual([]);
+});
+
+test('one that has lost its worker is ended by `down`', async () => {
+  await kill(await rehearsing('silent'));
+  expect(await takeDown(() => undefined)).toMatchObject({ work: ['nov21/0001 rehearsal'] });
+  expect(candidates('silent')).toEqual([]);
 });

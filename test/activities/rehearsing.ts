@@ -1,0 +1,36 @@
+/** A rehearsal of a workshop's candidate; one that is to lose its worker runs in a process of its own (test/lab/child.js). */
+import { cpSync } from 'node:fs';
+import type { ProposeInput } from '../../src/activities/interface';
+import { createRehearse } from '../../src/activities/rehearse';
+import { parseLabConfig } from '../../src/lab/config';
+import type { Objection } from '../../src/researchers/researcher';
+import type { Workshop } from '../runner/workshop';
+
+const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
+
+export function rehearse(
+  { runner, tree, data }: Pick<Workshop, 'runner' | 'tree' | 'data'>,
+  candidate: string[],
+  signal = new AbortController().signal,
+): Promise<Objection | null> {
+  const lab = parseLabConfig(
+    JSON.stringify({
+      version: 1,
+      name: 'test',
+      metric: { name: 'val_bpb', direction: 'minimize' },
+      editable: ['train.py'],
+      locked: ['lab.yaml'],
+      data: { prepare: ['python', 'prepare.py'] },
+      train: { command: ['python', 'candidate.py', ...candidate] },
+      score: { command: ['python', 'score.py'] },
+      caps: { scratch_bytes: 32 << 20, startup_seconds: 20 },
+    }),
+  );
+  return createRehearse({
+    runner,
+    exportTree: async (_study, _tree, folder) => cpSync(tree, folder, { recursive: true }),
+    data: () => Promise.resolve(data),
+    python: '/usr/bin/python3',
+    device: 'cpu',
+  })({ study, number: 1 } as ProposeInput, lab, 'tree', signal);
+}
