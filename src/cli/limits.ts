@@ -23,7 +23,7 @@ type LimitOptions = { [option in keyof typeof limitSchemas]?: number | null | un
 
 export function takesLimits(command: Command): Command {
   return command
-    .option('--experiments <N>', 'stop before experiment N: the baseline counts; `none` for no limit')
+    .option('--experiments <N>', 'pause after N experiments, the baseline among them; `none` for no limit')
     .option(
       '--gpu-hours <H>',
       'hours that runs and scorings may hold the GPU (or the CPU); `none` for no limit',

@@ -18,12 +18,12 @@ export function attemptsOf(study) {
   return paths.map((path) => join(runs, path));
 }
 
-/** What an attempt's runner has last said; undefined when that cannot be read. */
-export function phaseOfRun(attempt) {
+/** How often an attempt's runner has ended because somebody asked for it. */
+export function stopsOf(attempt) {
   try {
-    return JSON.parse(readFileSync(join(attempt, 'status.json'), 'utf8')).phase;
+    return (readFileSync(join(attempt, 'runner.log'), 'utf8').match(/Z stopped$/gmu) ?? []).length;
   } catch {
-    return undefined;
+    return 0;
   }
 }
 

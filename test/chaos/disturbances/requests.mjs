@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../processes.mjs';
 import { between } from '../random.mjs';
-import { attemptsOf, liveTasks, phaseOfRun } from '../runs.mjs';
+import { attemptsOf, stopsOf } from '../runs.mjs';
 import { phaseOf } from '../study.mjs';
 
 /** A command needs about a second until its request is on its way. */
@@ -12,8 +12,7 @@ const GOES_ON_MS = 120_000;
 /** @param {string[]} words of the command @param {string} role who dies */
 export function requestAnd(words, role) {
   return async ({ installation, study, random, experiments }) => {
-    const before = liveTasks(installation);
-    const known = new Set(attemptsOf(study));
+    const before = new Map(attemptsOf(study).map((attempt) => [attempt, stopsOf(attempt)]));
     const asked = study.ask(...words);
     await sleep(between(0, ON_ITS_WAY_MS)(random));
     const victims = installation.only(role);
@@ -21,9 +20,10 @@ export function requestAnd(words, role) {
     const afterwards = async () => {
       await asked;
       await goOn(study, experiments);
-      const begun = attemptsOf(study).filter((attempt) => !known.has(attempt));
-      const stopped = [...before, ...begun].filter((attempt) => phaseOfRun(attempt) === 'stopped');
-      return words.includes('--now') ? stopped : [];
+      // By now it may have been begun again: what it says of itself is not what became of it.
+      return attemptsOf(study).flatMap((attempt) =>
+        Array(Math.max(0, stopsOf(attempt) - (before.get(attempt) ?? 0))).fill(attempt),
+      );
     };
     return { hit: victims.length, struck: [], afterwards };
   };
