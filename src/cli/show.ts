@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import type { ExperimentRecord } from '../domain/experiment';
 import { diff } from '../lab/commits';
 import { findProposal, readProposal } from '../lab/edits';
 import { readRecord } from '../lab/ledger';
@@ -47,7 +46,8 @@ async function gather(study: FoundStudy, number: number): Promise<Shown> {
     );
   }
   const changes = record?.commit ?? commit;
-  const patch = changes === null || isBaseline(number, record) ? '' : await diff(git, changes);
+  // A baseline's commit may be the base itself, whose diff is the user's last change.
+  const patch = changes === null || number === 0 ? '' : await diff(git, changes);
   const proposed =
     proposal !== null && (record === null || patch === '') ? await readProposal(git, proposal) : null;
   const last = tasks.findLast(({ kind }) => kind === (record?.reason === 'unscorable' ? 'score' : 'train'));
@@ -63,10 +63,6 @@ async function gather(study: FoundStudy, number: number): Promise<Shown> {
     log: last === undefined ? null : { path: last.log, tail: await tailOf(last.log) },
   };
 }
-
-/** Its commit may be the base itself, whose diff is the user's last change. */
-const isBaseline = (number: number, record: ExperimentRecord | null): boolean =>
-  number === 0 || record?.reason === 'baseline';
 
 /** The field's summary block, which `---` begins; what libraries print at exit would hide it. Without one, the end. */
 async function tailOf(path: string): Promise<string> {

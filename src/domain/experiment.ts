@@ -16,7 +16,7 @@ export type TrainBudget = { seconds: number } | { steps: number };
 export type Verdict = 'keep' | 'discard' | 'crash';
 
 /**
- * Why. `baseline`: number 0, kept by definition. `better`, `not-better`: the keep rule.
+ * Why. `baseline`: number 0, kept by definition; where that crashed, the first with a score. `better`, `not-better`: the keep rule.
  * The rest are crashes: the candidate failed (`error`, `timeout`, `oom`, `diverged`), broke a rule
  * (`rejected`), could not be scored (`unscorable`), or died by a foreign hand too often (`lost`); or the
  * researcher had nothing to try (`no-proposal`).

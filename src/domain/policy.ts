@@ -8,7 +8,7 @@ import type { Direction, Failure, Reason, ScoredRun, Verdict } from './experimen
 export interface Incumbent {
   commit: string;
   experiment: number;
-  /** null until the baseline has been scored. */
+  /** null for a baseline that crashed: the first candidate with a score takes its place. */
   score: number | null;
 }
 
@@ -54,7 +54,9 @@ export function greedy({ direction, incumbent, runs }: Evidence): Ruling {
   const score = last.score;
   if (score === null) throw new RangeError('a run without a failure must have a score');
   if (incumbent === null || incumbent.score === null) {
-    return { verdict: 'keep', reason: 'baseline', detail: `the baseline: ${score.toFixed(4)}` };
+    const what =
+      incumbent === null ? 'the baseline' : 'the first score, in the place of a baseline that has none';
+    return { verdict: 'keep', reason: 'baseline', detail: `${what}: ${score.toFixed(4)}` };
   }
   const change = `${score.toFixed(4)} against ${incumbent.score.toFixed(4)}`;
   return isBetter(direction, score, incumbent.score)

@@ -168,7 +168,9 @@ export function finish(state: StudyState, done: ExperimentSummary): StudyState {
     sinceKeep: verdict === 'keep' ? 0 : state.sinceKeep + 1,
   };
   if (isBaseline && verdict === 'crash') {
-    return pause(next, { by: 'trouble', reason: 'the baseline crashed: see `autoresearch show 0`' });
+    const reason =
+      'the baseline crashed: see `autoresearch show 0`; mend the lab and `start` another study, or resumed, this one keeps the first change that gets a score';
+    return pause(next, { by: 'trouble', reason });
   }
   // A rest would end the pause that somebody has asked for meanwhile.
   if (next.paused?.by === 'user') return next;

@@ -57,6 +57,25 @@ describe('show', () => {
     });
   });
 
+  it('tells the change that took the place of a crashed baseline as the change that it is', async () => {
+    const { root, studies } = await labWith({ mended: [{ verdict: 'crash', reason: 'lost', score: null }] });
+    writeFileSync(join(root, 'train.py'), 'LEARNING_RATE = 0.3\n');
+    git(root, 'commit', '--quiet', '--all', '--message', 'candidate');
+    const commit = git(root, 'rev-parse', 'HEAD');
+    for (const study of studies) {
+      await appendRecord(new Git(root), study, makeRecord(study, 1, { commit, reason: 'baseline' }));
+    }
+    await storeProposal(new Git(root), 'mended', 1, {
+      format: 1,
+      title: 'change 1',
+      hypothesis: 'it helps',
+      edits: [{ path: 'train.py', content: 'LEARNING_RATE = 0.3\n' }],
+    });
+    const { stdout } = await autoresearch('show', '1', 'mended', '--lab', root);
+    expect(stdout).toContain('+LEARNING_RATE = 0.3');
+    expect(stdout).not.toContain('not applied');
+  });
+
   it('shows what was proposed and not applied', async () => {
     const { root, studies } = await labWith({ refused: [{ score: 2 }] });
     git(root, 'commit', '--quiet', '--allow-empty', '--message', 'candidate');

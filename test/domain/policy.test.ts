@@ -26,12 +26,16 @@ describe('greedy', () => {
   });
 
   test('keeps the baseline, and the first scored candidate after a baseline that crashed', () => {
-    expect(greedy({ direction: 'minimize', incumbent: null, runs: [run(9)] })).toMatchObject({
+    expect(greedy({ direction: 'minimize', incumbent: null, runs: [run(9)] })).toEqual({
+      verdict: 'keep',
       reason: 'baseline',
+      detail: 'the baseline: 9.0000',
     });
     const unscored = { ...incumbent, score: null };
-    expect(greedy({ direction: 'minimize', incumbent: unscored, runs: [run(9)] })).toMatchObject({
+    expect(greedy({ direction: 'minimize', incumbent: unscored, runs: [run(9)] })).toEqual({
       verdict: 'keep',
+      reason: 'baseline',
+      detail: 'the first score, in the place of a baseline that has none: 9.0000',
     });
   });
 
