@@ -9,7 +9,7 @@ const AGE_MS = 5_000;
 /** Where they cannot (macOS, no /proc). */
 const BLIND_AGE_MS = 600_000;
 
-/** Removes a lock file if it is surely stale. Call it for locks of refs that only studies write. */
+/** Removes a lock file if it is surely stale. Call it for locks of what studies write. */
 export async function removeStaleLock(lock: string, repository: string): Promise<void> {
   const found = await stat(lock).catch(() => null);
   if (found === null) return;

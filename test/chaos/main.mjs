@@ -255,7 +255,7 @@ async function checkProgress(study, { count, at }) {
 
 async function judge({ installation, study, struck }, reference, where) {
   installation.setClock(0);
-  clearLocks(study);
+  const problems = clearLocks(study, EXPERIMENTS).map((file) => `${file} was never cleared`);
   const leaked = await countLeaks(where, () => strays(installation.processes()));
   const verified = await study.verify();
   const { lost, double } = compare(study, reference);
@@ -265,6 +265,7 @@ async function judge({ installation, study, struck }, reference, where) {
   total.experiments += reference.length;
   total.lost += lost.length;
   total.double += double.length;
+  total.troubles += problems.length;
   total.trainSecondsSpentTwice += train;
   total.scoreSecondsSpentTwice += score;
   say({
@@ -277,6 +278,7 @@ async function judge({ installation, study, struck }, reference, where) {
     train,
     score,
     repeated,
+    problems,
   });
 }
 

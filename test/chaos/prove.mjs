@@ -49,6 +49,11 @@ const FAULTS = {
     strikes: ['--only', 'runner killed@candidate trains', '--experiments', '4', '--kills', '2'],
     seenAs: ['leaked'],
   },
+  'a stale lock stays': {
+    change: ['dist/lab/compact.js', 'for (const name of LEFT)', 'for (const name of [])'],
+    strikes: ['--only', 'worker and git killed, locks left', '--experiments', '8', '--kills', '8'],
+    seenAs: ['troubles'],
+  },
   'a second attempt gets another seed': {
     change: [
       'dist/activities/train.js',

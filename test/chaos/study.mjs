@@ -20,6 +20,8 @@ export class Study {
   constructor(installation, name) {
     this.installation = installation;
     this.lab = join(installation.labs, name);
+    /** Locks that a disturbance has left, each with how many records there were. */
+    this.locksLeft = new Map();
     cpSync(join(here, 'lab'), this.lab, { recursive: true });
     this.git('init', '--quiet', '--initial-branch', 'main');
     this.git('add', '--all');

@@ -12,7 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../processes.mjs';
 import { between, pick } from '../random.mjs';
@@ -44,15 +44,30 @@ export async function locks({ installation, study, random }) {
     writeFileSync(file, '');
     const time = Date.now() / 1000 - pick(LOCK_AGES, random);
     utimesSync(file, time, time);
+    study.locksLeft.set(file, study.recorded());
   }
   return { hit: victims.length, struck: [] };
 }
 
-/** What was left of locks that nobody needed to take is the driver's to clear away. */
-export function clearLocks(study) {
+/** So many records later a study has come by: one leaves a lock alone that is fresh, or while a git (ours, too) is at work. */
+const RECORDS_UNTIL_CLEARED = 4;
+
+/**
+ * What is left of locks is the driver's to clear away. No study touches the user's index. A ref that still had to move could
+ * not have, and the study would not have come to its end: so such locks came when nobody needed them any more. That of the
+ * packed refs stands in no record's way, only in the user's: it has to be gone.
+ * @param {number} experiments of the study
+ * @returns {string[]} locks that the study should have taken away itself
+ */
+export function clearLocks(study, experiments) {
   const git = join(study.lab, '.git');
-  for (const path of readdirSync(git, { recursive: true }))
-    if (path.endsWith('.lock')) rmSync(join(git, path));
+  const files = readdirSync(git, { recursive: true }).map((path) => join(git, path));
+  const found = files.filter((file) => file.endsWith('.lock'));
+  for (const file of found) rmSync(file);
+  const last = experiments - RECORDS_UNTIL_CLEARED;
+  return found.filter(
+    (file) => basename(file) === 'packed-refs.lock' && (study.locksLeft.get(file) ?? 0) <= last,
+  );
 }
 
 /**
