@@ -20,6 +20,8 @@ export class CaptureError extends Error {
   constructor(
     message: string,
     readonly captured: Captured,
+    /** Its exit code; null when it did not end by itself. */
+    readonly code: number | null = null,
   ) {
     super(message);
   }
@@ -64,7 +66,7 @@ export async function capture(command: readonly string[], options: CaptureOption
     if (ended[0] !== undefined) throw new CaptureError(`${command[0]} ${ended[0]}`, captured);
     if (code === 0) return captured;
     const how = bySignal === null ? `exit code ${code}` : `signal ${bySignal}`;
-    throw new CaptureError(`${command[0]} ended with ${how}: ${lastLine(stderr)}`, captured);
+    throw new CaptureError(`${command[0]} ended with ${how}: ${lastLine(stderr)}`, captured, code);
   } finally {
     timers.forEach(clearTimeout);
     signal.removeEventListener('abort', onAbort);

@@ -5,6 +5,7 @@
  */
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ApplicationFailure } from '@temporalio/common';
 import type { Research } from '../domain/experiment';
 import { costOf } from '../domain/money';
 import type { Proposal } from '../lab/edits';
@@ -23,6 +24,8 @@ export interface CommandOptions {
   timeoutMs: number;
 }
 
+/** EX_TEMPFAIL of sysexits.h: its API is away, or its share is used up for now. It is asked again, a minute apart at most. */
+const LATER = 75;
 const TITLE_LENGTH = 120;
 /** Of each transcript, its beginning and its end. */
 const TRANSCRIPT_CHARACTERS = 1 << 20;
@@ -90,6 +93,11 @@ async function run(
       said = error.captured;
       // What it has spent before it failed was spent.
       await settled(context, said.stdout);
+      if (!signal.aborted && error.code === LATER) {
+        // It may say so all night; why is in the failure, so no transcript of each time is kept.
+        said = null;
+        throw ApplicationFailure.retryable(redact(error.message), 'ResearcherAway');
+      }
       if (!signal.aborted) {
         throw new NoProposal(`${redact(error.message)}; the transcript is ${transcript}`);
       }

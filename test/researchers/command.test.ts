@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Edit } from '../../src/lab/edits';
@@ -82,6 +82,66 @@ test.each([
   await expect(asked).rejects.toThrow(message);
   await expect(asked).rejects.toThrow('transcript');
   expect(made.removed).toBe(true);
+});
+
+test('one that asks to be called later is called again by Temporal, and leaves no transcript each time', async () => {
+  const context = await contextOf([]);
+  const asked = createCommand(await options('echo "529 Overloaded" >&2; exit 75')).propose(context, never);
+  await expect(asked).rejects.toMatchObject({
+    type: 'ResearcherAway',
+    nonRetryable: false,
+    message: expect.stringContaining('529 Overloaded'),
+  });
+  expect(await readdir(context.folder)).not.toContain('transcript-1.log');
+});
+
+/** The agents themselves are not here: what they print when something is wrong is from their issue trackers. */
+describe.each([
+  {
+    example: 'claude-code.sh',
+    agent: 'claude',
+    away: [
+      '{"type":"result","is_error":true,"result":"API Error: 529 {\\"type\\":\\"error\\"}"}',
+      '{"type":"result","is_error":true,"result":"API Error: Repeated 529 Overloaded errors"}',
+      '{"type":"result","is_error":true,"result":"Claude AI usage limit reached|1753088400"}',
+      '{"type":"result","is_error":true,"result":"API Error: Connection error."}',
+    ],
+    broken: '{"type":"result","is_error":true,"result":"Invalid API key · Please run /login"}',
+    well: '{"type":"result","result":"{\\"title\\": \\"wider\\"}","total_cost_usd":0.25}',
+  },
+  {
+    example: 'codex.sh',
+    agent: 'codex',
+    away: [
+      '{"type":"turn.failed","error":{"message":"stream disconnected before completion: Rate limit"}}',
+      '{"type":"error","message":"You\'ve hit your usage limit. Try again later."}',
+    ],
+    broken: '{"type":"error","message":"the model is not there"}',
+    well: '{"type":"item.completed","item":{"type":"agent_message","text":"{\\"title\\": \\"wider\\"}"}}',
+  },
+])('examples/$example', ({ example, agent, away, broken, well }) => {
+  const answering = async (said: string, code: number): Promise<CommandOptions> => {
+    const bin = await mkdtemp(join(tmpdir(), 'agent-'));
+    await writeFile(join(bin, 'said'), said);
+    const script = `#!/bin/sh\necho "WIDTH = 2" >> train.py\ncat ${bin}/said\nexit ${code}\n`;
+    await writeFile(join(bin, agent), script, { mode: 0o755 });
+    return options(`PATH=${bin}:$PATH ${join(process.cwd(), 'examples', example)}`);
+  };
+
+  test('gives on what its agent says', async () => {
+    const proposal = await createCommand(await answering(well, 0)).propose(await contextOf([]), never);
+    expect(proposal).toMatchObject({ title: 'wider', edits: [{ path: 'train.py' }] });
+  });
+
+  test.each(away)('asks to be called later when its agent cannot work now: %s', async (said) => {
+    const asked = createCommand(await answering(said, 1)).propose(await contextOf([]), never);
+    await expect(asked).rejects.toMatchObject({ type: 'ResearcherAway' });
+  });
+
+  test('has proposed nothing when its agent is not set up', async () => {
+    const asked = createCommand(await answering(broken, 1)).propose(await contextOf([]), never);
+    await expect(asked).rejects.toThrow(NoProposal);
+  });
 });
 
 describe('a key of the worker that an agent prints', () => {
