@@ -48,7 +48,7 @@ ROPE_BASE = 10000.0  # the slowest rotation, in positions
 
 @dataclass(frozen=True)
 class Profile:
-    """Sizes that suit a device. `seconds` aside, everything else is one model at two scales."""
+    """Sizes that suit a device; everything else is one model at two scales."""
 
     layers: int
     width: int  # features a token

@@ -11,7 +11,6 @@ import { CliError } from './errors';
 import { priceOf, pricesFile, readPrices } from './prices';
 
 const RESEARCHERS = ['claude', 'claude+tpe', 'command', 'command+tpe', 'tpe'] as const;
-export type ResearcherName = (typeof RESEARCHERS)[number];
 
 const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const;
 const MODEL = 'claude-opus-5-5';
