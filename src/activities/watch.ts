@@ -7,7 +7,7 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { experimentName, type Failure } from '../domain/experiment';
+import { experimentName, MAX_ATTEMPTS, type Failure } from '../domain/experiment';
 import type { SeededRun } from '../domain/seed';
 import type { LabConfig } from '../lab/config';
 import { holderOf } from '../process/detach';
@@ -76,8 +76,6 @@ export interface Outcome {
   wallSeconds: number;
 }
 
-/** Attempts that may be lost by a foreign hand before the run is given up. One that went with its machine is not counted. */
-const MAX_ATTEMPTS = 3;
 const POLL_MS = 250;
 /** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
 const ROOM_BYTES = 64e6;

@@ -43,6 +43,9 @@ export interface Failure {
   tail: string;
 }
 
+/** Attempts that may be lost by a foreign hand before a run is given up. One that went with its machine is not counted. */
+export const MAX_ATTEMPTS = 3;
+
 /** How a run was contained. `none` is said in every record, never silently. */
 export type Sandbox = 'bubblewrap' | 'none';
 

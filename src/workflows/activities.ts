@@ -6,7 +6,7 @@ import {
   type RetryPolicy,
 } from '@temporalio/workflow';
 import type { Caps, ControlActivities, DeviceActivities } from '../activities/interface';
-import type { TrainBudget } from '../domain/experiment';
+import { MAX_ATTEMPTS, type TrainBudget } from '../domain/experiment';
 
 /**
  * Our own trouble (a full disk, a lost network, a busy git) is retried for ever, a minute apart at most: a study
@@ -20,8 +20,6 @@ const retry: RetryPolicy = {
 
 /** Every activity beats once a second. So long after a worker's death the next one gets its work. */
 const HEARTBEAT = '10 seconds';
-/** A training may run up to this often when its runner is killed from outside. */
-const RUNS = 3;
 /** Above the caps, for exporting files, killing and writing. */
 const MARGIN_SECONDS = 120;
 /** Nobody may serve a lane any more: its GPU is gone, or the worker was told of another one. Then the study is opened anew. */
@@ -57,7 +55,7 @@ export function onLane(queue: string, budget: TrainBudget, caps: Caps) {
     retry,
   };
   const training = caps.startup + ('seconds' in budget ? budget.seconds : STEPS_SECONDS) + caps.handin;
-  const trainingAtMost = RUNS * training + MARGIN_SECONDS;
+  const trainingAtMost = MAX_ATTEMPTS * training + MARGIN_SECONDS;
   // Other studies' runs, which may come first, are likely to be as long as ours.
   const scheduleToStartTimeout = 1000 * Math.max(LANE_SECONDS, 'seconds' in budget ? trainingAtMost : 0);
   const { train } = proxyActivities<DeviceActivities>({
@@ -68,7 +66,7 @@ export function onLane(queue: string, budget: TrainBudget, caps: Caps) {
   const { evaluate } = proxyActivities<DeviceActivities>({
     ...common,
     scheduleToStartTimeout,
-    startToCloseTimeout: 1000 * (RUNS * caps.score + MARGIN_SECONDS),
+    startToCloseTimeout: 1000 * (MAX_ATTEMPTS * caps.score + MARGIN_SECONDS),
   });
   return { train, evaluate };
 }
