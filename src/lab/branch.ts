@@ -1,6 +1,9 @@
-/** The study's branch: it stands at the incumbent, moves forward only, and never under the user's feet. */
-import type { Git } from './git';
-import { branchName, branchRef } from './refs';
+/**
+ * The study's branches, of which neither moves under the user's feet: its own stands at the incumbent and moves forward only;
+ * the other is its ledger.
+ */
+import { Git, GitError, RefConflict } from './git';
+import { branchName, branchRef, ledgerRef } from './refs';
 import { listWorktrees } from './worktree';
 
 /** Moving the branch would change files in a working tree of the user's. */
@@ -42,12 +45,35 @@ export async function placeBranch(
 ): Promise<void> {
   const ref = branchRef(tag);
   const branch = branchName(tag);
-  const user = (await listWorktrees(git)).find((worktree) => worktree.branch === ref);
-  if (user !== undefined) {
+  const [path] = await treesOn(git, ref);
+  if (path !== undefined) {
     throw new BranchCheckedOut(
-      `${branch} is checked out in ${user.path}, and moving it would change the files there: ` +
+      `${branch} is checked out in ${path}, and moving it would change the files there: ` +
         `run \`git switch --detach\` or check out another branch there; the study then goes on by itself`,
     );
   }
   await git.moveRef(ref, target, current);
+}
+
+/**
+ * Moves the ledger from `expected` to `next`. No record waits until nobody reads the ledger: whoever has it checked out stays
+ * at the commit that they read, with a detached HEAD. Their files and index are left as they are, and what they commit there is
+ * no part of the ledger.
+ * @throws RefConflict
+ */
+export async function moveLedger(git: Git, tag: string, next: string, expected: string): Promise<void> {
+  const ref = ledgerRef(tag);
+  for (const path of await treesOn(git, ref)) {
+    await new Git(path).moveRef('HEAD', expected, expected).catch((error: unknown) => {
+      // It was switched just now, its folder is gone, or somebody holds its HEAD: then it is their tree that looks changed.
+      if (!(error instanceof RefConflict) && !(error instanceof GitError)) throw error;
+    });
+  }
+  await git.moveRef(ref, next, expected);
+}
+
+/** The working trees that have a branch checked out. */
+async function treesOn(git: Git, ref: string): Promise<string[]> {
+  const trees = await listWorktrees(git);
+  return trees.filter(({ branch }) => branch === ref).map(({ path }) => path);
 }

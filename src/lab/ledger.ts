@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { experimentName, type ExperimentRecord } from '../domain/experiment';
 import type { StudyConfig } from '../domain/study';
+import { moveLedger } from './branch';
 import { RefConflict, type Git } from './git';
 import {
   editTree,
@@ -93,7 +94,7 @@ export async function saveStudy(git: Git, study: StudyConfig): Promise<void> {
     const message = `Keep the limits of study ${study.tag}, and what waits for its next proposal\n\nStudy: ${study.tag}\n`;
     const commit = await writeCommit(git, { tree, parent: head, message, at: new Date().toISOString() });
     try {
-      await git.moveRef(ref, commit, head);
+      await moveLedger(git, study.tag, commit, head);
       return;
     } catch (error) {
       if (!(error instanceof RefConflict)) throw error;
@@ -135,7 +136,7 @@ export async function appendRecord(
     }
     const commit = await writeRecord(git, study, record, head);
     try {
-      await git.moveRef(ref, commit, head);
+      await moveLedger(git, study.tag, commit, head);
       return { commit, record };
     } catch (error) {
       if (!(error instanceof RefConflict)) throw error;

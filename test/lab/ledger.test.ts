@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RefConflict } from '../../src/lab/git';
 import {
@@ -9,11 +10,12 @@ import {
   readLedger,
   readRecord,
   readStudy,
+  saveStudy,
 } from '../../src/lab/ledger';
 import { editTree, writeBlob, writeCommit } from '../../src/lab/objects';
 import { ledgerRef } from '../../src/lab/refs';
 import { parseResults, resultsTable } from '../../src/lab/results-tsv';
-import { git, makeLab, makeRecord, makeStudy } from './make-lab';
+import { git, makeLab, makeRecord, makeStudy, temporary } from './make-lab';
 import type { append } from './steps';
 
 function open() {
@@ -72,6 +74,59 @@ test('study.json follows the limits of the last record', async () => {
   const limits = { ...study.limits, gpuHours: 2.5 };
   await appendRecord(repository, { ...study, limits }, makeRecord(study, 0));
   expect((await readStudy(repository, study.tag))?.limits).toEqual(limits);
+});
+
+/** Reads the ledger as a person might, in the lab itself and in a working tree beside it; a third is gone. */
+async function openAndSwitch() {
+  const place = open();
+  const { root, study, git: repository } = place;
+  await openLedger(repository, study);
+  await appendRecord(repository, study, makeRecord(study, 0));
+  const branch = `autoresearch-ledger/${study.tag}`;
+  const [beside, gone] = [join(temporary(), 'beside'), join(temporary(), 'gone')];
+  git(root, 'switch', '--quiet', branch);
+  for (const path of [beside, gone]) git(root, 'worktree', 'add', '--quiet', '--force', path, branch);
+  rmSync(gone, { recursive: true });
+  return { ...place, branch, trees: [root, beside], ledger: git(root, 'rev-parse', branch) };
+}
+
+test.each([
+  [
+    'a record',
+    async ({ git: repository, study }: ReturnType<typeof open>) =>
+      void (await appendRecord(repository, study, makeRecord(study, 1))),
+  ],
+  [
+    'what a stop saves',
+    ({ git: repository, study }: ReturnType<typeof open>) =>
+      saveStudy(repository, { ...study, limits: { ...study.limits, gpuHours: 2.5 } }),
+  ],
+])(
+  'whoever has the ledger checked out stays where they read; %s is written all the same',
+  async (_, write) => {
+    const place = await openAndSwitch();
+    const { root, study, branch, trees, ledger } = place;
+    await write(place);
+    expect(git(root, 'rev-parse', `${branch}^`)).toBe(ledger);
+    for (const tree of trees) {
+      expect(git(tree, 'status', '--porcelain', '--branch')).toBe('## HEAD (no branch)');
+      expect(git(tree, 'rev-parse', 'HEAD')).toBe(ledger);
+    }
+    git(root, 'switch', '--quiet', '--ignore-other-worktrees', branch);
+    expect(git(root, 'rev-parse', 'HEAD')).toBe(git(root, 'rev-parse', ledgerRef(study.tag)));
+  },
+);
+
+test('what somebody commits who has the ledger checked out takes no record from it', async () => {
+  const { git: repository, root, study } = await openAndSwitch();
+  writeFileSync(join(root, 'results.tsv'), 'mine\n');
+  git(root, 'rm', '--quiet', 'study.json');
+  await appendRecord(repository, study, makeRecord(study, 1));
+  expect(git(root, 'status', '--porcelain')).toBe(' M results.tsv\nD  study.json');
+  git(root, 'commit', '--quiet', '--all', '--message', 'mine');
+  await appendRecord(repository, study, makeRecord(study, 2));
+  expect((await readLedger(repository, study.tag)).map(({ number }) => number)).toEqual([0, 1, 2]);
+  expect(await readStudy(repository, study.tag)).toEqual(study);
 });
 
 test('results.tsv is the records, row by row, also when records come out of order', async () => {

@@ -1,9 +1,9 @@
 /** Mends what is derived from the records, and says what it did. Records are never written. */
-import { BranchCheckedOut, placeBranch } from '../branch';
+import { BranchCheckedOut, moveLedger, placeBranch } from '../branch';
 import { RefConflict, type Git } from '../git';
 import { RESULTS } from '../ledger';
 import { editTree, writeBlob, writeCommit } from '../objects';
-import { branchName, branchRef, ledgerRef } from '../refs';
+import { branchName, branchRef } from '../refs';
 import { short, type Difference, type Repair } from './difference';
 
 export interface Repaired {
@@ -52,6 +52,6 @@ async function mendResults(git: Git, tag: string, head: string, text: string): P
   const tree = await editTree(git, head, [{ path: RESULTS, mode: '100644', id }]);
   const message = `Mend ${RESULTS} from the records\n\nStudy: ${tag}\nMended: ${RESULTS}\n`;
   const commit = await writeCommit(git, { tree, parent: head, message, at: new Date().toISOString() });
-  await git.moveRef(ledgerRef(tag), commit, head);
+  await moveLedger(git, tag, commit, head);
   return `made ${RESULTS} anew from the records (${short(commit)})`;
 }

@@ -120,12 +120,14 @@ describe('results.tsv', () => {
     expect(await whats(lab)).toEqual([]);
   });
 
-  test('that is not there is made', async () => {
+  test('that is not there is made, and nothing changes for whoever has the ledger checked out', async () => {
     const lab = await studied(VERDICTS);
     await commitToLedger(lab, { [RESULTS]: null });
     expect(await whats(lab)).toEqual(['results.tsv is missing']);
+    run(lab.root, 'switch', '--quiet', `autoresearch-ledger/${TAG}`);
     await repair(lab);
     expect(await whats(lab)).toEqual([]);
+    expect(run(lab.root, 'status', '--porcelain')).toBe('');
   });
 });
 
