@@ -14,7 +14,9 @@ export async function ask(
   argument?: unknown,
 ): Promise<void> {
   const { config } = await findStudy(choice);
-  const status = await withServer(({ client }, live) => live.request(client, config, name, argument));
+  const status = await withServer(async ({ client }, live) =>
+    live.request(client, await live.ownStudy(client, config), name, argument),
+  );
   out.answer(
     status,
     [`${status.tag} is ${phaseText({ study: status })}`, status.line, ...outcome(name, status)].join('\n'),

@@ -30,11 +30,12 @@ export function exportCommand(): Command {
       throw new CliError('conflict', `${path} is there already`, 'name another file, or remove it');
     }
     const { git, config } = await findStudy(choice);
-    const manifest = await withServer(({ client }) => {
+    const manifest = await withServer(async ({ client }, live) => {
       // Not at the top: they load Temporal's client.
       const { writeArchive }: typeof ArchiveModule = require('../temporal/archive');
       const { studyHistories }: typeof HistoriesModule = require('../temporal/histories');
-      return writeArchive(path, git, config, studyHistories(client, config.workflowId));
+      const own = await live.ownStudy(client, config);
+      return writeArchive(path, git, own, studyHistories(client, own.workflowId));
     });
     const count = manifest.histories.length;
     out.answer(

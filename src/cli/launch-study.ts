@@ -2,6 +2,8 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
 import type { StudyConfig, StudyState } from '../domain/study';
+import type { Git } from '../lab/git';
+import { readStudy, saveStudy } from '../lab/ledger';
 import { bringUp } from '../setup/up';
 import { connect, type Connected } from '../temporal/connection';
 import { controlQueue } from '../temporal/queues';
@@ -9,8 +11,9 @@ import { RESEARCHER, STUDY } from '../temporal/search-attributes';
 import type { WorkerInfo } from '../temporal/worker-info';
 import type { study as studyWorkflow } from '../workflows/study';
 import { CliError } from './errors';
-import { pageOf } from './live';
+import { ownStudy, pageOf } from './live';
 import { budgetText } from './render/status';
+import type { FoundStudy } from './study-ref';
 
 export interface ReadyServer extends Connected {
   /** What the worker trains on: `cuda:0`, `cpu`. */
@@ -39,26 +42,48 @@ export async function withReadyServer<T>(
   }
 }
 
-/** `study-<tag>`, or with the lab's id behind it where another lab's study has that name. */
-export async function freeWorkflowId({ client }: Connected, tag: string, labId: string): Promise<string> {
-  const id = `study-${tag}`;
-  const { count } = await client.workflow.count(`WorkflowId = '${id}'`);
-  return count === 0 ? id : `${id}-${labId}`;
+/** A study that has begun, or goes on. */
+export interface LaunchedStudy extends FoundStudy {
+  /** Its page in the Temporal UI; null where that is not known. */
+  link: string | null;
 }
 
 /**
- * @param begins the state that it begins with, where that is not what `config` says
- * @returns the address of its page in the Temporal UI, where that is known
- * @throws CliError if a workflow of that id runs
+ * @param begins the state that it begins with, where that is not what its `config` says
+ * @throws CliError if its workflow runs
  */
 export async function launchStudy(
   server: Connected,
-  config: StudyConfig,
+  { git, config }: FoundStudy,
   begins?: StudyState,
-): Promise<string | null> {
+): Promise<LaunchedStudy> {
+  const { tag } = config;
+  let own = await ownStudy(server.client, config);
+  let started = await startWorkflow(server, git, own, begins);
+  if (!started) {
+    // Another lab may have started a study of this tag at the same moment.
+    const { workflowId } = own;
+    own = await ownStudy(server.client, own);
+    started = own.workflowId !== workflowId && (await startWorkflow(server, git, own, begins));
+  }
+  if (!started) {
+    throw new CliError('conflict', `study ${tag} runs already`, `see \`npx autoresearch status ${tag}\``);
+  }
+  return { git, config: own, link: pageOf(server, own.workflowId) };
+}
+
+/** False if a workflow of that id runs. */
+async function startWorkflow(
+  { client }: Connected,
+  git: Git,
+  config: StudyConfig,
+  begins: StudyState | undefined,
+): Promise<boolean> {
   const { tag, workflowId, researcher, lab, budget, metric } = config;
+  // Whoever comes later finds the workflow by the ledger's id.
+  if ((await readStudy(git, tag))?.workflowId !== workflowId) await saveStudy(git, config);
   try {
-    await server.client.workflow.start<typeof studyWorkflow>('study', {
+    await client.workflow.start<typeof studyWorkflow>('study', {
       taskQueue: controlQueue(),
       workflowId,
       args: begins === undefined ? [config] : [config, begins],
@@ -70,11 +95,9 @@ export async function launchStudy(
       staticSummary: `study ${tag} · ${metric} · ${researcher}`,
       staticDetails: `Lab \`${lab}\`, branch \`autoresearch/${tag}\`, ${budgetText(budget)} a run.`,
     });
+    return true;
   } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    throw new CliError('conflict', `study ${tag} runs already`, `see \`npx autoresearch status ${tag}\``, {
-      cause: error,
-    });
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw error;
   }
-  return pageOf(server, workflowId);
 }

@@ -14,6 +14,7 @@ import {
 } from '@temporalio/common/lib/internal-non-workflow';
 import { optionalTsToMs } from '@temporalio/common/lib/time';
 import type { Payload } from '@temporalio/common';
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Progress } from '../activities/interface';
 import { experimentName } from '../domain/experiment';
@@ -26,6 +27,8 @@ import type { CurrentExperiment, PendingActivity } from './snapshot';
 /** A study as one names it: where its git and its workflow are. */
 export type StudyPlace = Pick<StudyConfig, 'tag' | 'workflowId'>;
 
+/** gRPC's NOT_FOUND. */
+const NOT_FOUND = new Set<number>([5]);
 /** gRPC's CANCELLED, DEADLINE_EXCEEDED and FAILED_PRECONDITION ("no poller seen"). */
 const NO_ANSWER = new Set<number>([1, 4, 9]);
 /** DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE. */
@@ -63,6 +66,40 @@ export async function describeWorkflow(
     );
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
+/** What a workflow of ours began with, as far as it tells whose it is. */
+const begunForSchema = z.object({ labId: z.string(), createdAt: z.string() });
+
+/**
+ * The study with the id of its own workflow. Labs may have studies of one tag, and so of one id: where another study's workflow
+ * has the id that the ledger names, running or closed, it is one that no other can have.
+ */
+export async function ownStudy(client: Client, config: StudyConfig): Promise<StudyConfig> {
+  const begun = await inputOf(client, config.workflowId);
+  if (begun === null) return config;
+  const { tag, labId, createdAt } = config;
+  const whose = begunForSchema.safeParse(begun[0]).data;
+  if (whose?.labId === labId && whose.createdAt === createdAt) return config;
+  const key = createHash('sha256').update(`${labId} ${createdAt}`).digest('hex').slice(0, 8);
+  return { ...config, workflowId: `study-${tag}-${key}` };
+}
+
+/** What the latest workflow of that id was started with; null when the server knows none. */
+async function inputOf(client: Client, workflowId: string): Promise<unknown[] | null> {
+  const { namespace, loadedDataConverter } = client.options;
+  const asked = { namespace, execution: { workflowId }, maximumPageSize: 1 };
+  try {
+    const { history } = await client.withDeadline(Date.now() + ANSWER_MS, () =>
+      client.workflowService.getWorkflowExecutionHistory(asked),
+    );
+    const [first] = history?.events ?? [];
+    const { input } = first?.workflowExecutionStartedEventAttributes ?? {};
+    return await decodeArrayFromPayloads(loadedDataConverter, input?.payloads);
+  } catch (error) {
+    if (hasCode(error, NOT_FOUND)) return null;
     throw error;
   }
 }

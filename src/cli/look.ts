@@ -28,7 +28,7 @@ export async function look(study: FoundStudy): Promise<Snapshot> {
 
 /** The same over a connection that is there; following a study does this again and again. */
 export async function lookThrough(study: FoundStudy, server: Connected, live: Live): Promise<Snapshot> {
-  const { workflowId, tag } = study.config;
+  const { workflowId, tag } = await live.ownStudy(server.client, study.config);
   const workflow = await live.describeWorkflow(server.client, workflowId);
   const link = live.pageOf(server, workflowId);
   if (workflow === null || workflow.status.name !== 'RUNNING') {

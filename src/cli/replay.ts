@@ -61,8 +61,9 @@ async function fromServer(what: string | undefined, lab: string | undefined): Pr
     );
   }
   const { config } = await findStudy({ tag: tag.data, lab });
-  return withServer(async ({ client }) => {
-    const replayed = await collect(studyHistories(client, config.workflowId));
+  return withServer(async ({ client }, live) => {
+    const { workflowId } = await live.ownStudy(client, config);
+    const replayed = await collect(studyHistories(client, workflowId));
     if (replayed.length > 0) return replayed;
     throw new CliError(
       'not-found',

@@ -8,7 +8,7 @@ import { askedBefore } from './cut-off';
 import { CliError } from './errors';
 import { launchStudy, withReadyServer } from './launch-study';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { describeWorkflow, pendingActivity, request } from './live';
+import { describeWorkflow, ownStudy, pendingActivity, request } from './live';
 import { experimentName } from '../domain/experiment';
 import { Git } from '../lab/git';
 import { readLedger } from '../lab/ledger';
@@ -44,17 +44,20 @@ export function resumeCommand(): Command {
     const { command: line, model, effort, contextTokens, answerTokens } = options;
     const change = { command: line, model, effort, contextTokens, answerTokens };
     const usd = { ...found.config.limits, ...limits }.dollars;
-    const config = await changeResearcher(found.config, change, usd);
+    const changed = await changeResearcher(found.config, change, usd);
     await withReadyServer(out.note, async (server) => {
+      const config = await ownStudy(server.client, changed);
       const workflow = await describeWorkflow(server.client, config.workflowId);
       if (workflow?.status.name !== 'RUNNING') {
         await untilLetGo(server, config, out.note);
         const asked = await askedBefore(server, { ...found, config }, workflow, out.note);
         const again = { ...asked, limits: { ...asked.limits, ...limits } };
         // As the ledger has it, and what is asked beyond that: so the workflow knows what there is to save.
-        const link = await launchStudy(server, config, newStudy(again.limits, again.waiting));
+        const begins = newStudy(again.limits, again.waiting);
+        const launched = await launchStudy(server, { ...found, config }, begins);
+        const { link } = launched;
         const where = link === null ? '' : `: ${link}`;
-        const study = { ...config, ...again };
+        const study = { ...launched.config, ...again };
         out.answer({ study, link }, `study ${config.tag} goes on from its ledger${where}`);
         return;
       }

@@ -10,8 +10,9 @@ import { branchName, freeTag, isTagKnown, tagSchema } from '../lab/refs';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { rememberLab } from './known-labs';
-import { freeWorkflowId, launchStudy, withReadyServer, type ReadyServer } from './launch-study';
+import { launchStudy, withReadyServer, type LaunchedStudy, type ReadyServer } from './launch-study';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
+import { ownStudy } from './live';
 import { limitText } from './render/status';
 import {
   asksClaude,
@@ -21,7 +22,6 @@ import {
   takesResearcher,
   type ChosenResearcher,
 } from './researcher';
-import type { FoundStudy } from './study-ref';
 
 const schema = z.object({
   json: z.boolean(),
@@ -37,11 +37,6 @@ const schema = z.object({
   ...limitSchemas,
 });
 type StartRequest = Omit<z.infer<typeof schema>, 'json'>;
-
-interface StartedStudy extends FoundStudy {
-  /** Its page in the Temporal UI; null where that is not known. */
-  link: string | null;
-}
 
 export function startCommand(): Command {
   const command = takesLimits(
@@ -106,12 +101,12 @@ export async function checkStudy(asked: StartRequest): Promise<Checked> {
 export async function beginStudy(
   { lab, tag, budget, researcher, asked }: Checked,
   server: ReadyServer,
-): Promise<StartedStudy> {
+): Promise<LaunchedStudy> {
   if (asksClaude(researcher.researcher) && !server.has.anthropicKey) throw keyMissing();
-  const wanted: StudyConfig = {
+  const wanted = await ownStudy(server.client, {
     format: 1,
     tag,
-    workflowId: await freeWorkflowId(server, tag, lab.id),
+    workflowId: `study-${tag}`,
     lab: lab.root,
     labId: lab.id,
     budget,
@@ -122,12 +117,12 @@ export async function beginStudy(
     createdAt: new Date().toISOString(),
     ...LATER_SETTINGS,
     ...researcher,
-  };
+  });
   // The ledger is begun here already, so that of two starts with one tag only one goes on.
   const config = await openLedger(lab.git, wanted);
   if (config.createdAt !== wanted.createdAt) throw await taken(lab, tag);
   await rememberLab(lab.root);
-  return { config, git: lab.git, link: await launchStudy(server, config) };
+  return launchStudy(server, { git: lab.git, config });
 }
 
 function budgetOf({ trainSeconds, trainSteps }: StartRequest, { config }: Lab): TrainBudget {

@@ -21,7 +21,9 @@ export interface StudyProcess {
 /** null without a server. */
 export async function lookAtProcess(config: StudyConfig): Promise<StudyProcess | null> {
   try {
-    return await withServer((server, live) => look(config, server, live));
+    return await withServer(async (server, live) =>
+      look(await live.ownStudy(server.client, config), server, live),
+    );
   } catch (error) {
     if (error instanceof Error && error.name === 'ServerUnavailable') return null;
     throw error;

@@ -57,8 +57,8 @@ export async function findStudy({ tag, lab }: StudyChoice): Promise<FoundStudy> 
       'name one with --lab DIR',
     );
   }
-  const running = await runningIds();
-  const [only, ...others] = fitting.filter(({ config }) => running.has(config.workflowId));
+  const running = await runningOf(fitting);
+  const [only, ...others] = running;
   if (only !== undefined && others.length === 0) return only;
   const why = only === undefined ? 'none of these studies runs' : 'several studies run';
   throw new CliError('usage', `${why}, so which is meant?\n${list(fitting, running)}`, 'name its tag');
@@ -148,12 +148,17 @@ async function readFound(git: Git, tag: string): Promise<FoundStudy | null> {
   };
 }
 
-/** The workflows of studies that have not ended. Without a server none runs. */
-async function runningIds(): Promise<Set<string>> {
+/** Those whose workflows have not ended. Without a server none runs. */
+async function runningOf(studies: FoundStudy[]): Promise<FoundStudy[]> {
   try {
-    return new Set(await withServer(({ client }, live) => live.runningStudies(client)));
+    return await withServer(async ({ client }, live) => {
+      const ids = new Set(await live.runningStudies(client));
+      const named = studies.filter(({ config }) => ids.has(config.workflowId));
+      const own = await Promise.all(named.map(({ config }) => live.ownStudy(client, config)));
+      return named.filter((study, index) => own[index]?.workflowId === study.config.workflowId);
+    });
   } catch (error) {
-    if (error instanceof Error && error.name === 'ServerUnavailable') return new Set();
+    if (error instanceof Error && error.name === 'ServerUnavailable') return [];
     throw error;
   }
 }
@@ -173,12 +178,12 @@ function nothing(studies: FoundStudy[], tag: string | undefined): CliError {
   );
 }
 
-function list(studies: FoundStudy[], running = new Set<string>()): string {
+function list(studies: FoundStudy[], running: FoundStudy[] = []): string {
   return studies
     .toSorted((a, b) => b.config.createdAt.localeCompare(a.config.createdAt))
     .map(
-      ({ config: { tag, lab, workflowId } }) =>
-        `  ${tag.padEnd(12)} ${lab}${running.has(workflowId) ? ' (running)' : ''}`,
+      (study) =>
+        `  ${study.config.tag.padEnd(12)} ${study.config.lab}${running.includes(study) ? ' (running)' : ''}`,
     )
     .join('\n');
 }

@@ -91,7 +91,7 @@ export async function saveStudy(git: Git, study: StudyConfig): Promise<void> {
     if (head === null) throw noLedger(git, study.tag);
     if ((await readText(git, head, STUDY)) === content) return;
     const tree = await editTree(git, head, await asChanges(git, { [STUDY]: content }));
-    const message = `Keep the limits of study ${study.tag}, and what waits for its next proposal\n\nStudy: ${study.tag}\n`;
+    const message = `Keep the settings of study ${study.tag}, and what waits for its next proposal\n\nStudy: ${study.tag}\n`;
     const commit = await writeCommit(git, { tree, parent: head, message, at: new Date().toISOString() });
     try {
       await moveLedger(git, study.tag, commit, head);

@@ -30,7 +30,7 @@ beforeAll(async () => {
     Promise.resolve({ commit: lab.commits[number] ?? '', failure: null });
   // The lab is a copy, so its study has a workflow of its own.
   const workflowId = `study-${TAG}-${labId(lab.root)}`;
-  study = await stage.start({ tag: TAG, workflowId, limits: { experiments: 6 } });
+  study = await stage.start({ tag: TAG, workflowId, ...whose(lab), limits: { experiments: 6 } });
   const { client } = stage.environment;
   await until(
     () => client.workflow.getHandle(study.config.workflowId).query(messages.statusQuery),
@@ -46,6 +46,9 @@ afterEach(() => {
   delete process.env['TEMPORAL_ADDRESS'];
   process.exitCode = undefined;
 });
+
+/** By which a workflow is known as this lab's. */
+const whose = ({ root, study: { createdAt } }: Studied) => ({ labId: labId(root), createdAt });
 
 /**
  * `replay` in a process of its own, for the SDK's runtime, which it sets up, is one a process. It replays through the
@@ -237,7 +240,7 @@ test('a branch that is behind, while its experiment is not done, is a note', asy
     return record(input);
   };
   const workflowId = `study-late-${labId(late.root)}`;
-  const { handle } = await stage.start({ tag: 'late', workflowId });
+  const { handle } = await stage.start({ tag: 'late', workflowId, ...whose(late) });
   const { client } = stage.environment;
   const isOpen = async () =>
     (await client.workflow.count(`WorkflowId = '${workflowId}/exp-0006' AND ExecutionStatus = 'Running'`))
