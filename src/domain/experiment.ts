@@ -208,10 +208,18 @@ export function gpuSeconds(runs: readonly ScoredRun[]): number {
   return runs.reduce((sum, run) => sum + run.wallSeconds + run.scoreWallSeconds, 0);
 }
 
+/** Wall seconds from start to record. A server's clock may be put back meanwhile: never less than its runs took. */
+export function secondsTaken({
+  startedAt,
+  finishedAt,
+  runs,
+}: Pick<ExperimentRecord, 'startedAt' | 'finishedAt' | 'runs'>): number {
+  return Math.max(gpuSeconds(runs), (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000);
+}
+
 /** The summary of a record, as the workflow, `status` and `history` show it. */
 export function summarize(record: ExperimentRecord): ExperimentSummary {
   const { number, commit, verdict, reason, score, title } = record;
-  const seconds = (Date.parse(record.finishedAt) - Date.parse(record.startedAt)) / 1000;
   return {
     number,
     commit,
@@ -220,7 +228,7 @@ export function summarize(record: ExperimentRecord): ExperimentSummary {
     score,
     title,
     gpuSeconds: gpuSeconds(record.runs),
-    seconds,
+    seconds: secondsTaken(record),
     dollars: record.dollars + record.gpuDollars,
   };
 }

@@ -1,5 +1,5 @@
 /** What `show` prints: one experiment. */
-import { gpuSeconds, type ExperimentRecord, type ScoredRun } from '../../domain/experiment';
+import { gpuSeconds, secondsTaken, type ExperimentRecord, type ScoredRun } from '../../domain/experiment';
 import type { Usage } from '../../domain/money';
 import { APPROACH_TEXT } from '../../domain/plateau';
 import { changeText } from '../../domain/status';
@@ -67,11 +67,10 @@ function facts({ record, commit, metric }: Shown): string {
   if (commit !== null)
     lines.push(['commit', record === null ? commit : `${commit} on ${shortHash(record.incumbent)}`]);
   if (record !== null) {
-    const seconds = (Date.parse(record.finishedAt) - Date.parse(record.startedAt)) / 1000;
     const dollars = record.dollars === 0 ? '' : ` · $${record.dollars.toFixed(4)}`;
     lines.push([
       'took',
-      `${durationText(seconds)}, ${durationText(gpuSeconds(record.runs))} on the device${dollars}`,
+      `${durationText(secondsTaken(record))}, ${durationText(gpuSeconds(record.runs))} on the device${dollars}`,
     ]);
     lines.push(['budget', `${budgetText(record.budget)} a run`]);
     lines.push(['by', record.researcher]);

@@ -3,6 +3,7 @@
  * prompt cache keeps it, and last what is new each time. Each section has a share of the budget and keeps to it.
  */
 import type Anthropic from '@anthropic-ai/sdk';
+import { secondsTaken } from '../../domain/experiment';
 import { programSection, filesSection } from './files-section';
 import { untouchedConstants, untriedDirections, viewOf, type View } from './ledger';
 import {
@@ -138,9 +139,7 @@ const block = (text: string, cache_control: Anthropic.CacheControlEphemeral): An
 
 /** For how long the parts that stand still are kept, by how long the last experiments took, or the first will train. */
 function cacheFor({ recent }: View, { budget }: Shown): Anthropic.CacheControlEphemeral {
-  const lengths = recent
-    .map(({ startedAt, finishedAt }) => (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000)
-    .toSorted((a, b) => a - b);
+  const lengths = recent.map(secondsTaken).toSorted((a, b) => a - b);
   const seconds = lengths[Math.floor(lengths.length / 2)] ?? ('seconds' in budget ? budget.seconds : 0);
   return seconds > SHORT_LIFE_SECONDS && seconds < LONG_LIFE_SECONDS
     ? { type: 'ephemeral', ttl: '1h' }
