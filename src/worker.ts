@@ -7,6 +7,7 @@ import { createApply } from './activities/apply';
 import { createCheck } from './activities/check-proposal';
 import { cleanUpRuns } from './activities/clean-up';
 import { comparableRuns } from './activities/comparable-runs';
+import { createEndWork } from './activities/end-work';
 import { createEvaluate } from './activities/evaluate';
 import { beating } from './activities/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
@@ -144,6 +145,7 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
     apply: beating(createApply()),
     record: beating(createRecord({ cleanUp: cleanUpRuns })),
     save: beating(createSave()),
+    endWork: beating(createEndWork()),
   };
 }
 

@@ -20,13 +20,16 @@ export interface Attempt {
   status: TaskStatus | null;
 }
 
+/** Names a run. */
+export type Run = Pick<TrainInput, 'study' | 'number' | 'run'>;
+
 /** Where a run's folders are: attempts, and the hand-in that its training leaves for its scoring. */
-export function runFolder({ study, number, run }: TrainInput): string {
+export function runFolder({ study, number, run }: Run): string {
   return join(studyState(study.labId, study.tag), 'runs', experimentName(number), String(run));
 }
 
-export async function attemptsOf(input: TrainInput, kind: TaskSpec['kind']): Promise<Attempt[]> {
-  const root = runFolder(input);
+export async function attemptsOf(run: Run, kind: TaskSpec['kind']): Promise<Attempt[]> {
+  const root = runFolder(run);
   const names = await readdir(root).catch(() => []);
   const numbers = names
     .flatMap((name) => new RegExp(`^${kind}-([1-9]\\d*)$`).exec(name)?.[1] ?? [])

@@ -153,6 +153,12 @@ export interface SaveInput {
   waiting: Waiting;
 }
 
+export interface EndWorkInput {
+  study: StudyRef;
+  /** Null for what the opening of the study has begun. */
+  experiment: number | null;
+}
+
 /** Served on the control queue. */
 export interface ControlActivities {
   /** Makes base ref, branch and ledger, prepares the data, or finds them, and rebuilds the study's state. */
@@ -163,6 +169,8 @@ export interface ControlActivities {
   record(input: RecordInput): Promise<Recorded>;
   /** Keeps a stopped study's limits, and what people said that no proposal has heard, in its ledger. */
   save(input: SaveInput): Promise<void>;
+  /** Ends whatever a cancelled experiment, or a cancelled opening, has left at work on this host; it begins nothing any more. */
+  endWork(input: EndWorkInput): Promise<void>;
 }
 
 /** Served on a lane's own queue, one at a time. */

@@ -16,11 +16,13 @@ import { Git } from '../lab/git';
 import { readText } from '../lab/objects';
 import { holderOf } from '../process/detach';
 import { readJson, readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
-import { launchListed, unlist } from '../process/listed';
+import { launchListed, listed, unlist } from '../process/listed';
 import { boundLog } from '../process/log-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { packageRoot } from '../process/package-root';
 import { dataCache, studyState } from '../process/paths';
+import { isEnded } from './ended';
+import type { StudyRef } from './interface';
 
 export interface PreparedData {
   /** Holds manifest.json and the files that it names. */
@@ -160,7 +162,7 @@ async function runPreparer(
   const [program = 'python', ...words] = lab.data.prepare;
   const command = [program === 'python' ? python : program, ...words, '--source', source, '--out', folder];
   const env = { ...inherited(), AUTORESEARCH_PACKAGES: join(packageRoot(), 'node_modules') };
-  const name = `data for study ${study.tag}`;
+  const name = nameOf(study);
   const owner = await launchListed({
     command: [...KEEP_EXIT_CODE, exit, ...command],
     cwd: tree,
@@ -169,6 +171,10 @@ async function runPreparer(
     lock,
     name,
   });
+  if (owner !== null && (await isEnded(study))) {
+    await terminate(owner, { graceMs: STOP_MS, group: true });
+    throw new Error(`${name}: the study was stopped meanwhile`);
+  }
   await ended(owner ?? (await holderOf(lock)), lock, log);
   const manifest = await readManifest(folder);
   if (manifest !== null) return manifest;
@@ -177,6 +183,14 @@ async function runPreparer(
   const how = code === null ? 'was killed' : `ended with exit code ${code.trim()} and no manifest.json`;
   const message = `${lab.data.prepare.join(' ')} ${how}: ${await lastLines(log)} (all of it: ${log})`;
   throw LASTING_CODES.includes(Number(code ?? 1)) ? new DataError(message) : new Error(message);
+}
+
+const nameOf = ({ tag }: StudyRef): string => `data for study ${tag}`;
+
+/** Ends the study's preparer. Another study that waits for it as well, or has the same tag in another lab, begins it again. */
+export async function endPreparer(study: StudyRef): Promise<void> {
+  const preparing = (await listed()).filter(({ name }) => name === nameOf(study));
+  await Promise.all(preparing.map(({ owner }) => terminate(owner, { graceMs: STOP_MS, group: true })));
 }
 
 /** The shell writes down how its command ended, for whoever watches by then. */

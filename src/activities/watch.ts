@@ -3,6 +3,7 @@
  * outlives this worker, and whoever calls with the same task later sees the same run.
  */
 import { Context, log } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -31,6 +32,8 @@ import {
   statusOf,
   type Attempt,
 } from './attempts';
+import { endRun, STOP_MS } from './end-runs';
+import { isEnded } from './ended';
 import { heartbeatWhile } from './heartbeat';
 import type { Progress, StudyRef, TrainInput } from './interface';
 import type { Machine } from './league';
@@ -79,8 +82,6 @@ export interface Outcome {
 const POLL_MS = 250;
 /** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
 const ROOM_BYTES = 64e6;
-/** The runner takes 2 s to ask its candidate; then everything is killed. */
-const STOP_MS = 4_000;
 /** What a runner may know of the worker's environment: no keys. */
 const ENVIRONMENT = /^(PATH|HOME|USER|LANG|TMPDIR|LD_LIBRARY_PATH|XDG_.*|AUTORESEARCH_(SANDBOX|DEVICES))$/;
 
@@ -155,9 +156,7 @@ async function ownFolder(input: TrainInput): Promise<void> {
   const identity = { base: study.base, commit, seed, budget };
   const found = await readJsonIfWhole(file, identitySchema);
   if (isDeepStrictEqual(found, identity)) return;
-  const attempts = [...(await attemptsOf(input, 'train')), ...(await attemptsOf(input, 'score'))];
-  const owners = await Promise.all(attempts.map(ownerOfAttempt));
-  await Promise.all(owners.map(async (owner) => owner && terminate(owner, { graceMs: STOP_MS })));
+  await endRun(input);
   await rename(root, `${root}.replaced-${Date.now()}`).catch((error: unknown) => {
     if (errorCode(error) !== 'ENOENT') throw error;
   });
@@ -169,6 +168,7 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
   const context = Context.current();
   for (;;) {
     if (context.cancellationSignal.aborted) await context.cancelled;
+    if (await isEnded(task.input.study)) throw ended(task);
     const attempts = await attemptsOf(task.input, task.kind);
     const last = attempts.at(-1);
     const owner = last === undefined ? null : await ownerOfAttempt(last);
@@ -229,6 +229,10 @@ async function start(
     adoptOrphans: true,
   });
   if (owner === null) return;
+  if (await isEnded(input.study)) {
+    await terminate(owner, { graceMs: STOP_MS });
+    throw ended(task);
+  }
   log.info(`${name}: ${kind} ${number} started`, { pid: owner.pid });
   const status = await follow(folder, owner, show);
   if (status === null || status.phase === 'queued') {
@@ -238,6 +242,10 @@ async function start(
   }
   throwTrouble(task, status);
 }
+
+/** Nobody waits for this activity any more; it has only not heard of that. */
+const ended = ({ input }: Task): Error =>
+  ApplicationFailure.nonRetryable(`${taskName(input)} was cancelled meanwhile`, 'Ended');
 
 /** The host's trouble is thrown, for Temporal to try again later, a minute apart at most. */
 function throwTrouble({ input }: Task, status: TaskStatus | null): void {

@@ -5,7 +5,7 @@ import type { Phase, StudyStatus } from '../domain/status';
 
 /** What a workflow waits for just now. */
 export interface PendingActivity {
-  /** `openStudy`, `propose`, `apply`, `train`, `evaluate` or `record`. */
+  /** `openStudy`, `propose`, `apply`, `train`, `evaluate`, `record` or `endWork`. */
   name: string;
   /** No worker, or no slot of one, has taken it yet. */
   isWaiting: boolean;

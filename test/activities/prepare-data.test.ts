@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ActivityCancellationDetails } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
+import { createEndWork } from '../../src/activities/end-work';
 import { DataError, prepareData, studyData, type PreparedData } from '../../src/activities/prepare-data';
 import type { StudyConfig } from '../../src/domain/study';
 import { readLabConfigAt } from '../../src/lab/lab';
@@ -14,7 +15,11 @@ import { FILES, git, LAB_YAML, makeLab, makeStudy, temporary, write } from '../l
 import { processesWith } from '../runner/workshop';
 
 /** Failures are what these tests ask for. */
-const newEnvironment = () => new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
+const newEnvironment = (runId = 'a workflow') =>
+  new MockActivityEnvironment(
+    { workflowExecution: { workflowId: 'study-nov21', runId } },
+    { logger: new DefaultLogger('ERROR') },
+  );
 
 const roots = ['XDG_STATE_HOME', 'XDG_CACHE_HOME'] as const;
 const before = roots.map((name) => process.env[name]);
@@ -138,6 +143,25 @@ test('a study that is stopped ends its preparer', async () => {
   await expect(first).rejects.toThrow(/CANCELLED/);
   write(place.folder, { text: 'some text' });
   await expect(prepare(place)).resolves.toBeDefined();
+});
+
+test('a stopped study that has lost its worker leaves no preparer; its next life begins another', async () => {
+  const place = makeData('forever');
+  const lost = newEnvironment('stopped');
+  const first = prepare(place, lost);
+  await started();
+  const late = prepare(place, newEnvironment('stopped'));
+  lost.cancel('WORKER_SHUTDOWN', new ActivityCancellationDetails({ workerShutdown: true }));
+  await expect(first).rejects.toThrow(/SHUTDOWN/);
+  const endWork = () =>
+    newEnvironment('stopped').run(createEndWork(), { study: place.study, experiment: null });
+  await Promise.all([endWork(), endWork()]);
+  // One that has not heard of it begins none again.
+  await expect(late).rejects.toThrow('was stopped meanwhile');
+  expect(preparers()).toEqual([]);
+  await endWork();
+  write(place.folder, { text: 'some text' });
+  await expect(prepare(place, newEnvironment('next'))).resolves.toBeDefined();
 });
 
 test('`down` ends a preparer with all that it has started; the next attempt begins another', async () => {

@@ -2,6 +2,8 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createEndWork } from '../../src/activities/end-work';
 import { holderOf } from '../../src/process/detach';
 import { listed } from '../../src/process/listed';
 import { studyState } from '../../src/process/paths';
@@ -9,7 +11,7 @@ import { deviceLock } from '../../src/runner/device-lock';
 import { takeDown } from '../../src/setup/down';
 import { CANDIDATE, pidsOf, Workshop } from '../runner/workshop';
 import { until } from '../workflows/world';
-import { rehearse as rehearseIn } from './rehearsing';
+import { rehearse as rehearseIn, STUDY } from './rehearsing';
 
 jest.setTimeout(90_000);
 
@@ -20,7 +22,7 @@ beforeAll(() => {
 afterAll(() => workshop.close());
 
 const rehearse = (candidate: string[], signal?: AbortSignal) => rehearseIn(workshop, candidate, signal);
-const folder = (): string => join(studyState('abcd1234', 'nov21'), 'proposals', '0001', 'rehearsal');
+const folder = (): string => join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001', 'rehearsal');
 const candidates = (kind: string): number[] => pidsOf(`candidate.py ${kind}`, CANDIDATE);
 
 /** In a process of its own, until its candidate has begun. */
@@ -83,6 +85,13 @@ test('one that has lost its worker is ended by the next, which has the device at
   expect(performance.now() - before).toBeLessThan(10_000);
   expect(candidates('silent')).toEqual([]);
   expect(await holderOf(await deviceLock('cpu'))).toBeNull();
+  expect(await listed()).toEqual([]);
+});
+
+test('one that has lost its worker is ended when its experiment was cancelled', async () => {
+  await kill(await rehearsing('silent'));
+  await new MockActivityEnvironment().run(createEndWork(), { study: STUDY, experiment: 1 });
+  expect(candidates('silent')).toEqual([]);
   expect(await listed()).toEqual([]);
 });
 

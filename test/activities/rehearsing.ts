@@ -6,7 +6,13 @@ import { parseLabConfig } from '../../src/lab/config';
 import type { Objection } from '../../src/researchers/researcher';
 import type { Workshop } from '../runner/workshop';
 
-const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
+export const STUDY = {
+  tag: 'nov21',
+  workflowId: 'study-nov21',
+  lab: '/lab',
+  labId: 'abcd1234',
+  base: 'base',
+};
 
 export function rehearse(
   { runner, tree, data }: Pick<Workshop, 'runner' | 'tree' | 'data'>,
@@ -32,5 +38,5 @@ export function rehearse(
     data: () => Promise.resolve(data),
     python: '/usr/bin/python3',
     device: 'cpu',
-  })({ study, number: 1 } as ProposeInput, lab, 'tree', signal);
+  })({ study: STUDY, number: 1 } as ProposeInput, lab, 'tree', signal);
 }

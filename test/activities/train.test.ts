@@ -1,8 +1,10 @@
 import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
+import { EventEmitter, once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createEndWork } from '../../src/activities/end-work';
 import { createEvaluate } from '../../src/activities/evaluate';
 import type { DeviceActivities, Progress, TrainInput } from '../../src/activities/interface';
 import { createTrain } from '../../src/activities/train';
@@ -11,6 +13,7 @@ import type { RunResult } from '../../src/domain/experiment';
 import { parseLabConfig, type LabConfig } from '../../src/lab/config';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
+import { listed } from '../../src/process/listed';
 import { isAlive, ownerOf, type Owner } from '../../src/process/owner';
 import { deviceLock } from '../../src/runner/device-lock';
 import { takeDown } from '../../src/setup/down';
@@ -69,9 +72,9 @@ function dependencies(candidate: string[], score: string[] = ['python', '-c', SC
   };
 }
 
-/** An activity in the hands of one worker. */
-function activity() {
-  const environment = new MockActivityEnvironment();
+/** An activity in the hands of one worker, of the workflow `runId`. */
+function activity(runId = 'a workflow') {
+  const environment = new MockActivityEnvironment({ workflowExecution: { workflowId: 'experiment', runId } });
   const beats: Progress[] = [];
   environment.on('heartbeat', (progress: Progress) => beats.push(progress));
   const cancel = (why: 'cancelRequested' | 'workerShutdown' | 'timedOut') =>
@@ -99,8 +102,13 @@ async function whenTraining(of: TrainInput, attempt = 1): Promise<Owner> {
 /** When no process that came after this one can have begun. */
 const startBefore = ({ startTime }: Owner): string => String(Number(startTime) - 1);
 
+function logOf(of: TrainInput, attempt: number): string {
+  const log = join(runFolder(of), `train-${attempt}`, 'log');
+  return existsSync(log) ? readFileSync(log, 'utf8') : '';
+}
+
 const seedsSeen = (of: TrainInput, attempt: number): string[] =>
-  readFileSync(join(runFolder(of), `train-${attempt}`, 'log'), 'utf8').match(/"seed": \d+/g) ?? [];
+  logOf(of, attempt).match(/"seed": \d+/g) ?? [];
 
 describe('train and evaluate', () => {
   it('train, then score what was handed in', async () => {
@@ -388,6 +396,97 @@ describe('when the study cancels', () => {
     // Nothing has begun, so that the same folder serves.
     expect(await train(two, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
     expect(readdirSync(runFolder(two)).toSorted()).toEqual(['handin', 'train-1']);
+  });
+});
+
+describe('when a cancelled activity has lost its worker', () => {
+  let runs = 0;
+  const newRunId = () => `cancelled ${runs++}`;
+  const endWork = ({ study, number: experiment }: TrainInput, runId: string) =>
+    activity(runId).environment.run(createEndWork(), { study, experiment });
+  const free = async () => {
+    expect(await holderOf(await deviceLock('cpu'))).toBeNull();
+    expect(await listed()).toEqual([]);
+  };
+
+  it('its training is ended with all its children, however often that is asked, and goes on in its folder at the next try', async () => {
+    const of = input();
+    const runId = newRunId();
+    const marker = `marker-${process.pid}-ended`;
+    const first = activity(runId);
+    const abandoned = train(of, ['deaf', marker], first);
+    const owner = await whenTraining(of);
+    first.cancel('workerShutdown');
+    await expect(abandoned).rejects.toThrow(CancelledFailure);
+    await Promise.all([endWork(of, runId), endWork(of, runId)]);
+    await endWork(of, runId);
+    expect(isAlive(owner)).toBe(false);
+    expect(processesWith(marker)).toEqual([]);
+    await free();
+    const again = await train(of, ['happy'], activity(newRunId()));
+    expect(again).toMatchObject({ failure: null, attempts: 1, steps: 20 });
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+  });
+
+  it('its scoring is ended', async () => {
+    const of = input();
+    const runId = newRunId();
+    await train(of, ['happy'], activity(runId));
+    const marker = `marker-${process.pid}-scoring`;
+    const first = activity(runId);
+    const score = ['python', '-c', 'import time; time.sleep(600)', marker];
+    const abandoned = first.environment.run(createEvaluate(dependencies([], score)), of);
+    while (processesWith(marker).length === 0) await sleep(20);
+    first.cancel('workerShutdown');
+    await expect(abandoned).rejects.toThrow(CancelledFailure);
+    await endWork(of, runId);
+    expect(processesWith(marker)).toEqual([]);
+    await free();
+    const again = activity(newRunId()).environment;
+    expect(await again.run(createEvaluate(dependencies([])), of)).toMatchObject({
+      failure: null,
+      score: 7000,
+    });
+  });
+
+  it('there may be nothing to end, and other experiments are left alone', async () => {
+    const [of, other] = [input(), input()];
+    const runId = newRunId();
+    const running = train(other, ['slow'], activity(runId));
+    await whenTraining(other);
+    await endWork(of, newRunId());
+    expect(await running).toMatchObject({ failure: null, attempts: 1 });
+  });
+
+  it('a worker that wakes up late does not begin its training again', async () => {
+    const of = input();
+    const runId = newRunId();
+    const late = train(of, ['slow'], activity(runId));
+    await whenTraining(of);
+    await endWork(of, runId);
+    await expect(late).rejects.toThrow('was cancelled meanwhile');
+    expect(seedsSeen(of, 1)).toHaveLength(1);
+    await free();
+  });
+
+  it('nor does one that was about to begin it', async () => {
+    const of = input();
+    const runId = newRunId();
+    const gate = new EventEmitter();
+    const held = dependencies(['slow']);
+    const exportTree = async (...tree: Parameters<typeof held.exportTree>) => {
+      gate.emit('reached');
+      await once(gate, 'open');
+      await held.exportTree(...tree);
+    };
+    const reached = once(gate, 'reached');
+    const late = activity(runId).environment.run(createTrain({ ...held, exportTree }), of);
+    await reached;
+    await endWork(of, runId);
+    gate.emit('open');
+    await expect(late).rejects.toThrow('was cancelled meanwhile');
+    expect(seedsSeen(of, 1)).toEqual([]);
+    await free();
   });
 });
 

@@ -33,6 +33,7 @@ export class World {
   readonly proposed: ProposeInput[] = [];
   private readonly proposals = new Map<string, Proposed>();
   readonly saved: SaveInput[] = [];
+  readonly ended: (number | null)[] = [];
   readonly trained: number[] = [];
   readonly cancelled: number[] = [];
   scoreOf = (number: number): number => 2 - number / 100;
@@ -148,6 +149,10 @@ export class World {
       this.saved.push(input);
       return Promise.resolve();
     },
+    endWork: ({ experiment }) => {
+      this.ended.push(experiment);
+      return Promise.resolve();
+    },
   };
 }
 
@@ -190,10 +195,12 @@ export async function openStage(
     },
   });
   const activities = Object.fromEntries(
-    (['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record', 'save'] as const).map((name) => [
-      name,
-      (input: never) => (world().activities[name] as (input: never) => Promise<unknown>)(input),
-    ]),
+    (['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record', 'save', 'endWork'] as const).map(
+      (name) => [
+        name,
+        (input: never) => (world().activities[name] as (input: never) => Promise<unknown>)(input),
+      ],
+    ),
   );
   const common = {
     connection: environment.nativeConnection,

@@ -69,6 +69,7 @@ const STEPS: Record<string, string> = {
   train: 'training',
   evaluate: 'scoring',
   record: 'recording the verdict',
+  endWork: 'ending what is at work',
   queued: QUEUED,
   'handing-in': 'handing in the weights',
 };
