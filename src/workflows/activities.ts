@@ -27,11 +27,18 @@ const LANE_SECONDS = 3600;
 /** A budget in steps has no length of its own; the stall cap ends what hangs. */
 const STEPS_SECONDS = 7 * 86_400;
 
-export const { openStudy } = proxyActivities<ControlActivities>({
+const opening: ActivityOptions = {
   startToCloseTimeout: '6 hours', // a first download of training data
   heartbeatTimeout: HEARTBEAT,
   retry,
+};
+export const { openStudy } = proxyActivities<ControlActivities>({
+  ...opening,
+  // Told that it is cancelled before its workflow has closed, it ends its preparer.
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 });
+/** As 0.2 did it, and 0.1. */
+export const { openStudy: openStudyUnwatched } = proxyActivities<ControlActivities>(opening);
 
 export const { propose } = proxyActivities<ControlActivities>({
   startToCloseTimeout: '2 hours', // a coding agent's working time; researchers have shorter limits of their own
@@ -44,6 +51,16 @@ export const { apply, record, save } = proxyActivities<ControlActivities>({
   startToCloseTimeout: '5 minutes',
   heartbeatTimeout: HEARTBEAT,
   retry,
+});
+
+/**
+ * A process that hangs in the kernel cannot be ended, and nobody is to wait for it for more than some ten minutes. While no worker is
+ * there nothing is tried: the first that comes back does it, however late.
+ */
+export const { endWork } = proxyActivities<ControlActivities>({
+  startToCloseTimeout: '2 minutes',
+  heartbeatTimeout: HEARTBEAT,
+  retry: { ...retry, maximumAttempts: 10 },
 });
 
 /** The two activities of a lane. The runner keeps the real clock; these timeouts only catch a runner that cannot. */

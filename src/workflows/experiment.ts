@@ -26,7 +26,8 @@ import { completeConfig, type StudyConfig } from '../domain/study';
 import { NOTHING_WAITS, type Waiting } from '../domain/waiting';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
 import { apply, onLane, propose, record } from './activities';
-import { isHandinMissing } from './failures';
+import { endWork } from './end-work';
+import { isHandinMissing, isTimeout } from './failures';
 
 export interface ExperimentInput {
   study: StudyConfig;
@@ -69,6 +70,18 @@ const MAX_ROUNDS = 3;
  */
 export async function experiment(given: ExperimentInput): Promise<ExperimentDone> {
   const input = completeInput(given);
+  try {
+    return await toItsRecord(input);
+  } catch (error) {
+    const { cancelRequested, consideredCancelled } = CancellationScope.current();
+    if (!consideredCancelled || !patched('end-work')) throw error;
+    await endWork({ study: input.study, experiment: input.number });
+    if (isTimeout(error)) await cancelRequested;
+    throw error;
+  }
+}
+
+async function toItsRecord(input: ExperimentInput): Promise<ExperimentDone> {
   const { study, number, incumbent, waiting } = input;
   const startedAt = new Date().toISOString();
   const proposed = number === 0 ? null : await ask(input, null);

@@ -48,9 +48,10 @@ import {
 } from '../domain/study';
 import type { Waiting } from '../domain/waiting';
 import { RESEARCHER, SCORE, STUDY } from '../temporal/search-attributes';
-import { openStudy, save } from './activities';
+import { openStudy, openStudyUnwatched, save } from './activities';
+import { endWork } from './end-work';
 import { experiment, type ExperimentDone, type ExperimentInput } from './experiment';
-import { causesOf, isBudgetExhausted, isNeverStarted, messageOf } from './failures';
+import { causesOf, isBudgetExhausted, isNeverStarted, isTimeout, messageOf } from './failures';
 import * as messages from './messages';
 
 /** Events of a run after which a study continues as new, about 110 experiments. Servers suggest it at 4,096. */
@@ -68,6 +69,7 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   /** As the ledger has them: each record brings those of its time. */
   let limitsKept = config.limits;
   let isOpen = false;
+  let isOpening = false;
   let current: number | null = null;
   let running: CancellationScope | null = null;
   let shownBest: number | null = null;
@@ -170,15 +172,22 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
 
   /** Finds the study in git, where it may have gone on before. Null when that was stopped, or is in trouble. */
   async function open(): Promise<OpenedStudy | null> {
+    const isWatched = patched('end-opening');
+    isOpening = true;
     try {
-      const found = await interruptible(() => openStudy(config));
-      if (found === null) return null;
+      const found = await interruptible(() => (isWatched ? openStudy : openStudyUnwatched)(config));
+      if (found === null) {
+        if (isWatched) await endWork({ study: config, experiment: null });
+        return null;
+      }
       isOpen = true;
       state = adopt(state, found.state, found.last ?? null, workflowInfo().startTime.getTime());
       return found;
     } catch (error) {
       trouble('the study could not be opened', error);
       return null;
+    } finally {
+      isOpening = false;
     }
   }
 
@@ -189,7 +198,8 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
     try {
       return await scope.run(work);
     } catch (error) {
-      if (!isCancellation(error)) throw error;
+      const isLost = scope.consideredCancelled && isTimeout(error);
+      if (!isCancellation(error) && !(isLost && patched('lost-and-cancelled'))) throw error;
       // Not the study was cancelled, but its experiment alone.
       if (!scope.consideredCancelled && patched('cancelled-experiment')) throw error;
       state = stop(state, true);
@@ -283,7 +293,7 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
   }
 
   function phase(): Phase {
-    if (state.stopping !== null) return current === null ? 'stopped' : 'stopping';
+    if (state.stopping !== null) return current === null && !isOpening ? 'stopped' : 'stopping';
     if (state.paused !== null) return current === null ? 'paused' : 'pausing';
     return isOpen ? 'running' : 'opening';
   }

@@ -399,16 +399,17 @@ describe('when the study cancels', () => {
   });
 });
 
-describe('when a cancelled activity has lost its worker', () => {
-  let runs = 0;
-  const newRunId = () => `cancelled ${runs++}`;
-  const endWork = ({ study, number: experiment }: TrainInput, runId: string) =>
-    activity(runId).environment.run(createEndWork(), { study, experiment });
-  const free = async () => {
-    expect(await holderOf(await deviceLock('cpu'))).toBeNull();
-    expect(await listed()).toEqual([]);
-  };
+let cancelled = 0;
+const newRunId = () => `cancelled ${cancelled++}`;
+const endWork = ({ study, number: experiment }: TrainInput, runId: string) =>
+  activity(runId).environment.run(createEndWork(), { study, experiment });
 
+async function expectFree(): Promise<void> {
+  expect(await holderOf(await deviceLock('cpu'))).toBeNull();
+  expect(await listed()).toEqual([]);
+}
+
+describe('when a cancelled activity has lost its worker', () => {
   it('its training is ended with all its children, however often that is asked, and goes on in its folder at the next try', async () => {
     const of = input();
     const runId = newRunId();
@@ -422,7 +423,7 @@ describe('when a cancelled activity has lost its worker', () => {
     await endWork(of, runId);
     expect(isAlive(owner)).toBe(false);
     expect(processesWith(marker)).toEqual([]);
-    await free();
+    await expectFree();
     const again = await train(of, ['happy'], activity(newRunId()));
     expect(again).toMatchObject({ failure: null, attempts: 1, steps: 20 });
     expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
@@ -441,7 +442,7 @@ describe('when a cancelled activity has lost its worker', () => {
     await expect(abandoned).rejects.toThrow(CancelledFailure);
     await endWork(of, runId);
     expect(processesWith(marker)).toEqual([]);
-    await free();
+    await expectFree();
     const again = activity(newRunId()).environment;
     expect(await again.run(createEvaluate(dependencies([])), of)).toMatchObject({
       failure: null,
@@ -466,7 +467,7 @@ describe('when a cancelled activity has lost its worker', () => {
     await endWork(of, runId);
     await expect(late).rejects.toThrow('was cancelled meanwhile');
     expect(seedsSeen(of, 1)).toHaveLength(1);
-    await free();
+    await expectFree();
   });
 
   it('nor does one that was about to begin it', async () => {
@@ -486,7 +487,7 @@ describe('when a cancelled activity has lost its worker', () => {
     gate.emit('open');
     await expect(late).rejects.toThrow('was cancelled meanwhile');
     expect(seedsSeen(of, 1)).toEqual([]);
-    await free();
+    await expectFree();
   });
 });
 

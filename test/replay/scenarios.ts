@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { historyToJSON, type History } from '@temporalio/common/lib/proto-utils';
 import { studyHistories } from '../../src/temporal/histories';
@@ -111,6 +112,31 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
     const again = await start(2);
     await paused(again);
     await end(again);
+  },
+
+  async 'stop-now-while-it-opens'({ world, start }) {
+    let hasBegun = false;
+    world.activities.openStudy = async () => {
+      hasBegun = true;
+      const beat = setInterval(() => Context.current().heartbeat(), 200);
+      return Context.current().cancelled.finally(() => clearInterval(beat));
+    };
+    const study = await start();
+    await until(() => hasBegun, Boolean);
+    await study.handle.executeUpdate(messages.stopUpdate, { args: [{ now: true }] });
+    await study.handle.result();
+  },
+
+  async 'stop-now-without-a-worker'({ world, start }) {
+    world.activities.train = async ({ number }) => {
+      world.trained.push(number);
+      // It never beats, so that its worker is missed.
+      return Context.current().cancelled;
+    };
+    const study = await start();
+    await until(() => world.trained.includes(0), Boolean);
+    await study.handle.executeUpdate(messages.stopUpdate, { args: [{ now: true }] });
+    await study.handle.result();
   },
 
   async cancelled({ world, start }) {
