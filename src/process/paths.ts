@@ -1,8 +1,9 @@
 /** Where things lie on this host, after the XDG base directory specification. Everything of ours is under these roots. */
 import { createHash } from 'node:crypto';
-import { realpathSync } from 'node:fs';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { homedir, tmpdir, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { errorCode } from './error-code';
 
 const APP = 'autoresearch';
 
@@ -20,12 +21,29 @@ export const configRoot = (): string => root('XDG_CONFIG_HOME', '.config');
 /** What can be made again: tools, Python environments, prepared data. */
 export const cacheRoot = (): string => root('XDG_CACHE_HOME', '.cache');
 
-/** Sockets: short, for a socket's path has 107 bytes at most. */
+/**
+ * Sockets: short, for a socket's path has 107 bytes at most. Whoever became another user by `su` has the XDG_RUNTIME_DIR of the
+ * one before, which is of no use.
+ */
 export function runtimeRoot(): string {
   const value = process.env['XDG_RUNTIME_DIR'];
-  if (value !== undefined && value.startsWith('/') && value.length <= 40) return join(value, APP);
+  if (value !== undefined && value.startsWith('/') && value.length <= 40) {
+    const folder = join(value, APP);
+    if (isOurs(folder)) return folder;
+  }
   const base = tmpdir().length <= 40 ? tmpdir() : '/tmp';
   return join(base, `${APP}-${userInfo().uid}`);
+}
+
+/** A folder of this user's that can be written, or can be made in one. */
+function isOurs(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    const found = statSync(folder);
+    return found.isDirectory() && found.uid === userInfo().uid;
+  } catch (error) {
+    return errorCode(error) === 'ENOENT' && isOurs(dirname(folder));
+  }
 }
 
 /** 8 hex digits that key a lab's state: its real path, so that a link to a lab is the same lab. */

@@ -81,8 +81,15 @@ async function listen(server: Server, path: string): Promise<void> {
       `the socket's path ${path} is longer than ${MAX_SOCKET_PATH_BYTES} bytes: set XDG_RUNTIME_DIR to a shorter folder`,
     );
   }
-  await rm(dirname(path), { recursive: true, force: true });
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    await rm(dirname(path), { recursive: true, force: true });
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Error(
+      `no folder for the run's socket can be made (${String(error)}): let XDG_RUNTIME_DIR name a short folder that this user owns`,
+      { cause: error },
+    );
+  }
   server.listen(path);
   await once(server, 'listening');
 }

@@ -1,5 +1,5 @@
 /** What `doctor` tells of this host: programs, the trainer's environment, the sandbox, the GPU, disk and memory. */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { freeBytes } from '../process/free-space';
@@ -168,13 +168,18 @@ async function checkDisk(name: string, folder: string, variable: string): Promis
 function checkSockets(): Check {
   const folder = runtimeRoot();
   const room = MAX_SOCKET_PATH_BYTES - Buffer.byteLength(folder) - 1;
-  return room >= SOCKET_NAME_BYTES
-    ? fine('sockets', folder)
-    : lack(
-        'sockets',
-        `${folder} leaves ${room} bytes for a socket's name`,
-        'let XDG_RUNTIME_DIR name a shorter folder',
-      );
+  if (room < SOCKET_NAME_BYTES) {
+    const found = `${folder} leaves ${room} bytes for a socket's name`;
+    return lack('sockets', found, 'let XDG_RUNTIME_DIR name a shorter folder');
+  }
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return fine('sockets', folder);
+  } catch (error) {
+    const found = `no socket can be made in ${folder}: ${String(error)}`;
+    return lack('sockets', found, 'let XDG_RUNTIME_DIR name a short folder that this user owns');
+  }
 }
 
 const gigabytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GB`;

@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { run } from '../../src/cli/program';
 import { fakePrograms, realPrograms } from '../setup/fake-programs';
@@ -102,5 +106,27 @@ test('a sandbox that cannot work is said loudly', async () => {
   expect(checks.find(({ name }) => name === 'sandbox')).toMatchObject({
     state: 'warning',
     found: expect.stringContaining('NONE'),
+  });
+});
+
+test('without a place for sockets, says so', () => {
+  const temporary = mkdtempSync(join(tmpdir(), 'rt-'));
+  writeFileSync(join(temporary, `autoresearch-${userInfo().uid}`), '');
+  // In a process of its own, for jest's environment is not what `tmpdir` looks at.
+  const call = [
+    join(__dirname, '..', 'lab', 'child.js'),
+    require.resolve('../../src/cli/program'),
+    'run',
+    JSON.stringify([['doctor', '--json']]),
+  ];
+  const env = { ...process.env, TMPDIR: temporary, XDG_RUNTIME_DIR: undefined };
+  const { stdout } = spawnSync(process.execPath, call, { env, encoding: 'utf8' });
+  rmSync(temporary, { recursive: true });
+  const { ok, checks } = answerSchema.parse(JSON.parse(stdout));
+  expect(ok).toBe(false);
+  expect(checks.find(({ name }) => name === 'sockets')).toMatchObject({
+    state: 'missing',
+    found: expect.stringContaining(temporary),
+    todo: expect.stringContaining('XDG_RUNTIME_DIR'),
   });
 });

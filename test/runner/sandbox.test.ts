@@ -207,6 +207,22 @@ asRoot('as the user nobody', () => {
   });
 });
 
+asRoot('with the XDG_RUNTIME_DIR of another user, as `su` leaves it', () => {
+  it('trains all the same', async () => {
+    const nobody = 65_534;
+    const spec = workshop.trainSpec(['happy']);
+    await chmod(workshop.folder, 0o755);
+    await chown(join(spec.handin, '..'), nobody, nobody);
+    const runtime = await mkdtemp(join(tmpdir(), 'rt-'));
+    const { status } = await workshop.run(spec, {
+      env: { XDG_RUNTIME_DIR: runtime, HOME: '/nonexistent' },
+      prefix: ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'],
+    });
+    await rm(runtime, { recursive: true });
+    expect(status).toMatchObject({ failure: null, phase: 'done' });
+  });
+});
+
 describe('without a sandbox', () => {
   const none = { env: { AUTORESEARCH_SANDBOX: 'none' } };
 
