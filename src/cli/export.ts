@@ -7,6 +7,7 @@ import type * as ArchiveModule from '../temporal/archive';
 import type * as HistoriesModule from '../temporal/histories';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
+import { goneText } from './render/replay';
 import { withServer } from './server';
 import { findStudy, studyOptions } from './study-ref';
 
@@ -38,9 +39,7 @@ export function exportCommand(): Command {
       return writeArchive(path, git, own, studyHistories(client, own.workflowId));
     });
     const count = manifest.histories.length;
-    out.answer(
-      { file: path, ...manifest },
-      `${path}: study ${config.tag}, ${count === 1 ? '1 history' : `${count} histories`}, ledger and git bundle`,
-    );
+    const what = `${path}: study ${config.tag}, ${count === 1 ? '1 history' : `${count} histories`}, ledger and git bundle`;
+    out.answer({ file: path, ...manifest }, [what, ...goneText(manifest.ledger)].join('\n'));
   });
 }

@@ -2,10 +2,11 @@
 import type { Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { z } from 'zod';
+import { recordedNumbers } from '../lab/ledger';
 import { tagSchema } from '../lab/refs';
 import { openArchive } from '../temporal/archive';
 import { workflowBundle } from '../temporal/codec';
-import { studyHistories, type RunHistory } from '../temporal/histories';
+import { coverageOf, studyHistories, type Coverage, type RunHistory } from '../temporal/histories';
 import { replay, silenceSdk, type Replayed } from '../temporal/replay';
 import { handle, newCommand } from './command';
 import { CliError, EXIT_CODES } from './errors';
@@ -28,9 +29,9 @@ export function replayCommand(): Command {
     .option('--lab <DIR>', 'the lab that the study belongs to, where several know the tag');
   return handle(command, schema, async (out, { tag: what, ...choice }) => {
     silenceSdk();
-    const replayed = isFile(what) ? await fromArchive(what) : await fromServer(what, choice.lab);
+    const { replayed, ledger } = isFile(what) ? await fromArchive(what) : await fromServer(what, choice.lab);
     const failed = replayed.filter(({ failure }) => failure !== null);
-    out.answer({ agrees: failed.length === 0, histories: replayed }, replayedText(replayed));
+    out.answer({ agrees: failed.length === 0, ledger, histories: replayed }, replayedText(replayed, ledger));
     if (failed.length > 0) process.exitCode = EXIT_CODES.conflict;
     // A worker that is stuck keeps the process alive, whatever is asked of it.
     if (failed.some(({ failure }) => failure?.kind === 'stuck')) {
@@ -42,16 +43,22 @@ export function replayCommand(): Command {
 const isFile = (what: string | undefined): what is string =>
   what !== undefined && existsSync(what) && statSync(what).isFile();
 
-async function fromArchive(file: string): Promise<Replayed[]> {
+/** What was replayed, and how much of the study that is; null where an archive does not say. */
+interface Found {
+  replayed: Replayed[];
+  ledger: Coverage | null;
+}
+
+async function fromArchive(file: string): Promise<Found> {
   const archive = await openArchive(file);
   try {
-    return await collect(archive.histories());
+    return { replayed: await collect(archive.histories()), ledger: archive.manifest.ledger ?? null };
   } finally {
     await archive.close();
   }
 }
 
-async function fromServer(what: string | undefined, lab: string | undefined): Promise<Replayed[]> {
+async function fromServer(what: string | undefined, lab: string | undefined): Promise<Found> {
   const tag = tagSchema.optional().safeParse(what);
   if (!tag.success) {
     throw new CliError(
@@ -60,11 +67,12 @@ async function fromServer(what: string | undefined, lab: string | undefined): Pr
       'name a study, or the archive that `export` wrote',
     );
   }
-  const { config } = await findStudy({ tag: tag.data, lab });
+  const { git, config } = await findStudy({ tag: tag.data, lab });
+  const recorded = await recordedNumbers(git, config.tag);
   return withServer(async ({ client }, live) => {
     const { workflowId } = await live.ownStudy(client, config);
     const replayed = await collect(studyHistories(client, workflowId));
-    if (replayed.length > 0) return replayed;
+    if (replayed.length > 0) return { replayed, ledger: coverageOf(workflowId, recorded, replayed) };
     throw new CliError(
       'not-found',
       `the server has no history of study ${config.tag} any more: closed workflows go at the namespace's retention`,

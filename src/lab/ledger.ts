@@ -59,6 +59,12 @@ export async function readLedger(git: Git, tag: string): Promise<ExperimentRecor
   return head === null ? [] : readRecordsAt(git, tag, head);
 }
 
+/** The experiments that have a record, whatever it says. */
+export async function recordedNumbers(git: Git, tag: string): Promise<number[]> {
+  const head = await git.resolve(ledgerRef(tag));
+  return head === null ? [] : (await recordEntries(git, head)).map(({ number }) => number);
+}
+
 /** One record, or null. @throws LedgerError */
 export async function readRecord(git: Git, tag: string, number: number): Promise<ExperimentRecord | null> {
   const head = await git.resolve(ledgerRef(tag));

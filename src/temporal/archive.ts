@@ -20,10 +20,11 @@ import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-uti
 import { z } from 'zod';
 import type { StudyConfig } from '../domain/study';
 import type { Git } from '../lab/git';
+import { recordedNumbers } from '../lab/ledger';
 import { listTree, readBlobs } from '../lab/objects';
 import { branchRef, ledgerRef, namespace } from '../lab/refs';
 import { asset } from '../process/package-root';
-import type { RunHistory } from './histories';
+import { coverageOf, type Coverage, type RunHistory } from './histories';
 
 const MANIFEST = 'export.json';
 
@@ -35,6 +36,8 @@ const manifestSchema = z.object({
   exportedAt: z.string(),
   /** Of this package, when the archive was made. */
   version: z.string(),
+  /** How much of the ledger the histories tell; archives of version 0.2 do not say. */
+  ledger: z.object({ experiments: z.int(), withoutHistory: z.int() }).optional(),
   histories: z.array(
     z.object({
       /** Never out of the archive's own folder. */
@@ -47,6 +50,7 @@ const manifestSchema = z.object({
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
+type WrittenManifest = Manifest & { ledger: Coverage };
 
 /** The file is no archive of ours, or is damaged. */
 export class ArchiveError extends Error {
@@ -59,24 +63,28 @@ export async function writeArchive(
   git: Git,
   { tag, workflowId }: Pick<StudyConfig, 'tag' | 'workflowId'>,
   histories: AsyncIterable<RunHistory>,
-): Promise<Manifest> {
+): Promise<WrittenManifest> {
+  const exportedAt = new Date().toISOString();
   const folder = await mkdtemp(join(dirname(file), `.${basename(file)}.partial-`));
   try {
-    const manifest: Manifest = {
-      format: 1,
-      tag,
-      workflowId,
-      exportedAt: new Date().toISOString(),
-      version: packageVersion(),
-      histories: [],
-    };
+    const recorded = await recordedNumbers(git, tag);
+    const written: Manifest['histories'] = [];
     for await (const { workflowId: id, runId, history } of histories) {
       const workflow = id === workflowId ? 'study' : id.slice(workflowId.length + 1);
       const path = join('histories', workflow, `${runId}.json`);
       await mkdir(join(folder, dirname(path)), { recursive: true });
       await writeFile(join(folder, path), historyToJSON(history));
-      manifest.histories.push({ file: path, workflowId: id, runId, events: history.events?.length ?? 0 });
+      written.push({ file: path, workflowId: id, runId, events: history.events?.length ?? 0 });
     }
+    const manifest: WrittenManifest = {
+      format: 1,
+      tag,
+      workflowId,
+      exportedAt,
+      version: packageVersion(),
+      ledger: coverageOf(workflowId, recorded, written),
+      histories: written,
+    };
     await mkdir(join(folder, 'histories'), { recursive: true });
     await writeLedger(git, tag, join(folder, 'ledger'));
     await writeBundle(git, tag, join(folder, 'study.bundle'));

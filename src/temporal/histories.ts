@@ -13,6 +13,14 @@ export interface RunHistory {
   history: History;
 }
 
+/** How much of a study its histories tell. */
+export interface Coverage {
+  /** In the ledger. */
+  experiments: number;
+  /** Of those: they ended so long ago that the server has them no more, or ran on another server. */
+  withoutHistory: number;
+}
+
 type Run = Omit<RunHistory, 'history'>;
 
 /** Experiments fetched at once: a server far away answers slowly, but many. */
@@ -38,15 +46,28 @@ export async function* studyHistories(client: Client, workflowId: string): Async
     ...studies.flatMap(({ history }) => startedChildren(history)),
   ];
   const experiments = [...new Map(runs.map((run) => [run.runId, run])).values()];
-  const prefix = experimentPrefix(workflowId);
-  const number = (run: Run): number => Number(run.workflowId.slice(prefix.length));
-  experiments.sort((a, b) => number(a) - number(b));
+  experiments.sort((a, b) => experimentNumber(workflowId, a) - experimentNumber(workflowId, b));
   for (let begin = 0; begin < experiments.length; begin += AT_ONCE) {
     const batch = experiments.slice(begin, begin + AT_ONCE);
     const fetched = await Promise.all(batch.map((run) => fetchRun(client, run)));
     yield* fetched.filter((run) => run !== null);
   }
 }
+
+/** @param recorded the numbers of the experiments that the ledger had before the histories were fetched */
+export function coverageOf(
+  workflowId: string,
+  recorded: readonly number[],
+  histories: readonly Pick<RunHistory, 'workflowId'>[],
+): Coverage {
+  const known = new Set(histories.map((run) => experimentNumber(workflowId, run)));
+  const gone = recorded.filter((number) => !known.has(number));
+  return { experiments: recorded.length, withoutHistory: gone.length };
+}
+
+/** NaN for the study itself. */
+const experimentNumber = (study: string, { workflowId }: Pick<Run, 'workflowId'>): number =>
+  Number(workflowId.slice(experimentPrefix(study).length) || Number.NaN);
 
 /** Of the workflows that have not ended, on one task queue: what a worker that begins now has to go on with. */
 export async function* openHistories(client: Client, taskQueue: string): AsyncGenerator<RunHistory> {

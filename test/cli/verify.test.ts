@@ -5,10 +5,11 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { labId } from '../../src/process/paths';
 import { rememberLab } from '../../src/cli/known-labs';
-import { branchRef } from '../../src/lab/refs';
+import { appendRecord } from '../../src/lab/ledger';
+import { branchRef, ledgerRef } from '../../src/lab/refs';
 import * as messages from '../../src/workflows/messages';
 import { asJson, autoresearch, withCallersCache } from './invoke';
-import { git, temporary } from '../lab/make-lab';
+import { git, makeRecord, temporary } from '../lab/make-lab';
 import { studied, type Studied } from '../lab/verify/studied';
 import { openStage, until, World, type RunningStudy, type Stage } from '../workflows/world';
 
@@ -190,16 +191,19 @@ describe('an archive', () => {
     expect(document.histories.length).toBeGreaterThanOrEqual(10);
   }, 90_000);
 
-  test('that was tampered with is caught, with workflow, run and event', async () => {
+  test('of version 0.2, and tampered with, is caught, with workflow, run and event', async () => {
     const folder = temporary('tampered');
     execFileSync('tar', ['-xzf', file(), '-C', folder]);
+    const { ledger, ...manifest } = JSON.parse(readFileSync(join(folder, 'export.json'), 'utf8'));
+    expect(ledger).toEqual({ experiments: 6, withoutHistory: 0 });
+    writeFileSync(join(folder, 'export.json'), JSON.stringify(manifest));
     const [run = ''] = readdirSync(join(folder, 'histories', 'exp-0003'));
     const path = join(folder, 'histories', 'exp-0003', run);
     writeFileSync(path, readFileSync(path, 'utf8').replaceAll('"name": "train"', '"name": "pretend"'));
     const tampered = join(archives, 'tampered.tar.gz');
     execFileSync('tar', ['-czf', tampered, '-C', folder, 'export.json', 'histories']);
     const { exitCode, document } = await replay(tampered);
-    expect(document).toMatchObject({ agrees: false });
+    expect(document).toMatchObject({ agrees: false, ledger: null });
     expect(exitCode).toBe(6);
     const failed = document.histories.filter((one: { failure: unknown }) => one.failure !== null);
     expect(failed).toEqual([
@@ -227,6 +231,21 @@ describe('an archive', () => {
     expect((await replay(join(archives, 'none.tar.gz'))).document.error).toMatchObject({ code: 'not-found' });
   }, 60_000);
 });
+
+test('experiments of which the server has nothing are told by export, its archive and replay', async () => {
+  const ref = ledgerRef(TAG);
+  const whole = git(lab.root, 'rev-parse', ref);
+  // Nobody ran these on this server, which looks as if it had kept them no longer: to have it forget takes it half a minute.
+  for (const number of [7, 8]) await appendRecord(lab.git, lab.study, makeRecord(lab.study, number));
+  const file = join(temporary('partial'), 'partial.tar.gz');
+  const { exitCode, stdout } = await autoresearch('export', TAG, file, '--lab', lab.root);
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain('\n2 of the ledger’s 8 experiments have no history any more');
+  const ledger = { experiments: 8, withoutHistory: 2 };
+  expect((await replay(file)).document).toMatchObject({ agrees: true, ledger });
+  expect((await replay(TAG, '--lab', lab.root)).document).toMatchObject({ agrees: true, ledger });
+  git(lab.root, 'update-ref', ref, whole);
+}, 60_000);
 
 test('a branch that is behind, while its experiment is not done, is a note', async () => {
   const late = await studied(['keep', 'keep', 'crash', 'keep', 'keep', 'keep', 'keep'], 'late');
