@@ -79,6 +79,8 @@ export interface Outcome {
   wallSeconds: number;
 }
 
+/** Of any kind: it may be the candidate that takes its machine down. */
+const MAX_STARTS = 10;
 const POLL_MS = 250;
 /** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
 const ROOM_BYTES = 64e6;
@@ -181,7 +183,8 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
     if (status !== null && isFinal(status)) return outcome(attempts.slice(0, -1), status, status.failure);
     const begun = attempts.filter((attempt) => hasBegun(attempt.status));
     const struck = begun.filter((attempt) => attempt.status && !isOfEarlierLife(attempt.status.owner));
-    if (last !== undefined && status !== null && struck.length >= MAX_ATTEMPTS) {
+    const isGivenUp = struck.length >= MAX_ATTEMPTS || begun.length >= MAX_STARTS;
+    if (last !== undefined && status !== null && isGivenUp) {
       return outcome(attempts.slice(0, -1), status, await lost(last, status, begun.length));
     }
     if (last === undefined) {
