@@ -35,6 +35,8 @@ const NO_ANSWER = new Set<number>([1, 4, 9]);
 const SERVER_AWAY = new Set<number>([4, 8, 10, 14]);
 /** PENDING_ACTIVITY_STATE_SCHEDULED. */
 const SCHEDULED = 1;
+/** TASK_QUEUE_TYPE_WORKFLOW. */
+const WORKFLOW_TASKS = 1;
 /** With a worker there, a query takes milliseconds; without one it would wait for ever. */
 const ANSWER_MS = 4_000;
 const REQUEST_MS = 10_000;
@@ -102,6 +104,19 @@ async function inputOf(client: Client, workflowId: string): Promise<unknown[] | 
     if (hasCode(error, NOT_FOUND)) return null;
     throw error;
   }
+}
+
+/** Is there a worker for it? One that has gone is taken for there for up to five minutes. */
+export async function isServed(
+  client: Client,
+  { taskQueue }: WorkflowExecutionDescription,
+): Promise<boolean> {
+  const { namespace } = client.options;
+  const asked = { namespace, taskQueue: { name: taskQueue }, taskQueueType: WORKFLOW_TASKS };
+  const { pollers } = await client.withDeadline(Date.now() + ANSWER_MS, () =>
+    client.workflowService.describeTaskQueue(asked),
+  );
+  return pollers.length > 0;
 }
 
 /** The study's own answer, or that of a closed run of it; null when no worker gives one. */

@@ -44,12 +44,13 @@ async function look({ workflowId }: StudyConfig, server: Connected, live: Live):
     outcomes.push({ number: Number(id.slice(prefix.length)), workflowId: id, runId, verdict, score });
   }
   const workflow = await live.describeWorkflow(server.client, workflowId);
-  const isOpen = workflow?.status.name === 'RUNNING';
   // Without a worker a query waits for nobody, and nothing is written either.
-  const isServed = !server.ours || (await runningWorker()) !== null;
-  const status = isOpen && isServed ? await live.queryStatus(server.client, workflowId) : null;
+  const isServed =
+    workflow?.status.name === 'RUNNING' &&
+    (server.ours ? (await runningWorker()) !== null : await live.isServed(server.client, workflow));
+  const status = isServed ? await live.queryStatus(server.client, workflowId) : null;
   return {
-    isWorking: isOpen && isServed && !(status?.phase === 'paused' && status.current === null),
+    isWorking: isServed && !(status?.phase === 'paused' && status.current === null),
     outcomes,
     open,
     history: status?.recent ?? [],

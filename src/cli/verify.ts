@@ -120,5 +120,5 @@ const stillRuns = (tag: string): CliError =>
   new CliError(
     'conflict',
     `study ${tag} runs, and what differs may be on its way: nothing was mended`,
-    `\`npx autoresearch pause ${tag}\`, wait for the running experiment, then mend`,
+    `\`npx autoresearch pause ${tag}\`, wait for the running experiment, then mend; where its worker has gone, five minutes after that`,
   );

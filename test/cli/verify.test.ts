@@ -276,6 +276,28 @@ test('a branch that is behind, while its experiment is not done, is a note', asy
   expect(document.differences.map(({ about }: { about: string }) => about)).not.toContain('branch');
 }, 60_000);
 
+test('an open study that no worker serves, on a server of somebody else’s, can be mended', async () => {
+  const left = await studied(['keep', 'keep'], 'left');
+  await rememberLab(left.root);
+  git(left.root, 'update-ref', branchRef('left'), left.commits[0]!);
+  const config = {
+    ...study.config,
+    tag: 'left',
+    ...whose(left),
+    workflowId: `study-left-${labId(left.root)}`,
+  };
+  const handle = await stage.environment.client.workflow.start('study', {
+    taskQueue: 'nobody-polls',
+    workflowId: config.workflowId,
+    args: [config],
+  });
+  const { exitCode, document } = await asJson('verify', 'left', '--repair', '--lab', left.root);
+  await handle.terminate();
+  expect(document).toMatchObject({ agrees: true, differences: [] });
+  expect(exitCode).toBe(0);
+  expect(git(left.root, 'rev-parse', branchRef('left'))).toBe(left.commits[1]);
+});
+
 describe('a study whose ledger cannot be read', () => {
   beforeEach(() => {
     delete process.env['TEMPORAL_ADDRESS'];
