@@ -10,8 +10,12 @@ import { endRehearsal } from './rehearse';
 
 export function createEndWork(): ControlActivities['endWork'] {
   return async ({ study, experiment }) => {
-    await markEnded(study);
-    if (experiment === null) await endPreparer(study);
-    else await Promise.all([endRuns(study, experiment), endRehearsal(study, experiment)]);
+    try {
+      await markEnded(study);
+    } finally {
+      // On a full disk as well, which takes no mark.
+      if (experiment === null) await endPreparer(study);
+      else await Promise.all([endRuns(study, experiment), endRehearsal(study, experiment)]);
+    }
   };
 }

@@ -15,6 +15,7 @@ import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
 import { listed } from '../../src/process/listed';
 import { isAlive, ownerOf, type Owner } from '../../src/process/owner';
+import { studyState } from '../../src/process/paths';
 import { deviceLock } from '../../src/runner/device-lock';
 import { takeDown } from '../../src/setup/down';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
@@ -460,6 +461,19 @@ describe('when a cancelled activity has lost its worker', () => {
       failure: null,
       score: 7000,
     });
+  });
+
+  it('it is ended also where nothing can be written, and asked for again', async () => {
+    const of = input({ study: { ...input().study, tag: 'unwritable' } });
+    const runId = newRunId();
+    const first = activity(runId);
+    const abandoned = train(of, ['slow'], first);
+    const owner = await whenTraining(of);
+    first.cancel('workerShutdown');
+    await expect(abandoned).rejects.toThrow(CancelledFailure);
+    writeFileSync(join(studyState(of.study.labId, of.study.tag), 'ended'), 'no folder');
+    await expect(endWork(of, runId)).rejects.toThrow(/EEXIST|ENOTDIR/);
+    expect(isAlive(owner)).toBe(false);
   });
 
   it('there may be nothing to end, and other experiments are left alone', async () => {

@@ -3,9 +3,11 @@
  * lab, everything else real.
  */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { ExperimentRecord } from '../../src/domain/experiment';
+import { holderOf } from '../../src/process/detach';
 import { isAlive, ownerOf, type Owner } from '../../src/process/owner';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
 import { startTiny, trains } from '../production/tiny';
@@ -14,8 +16,8 @@ import { Service } from './service';
 
 jest.setTimeout(240_000);
 const TAG = 'left';
-const ID = `study-${TAG}`;
 const LOOK_MS = 400;
+const entrySchema = z.object({ name: z.string(), lock: z.string() });
 /** A dead worker is missed after 10 s. */
 const FREE_SECONDS = 15;
 let service: Service;
@@ -47,12 +49,48 @@ function family(pid: number): Owner[] {
   return pids.map(ownerOf).filter((owner) => owner !== null);
 }
 
-const stopped = () =>
+const stopped = (tag = TAG) =>
   until(
-    () => service.status(TAG),
+    () => service.status(tag),
     ({ study }) => study.phase === 'stopped',
     30,
     LOOK_MS,
+  );
+
+/** What prepares the data of a study, with all that it has started. */
+async function preparers(tag: string): Promise<Owner[]> {
+  const working = join(service.root, 'state', 'autoresearch', 'working');
+  const files = existsSync(working) ? readdirSync(working).filter((file) => file.endsWith('.json')) : [];
+  const entries = files.map((file) =>
+    entrySchema.parse(JSON.parse(readFileSync(join(working, file), 'utf8'))),
+  );
+  const entry = entries.find(({ name }) => name === `data for study ${tag}`);
+  const holder = entry === undefined ? null : await holderOf(entry.lock);
+  return holder === null ? [] : family(holder.pid);
+}
+
+/** The shell and Python. */
+const prepares = (tag: string): Promise<Owner[]> =>
+  until(
+    () => preparers(tag),
+    ({ length }) => length > 1,
+  );
+
+/** Freezes the worker, stops the study, kills the worker and begins the next one. */
+async function stopNowWithoutWorker(tag: string, worker: Owner): Promise<void> {
+  process.kill(worker.pid, 'SIGSTOP');
+  // As the Temporal UI sends it: nobody is there to answer an update.
+  // prettier-ignore
+  await service.temporal('workflow', 'signal', '--workflow-id', `study-${tag}`, '--name', 'stop', '--input', '{"now": true}');
+  process.kill(worker.pid, 'SIGKILL');
+  await service.up();
+}
+
+const gone = (processes: Owner[], seconds: number) =>
+  until(
+    () => processes.filter(isAlive),
+    ({ length }) => length === 0,
+    seconds,
   );
 
 test('stopped now while the worker is frozen, which is killed then: the next one ends the run', async () => {
@@ -64,18 +102,8 @@ test('stopped now while the worker is frozen, which is killed then: the next one
   // Runner, keeper, sandbox, candidate.
   expect(atWork.length).toBeGreaterThanOrEqual(4);
 
-  process.kill(worker.owner.pid, 'SIGSTOP');
-  // As the Temporal UI sends it: nobody is there to answer an update.
-  // prettier-ignore
-  await service.temporal('workflow', 'signal', '--workflow-id', ID, '--name', 'stop', '--input', '{"now": true}');
-  process.kill(worker.owner.pid, 'SIGKILL');
-  expect(atWork.every(isAlive)).toBe(true);
-  await service.up();
-  await until(
-    () => atWork.filter(isAlive),
-    ({ length }) => length === 0,
-    FREE_SECONDS,
-  );
+  await stopNowWithoutWorker(TAG, worker.owner);
+  await gone(atWork, FREE_SECONDS);
 
   expect((await stopped()).study.spent.experiments).toBe(1);
   const { experiments } = await service.ask<{ experiments: ExperimentRecord[] }>('history', TAG);
@@ -94,4 +122,18 @@ test('resumed, the same attempt is begun anew', async () => {
   await service.ask('stop', TAG, '--now');
   await stopped();
   expect(isAlive(again!.owner)).toBe(false);
+});
+
+test('stopped now while the data is prepared: the preparer ends, with and without the worker', async () => {
+  const { worker } = await service.up();
+  await startTiny(service, 'data', { experiments: 1, prepares: 90 });
+  const first = await prepares('data');
+  await service.ask('stop', 'data', '--now');
+  await gone(first, 5);
+  expect((await stopped('data')).study.spent.experiments).toBe(0);
+  await service.ask('resume', 'data');
+  const second = await prepares('data');
+  await stopNowWithoutWorker('data', worker.owner);
+  await gone(second, FREE_SECONDS);
+  expect((await stopped('data')).study.spent.experiments).toBe(0);
 });

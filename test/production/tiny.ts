@@ -1,6 +1,6 @@
 /** Studies on the smallest lab there is (test/chaos/lab), by a researcher that follows a script: seconds each. */
 import { execFileSync } from 'node:child_process';
-import { cpSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { packageRoot } from '../../src/process/package-root';
@@ -17,14 +17,21 @@ const LOOK_MS = 400;
 /**
  * Makes the service's lab and starts a study on it.
  * @param slow experiments, and the seconds that each of them trains for; the others take one
+ * @param prepares the seconds that its data takes
  */
 export async function startTiny(
   service: Service,
   tag: string,
-  { experiments, slow = [] }: { experiments: number; slow?: [number: number, seconds: number][] },
+  {
+    experiments,
+    slow = [],
+    prepares = 0.5,
+  }: { experiments: number; slow?: [number: number, seconds: number][]; prepares?: number },
 ): Promise<void> {
   const lab = service.lab();
   cpSync(join(packageRoot(), 'test', 'chaos', 'lab'), lab, { recursive: true });
+  const preparer = join(lab, 'prepare.py');
+  writeFileSync(preparer, readFileSync(preparer, 'utf8').replace(/^SECONDS = \S+/m, `SECONDS = ${prepares}`));
   const git = (...args: string[]): void => void execFileSync('git', args, { cwd: lab });
   git('init', '--quiet', '--initial-branch', 'main');
   git('add', '--all');
