@@ -463,7 +463,7 @@ describe('when a cancelled activity has lost its worker', () => {
     });
   });
 
-  it('it is ended also where nothing can be written, and asked for again', async () => {
+  it('is ended also where nothing can be written, and asked for again', async () => {
     const of = input({ study: { ...input().study, tag: 'unwritable' } });
     const runId = newRunId();
     const first = activity(runId);
