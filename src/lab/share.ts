@@ -3,7 +3,7 @@ import { simpleGit } from 'simple-git';
 import { redact, type Git } from './git';
 import { BranchCheckedOut } from './branch';
 import { LabError } from './lab';
-import { branchName, branchRef, ledgerRef, namespace } from './refs';
+import { branchRef, ledgerRef, namespace } from './refs';
 
 /** There is no such study, or no such remote. */
 export class NotThere extends Error {
@@ -72,9 +72,10 @@ async function carry(git: Git, remote: string, tag: string, args: readonly strin
   const verb = args[0] ?? '';
   const name = redact(remote);
   if (said.includes("couldn't find remote ref")) throw unknownStudy(name, tag);
-  if (said.includes('refusing to fetch into branch')) {
+  const taken = /refusing to fetch into branch 'refs\/heads\/(.+?)'/.exec(said)?.[1];
+  if (taken !== undefined) {
     throw new BranchCheckedOut(
-      `${branchName(tag)} is checked out here, and fetching would change its files: check out another branch first`,
+      `${taken} is checked out here, and fetching would change its files: check out another branch first`,
     );
   }
   if (/non-fast-forward|\[rejected\]|fetch first|already exists|stale info/.test(said)) {

@@ -87,22 +87,25 @@ test('studies that went different ways overwrite nothing, either way', async () 
   expect((await readLedger(lab.git, 'nov21')).at(-1)?.title).toBe('ours');
 });
 
-test('a branch that is checked out is not fetched over', async () => {
-  const { lab, study, clone } = await share();
-  await push(lab.git, 'origin', 'nov21');
-  await fetch(clone, 'origin', 'nov21');
-  git(clone.directory, 'checkout', '--quiet', 'autoresearch/nov21');
-  const kept = await addExperiment(lab, study, 2);
-  git(
-    lab.root,
-    'update-ref',
-    branchRef('nov21'),
-    git(lab.root, 'commit-tree', '-p', branchRef('nov21'), '-m', 'x', `${kept}^{tree}`),
-  );
-  await push(lab.git, 'origin', 'nov21');
-  await expect(fetch(clone, 'origin', 'nov21')).rejects.toThrow(/checked out here/);
-  expect(await readLedger(clone, 'nov21')).toHaveLength(2);
-});
+test.each(['autoresearch/nov21', 'autoresearch-ledger/nov21'])(
+  '%s that is checked out is not fetched over',
+  async (branch) => {
+    const { lab, study, clone } = await share();
+    await push(lab.git, 'origin', 'nov21');
+    await fetch(clone, 'origin', 'nov21');
+    git(clone.directory, 'checkout', '--quiet', branch);
+    const kept = await addExperiment(lab, study, 2);
+    git(
+      lab.root,
+      'update-ref',
+      branchRef('nov21'),
+      git(lab.root, 'commit-tree', '-p', branchRef('nov21'), '-m', 'x', `${kept}^{tree}`),
+    );
+    await push(lab.git, 'origin', 'nov21');
+    await expect(fetch(clone, 'origin', 'nov21')).rejects.toThrow(`${branch} is checked out here`);
+    expect(await readLedger(clone, 'nov21')).toHaveLength(2);
+  },
+);
 
 test.each<
   [
