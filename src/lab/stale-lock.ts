@@ -8,6 +8,8 @@ import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 const AGE_MS = 5_000;
 /** Where they cannot (macOS, no /proc). */
 const BLIND_AGE_MS = 600_000;
+/** `core.fsmonitor` has one for as long as the repository is worked in; it looks at files and locks nothing. */
+const WATCHER = 'fsmonitor--daemon';
 
 /** Removes a lock file if it is surely stale. Call it for locks of what studies write. */
 export async function removeStaleLock(lock: string, repository: string): Promise<void> {
@@ -30,6 +32,7 @@ async function gitWorksOn(repository: string): Promise<boolean | null> {
     if (!name.startsWith('git')) continue;
     const folder = await readlink(`/proc/${pid}/cwd`).catch(() => '');
     const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (commandLine.split('\0').includes(WATCHER)) continue;
     if (`${folder}/`.startsWith(`${repository}/`) || commandLine.includes(repository)) return true;
   }
   return false;

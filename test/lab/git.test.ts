@@ -72,6 +72,23 @@ test('a lock is respected while a git is at work on the repository', async () =>
   expect(existsSync(lock)).toBe(false);
 }, 30_000);
 
+test('a git that only watches the files, day and night, keeps no lock', async () => {
+  const { root, git: repository, base } = makeLab();
+  const lock = lockRef(root, MINUTE_AGO);
+  // The real one is not in every git.
+  const watcher = join(root, '.git', 'git');
+  writeFileSync(watcher, '#!/bin/sh\nread -r line\n', { mode: 0o755 });
+  const watching = spawn(watcher, ['fsmonitor--daemon', 'run'], {
+    cwd: root,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  await once(watching, 'spawn');
+  await repository.moveRef(REF, base, null);
+  expect(existsSync(lock)).toBe(false);
+  expect(watching.exitCode).toBeNull();
+  watching.stdin.end();
+}, 10_000);
+
 test('a fresh lock is waited for, and its end is noticed', async () => {
   const { root, git: repository, base } = makeLab();
   const lock = lockRef(root, new Date());
