@@ -18,6 +18,15 @@ export function attemptsOf(study) {
   return paths.map((path) => join(runs, path));
 }
 
+/** Whether an attempt has come to its end, with or without a failure of its candidate. */
+export function isDone(attempt) {
+  try {
+    return JSON.parse(readFileSync(join(attempt, 'status.json'), 'utf8')).phase === 'done';
+  } catch {
+    return false;
+  }
+}
+
 /** How often an attempt's runner has ended because somebody asked for it. */
 export function stopsOf(attempt) {
   try {

@@ -16,7 +16,7 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../processes.mjs';
 import { between, pick } from '../random.mjs';
-import { attemptsOf, liveTasks } from '../runs.mjs';
+import { attemptsOf, isDone } from '../runs.mjs';
 import { TAG } from '../study.mjs';
 import { everything } from './kills.mjs';
 
@@ -114,8 +114,7 @@ function leaveHalfAnObject(study, random) {
 /** No byte is left for seconds: for the runs and the server's database, or for the lab. */
 export function fullDisk(of) {
   return async ({ installation, study, random }) => {
-    const before = liveTasks(installation);
-    const known = new Set(attemptsOf(study));
+    const over = new Set(attemptsOf(study).filter(isDone));
     const file = join(of === 'state' ? installation.root : installation.labs, 'ballast');
     const ballast = openSync(file, 'w');
     try {
@@ -126,9 +125,8 @@ export function fullDisk(of) {
       rmSync(file);
     }
     if (of === 'labs') return { hit: 1, struck: [] };
-    // What began meanwhile may have ended for lack of room as well.
-    const begun = attemptsOf(study).filter((attempt) => !known.has(attempt));
-    return { hit: 1, struck: [...before, ...begun] };
+    // What was about to begin, or began meanwhile, may have ended for lack of room as well.
+    return { hit: 1, struck: attemptsOf(study).filter((attempt) => !over.has(attempt)) };
   };
 }
 
