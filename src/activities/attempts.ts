@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { experimentName } from '../domain/experiment';
 import { holderOf } from '../process/detach';
-import { readJsonIfWhole } from '../process/json-file';
+import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { isAlive, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
+import { failure } from '../runner/failure';
 import { taskStatusSchema, type TaskSpec, type TaskStatus } from '../runner/task';
 import type { TrainInput } from './interface';
 
@@ -72,8 +73,14 @@ export async function ownerOfAttempt({ folder, status }: Attempt): Promise<Owner
 }
 
 /** `lost` is the runner's word for "killed from outside": that is repeated. */
-export const isFinal = ({ phase, failure }: TaskStatus): boolean =>
-  phase === 'done' && failure?.reason !== 'lost';
+export const isFinal = (status: TaskStatus): boolean =>
+  status.phase === 'done' && status.failure?.reason !== 'lost';
+
+/** What has ended well was for nothing: or it would be found done whenever it is to be done again. */
+export async function markAsLost({ folder, status }: Attempt, why: string): Promise<void> {
+  if (status === null || status.phase !== 'done' || status.failure !== null) return;
+  await writeJsonAtomic(join(folder, 'status.json'), { ...status, failure: failure('lost', why, '') });
+}
 
 /** Whether an attempt has been lost by a foreign hand; stopped ones are nobody's fault. */
 export const hasBegun = (status: TaskStatus | null): boolean =>

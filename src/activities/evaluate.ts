@@ -3,10 +3,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ScoreResult } from '../domain/experiment';
-import { writeJsonAtomic } from '../process/json-file';
-import { failure } from '../runner/failure';
 import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/handin';
-import { attemptsOf, type Attempt } from './attempts';
+import { attemptsOf, markAsLost } from './attempts';
 import { withFailures } from './failures';
 import type { DeviceActivities, EvaluateInput } from './interface';
 import { checkLeague } from './league';
@@ -23,19 +21,15 @@ import {
 export function createEvaluate(dependencies: RunDependencies): DeviceActivities['evaluate'] {
   return async (input) =>
     withFailures(async () => {
-      const {
-        status,
-        failure: why,
-        wallSeconds,
-      } = await attend({
+      const { status, failure, wallSeconds } = await attend({
         kind: 'score',
         input,
         runner: dependencies.runner,
         prepare: (folder) => prepare(dependencies, input, folder),
       });
       const result: ScoreResult = {
-        failure: why,
-        score: why === null ? (status.score?.value ?? null) : null,
+        failure,
+        score: failure === null ? (status.score?.value ?? null) : null,
         tokens: status.score?.tokens ?? 0,
         bytes: status.score?.bytes ?? 0,
         scoreSeconds: status.score?.seconds ?? 0,
@@ -75,17 +69,12 @@ async function checkHandin(input: EvaluateInput): Promise<void> {
     await Promise.all([GRAPH_FILE, WEIGHTS_FILE].map((file) => access(join(folder, file))));
   } catch {
     // Only those that had ended before we looked: another may be handing in just now.
-    await Promise.all(trainings.map(markAsLost));
+    await Promise.all(
+      trainings.map((attempt) => markAsLost(attempt, 'its hand-in was gone before it was scored')),
+    );
     throw ApplicationFailure.nonRetryable(
       `no hand-in of ${taskName(input)} in ${folder}: the disk has lost it, or it was trained on another host`,
       'HandinMissing',
     );
   }
-}
-
-/** Or it would be found done whenever it is to be done again. */
-async function markAsLost({ folder, status }: Attempt): Promise<void> {
-  if (status === null || status.phase !== 'done' || status.failure !== null) return;
-  const gone = failure('lost', 'its hand-in was gone before it was scored', '');
-  await writeJsonAtomic(join(folder, 'status.json'), { ...status, failure: gone });
 }

@@ -18,6 +18,7 @@ import { deviceLock } from '../runner/device-lock';
 import { queuedStatus } from '../runner/status-file';
 import type { TrainSpec } from '../runner/task';
 import { statusOf } from './attempts';
+import { STOP_MS } from './end-runs';
 import type { ProposeInput, StudyRef } from './interface';
 import { runnerEnvironment } from './watch';
 
@@ -47,7 +48,6 @@ const STEP_SECONDS = 30;
 /** What a failure has to be for the candidate to be at fault on any machine: memory and time are the run's to judge. */
 const TELLING = new Set<Failure['reason']>(['error', 'rejected', 'diverged']);
 const POLL_MS = 100;
-const STOP_MS = 4_000;
 const TAIL_CHARACTERS = 2_000;
 
 export function createRehearse(dependencies: RehearseDependencies): Rehearse {

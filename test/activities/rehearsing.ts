@@ -2,9 +2,9 @@
 import { cpSync } from 'node:fs';
 import type { ProposeInput } from '../../src/activities/interface';
 import { createRehearse } from '../../src/activities/rehearse';
-import { parseLabConfig } from '../../src/lab/config';
 import type { Objection } from '../../src/researchers/researcher';
 import type { Workshop } from '../runner/workshop';
+import { labOf } from './lab';
 
 export const STUDY = {
   tag: 'nov21',
@@ -19,19 +19,7 @@ export function rehearse(
   candidate: string[],
   signal = new AbortController().signal,
 ): Promise<Objection | null> {
-  const lab = parseLabConfig(
-    JSON.stringify({
-      version: 1,
-      name: 'test',
-      metric: { name: 'val_bpb', direction: 'minimize' },
-      editable: ['train.py'],
-      locked: ['lab.yaml'],
-      data: { prepare: ['python', 'prepare.py'] },
-      train: { command: ['python', 'candidate.py', ...candidate] },
-      score: { command: ['python', 'score.py'] },
-      caps: { scratch_bytes: 32 << 20, startup_seconds: 20 },
-    }),
-  );
+  const lab = labOf(candidate, ['python', 'score.py'], { startup_seconds: 20 });
   return createRehearse({
     runner,
     exportTree: async (_study, _tree, folder) => cpSync(tree, folder, { recursive: true }),

@@ -10,7 +10,6 @@ import type { DeviceActivities, Progress, TrainInput } from '../../src/activitie
 import { createTrain } from '../../src/activities/train';
 import { runFolder } from '../../src/activities/attempts';
 import type { RunResult } from '../../src/domain/experiment';
-import { parseLabConfig, type LabConfig } from '../../src/lab/config';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
 import { listed } from '../../src/process/listed';
@@ -19,6 +18,7 @@ import { studyState } from '../../src/process/paths';
 import { deviceLock } from '../../src/runner/device-lock';
 import { takeDown } from '../../src/setup/down';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
+import { labOf } from './lab';
 import { CANDIDATE, pidsOf, processesWith, Workshop } from '../runner/workshop';
 
 jest.setTimeout(90_000);
@@ -50,19 +50,7 @@ const MACHINE = { device: 'test × 2', torch: '2.11' };
 const SCORE = `import json, sys; a = dict(zip(sys.argv[1::2], sys.argv[2::2])); json.dump({"value": len(open(a["--weights"]).read()), "tokens": 1, "bytes": 2, "seconds": 0.5, "parameters": 3}, open(a["--out"], "w"))`;
 
 function dependencies(candidate: string[], score: string[] = ['python', '-c', SCORE], caps: object = {}) {
-  const lab: LabConfig = parseLabConfig(
-    JSON.stringify({
-      version: 1,
-      name: 'test',
-      metric: { name: 'val_bpb', direction: 'minimize' },
-      editable: ['train.py'],
-      locked: ['lab.yaml'],
-      data: { prepare: ['python', 'prepare.py'] },
-      train: { command: ['python', 'candidate.py', ...candidate] },
-      score: { command: score },
-      caps: { scratch_bytes: 32 << 20, ...caps },
-    }),
-  );
+  const lab = labOf(candidate, score, caps);
   return {
     exportTree: async (_study: unknown, _commit: string, folder: string) => {
       if (!existsSync(folder)) cpSync(workshop.tree, folder, { recursive: true });

@@ -35,10 +35,6 @@ interface Scene {
   start: (experiments?: number | null, change?: StudyOptions) => Promise<RunningStudy>;
 }
 
-const hangAt = (world: World, number: number): void => {
-  world.trainingOf = (current) => (current === number ? new Promise(() => undefined) : Promise.resolve());
-};
-
 /** Each ends with its study closed. */
 const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
   async verdicts({ world, start }) {
@@ -103,7 +99,7 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
   },
 
   async 'stop-now-and-start-again'({ world, start }) {
-    hangAt(world, 1);
+    world.hangAt(1);
     const study = await start();
     await until(() => world.trained.includes(1), Boolean);
     await study.handle.executeUpdate(messages.stopUpdate, { args: [{ now: true }] });
@@ -140,7 +136,7 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
   },
 
   async cancelled({ world, start }) {
-    hangAt(world, 0);
+    world.hangAt(0);
     const study = await start();
     await until(() => world.trained.includes(0), Boolean);
     await study.handle.cancel();
@@ -148,7 +144,7 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
   },
 
   async 'experiment-cancelled'({ stage, world, start }) {
-    hangAt(world, 1);
+    world.hangAt(1);
     const study = await start(2);
     await until(() => world.trained.includes(1), Boolean);
     await stage.environment.client.workflow.getHandle(`${study.config.workflowId}/exp-0001`).cancel();

@@ -29,7 +29,7 @@ const childOf = ({ config }: RunningStudy) =>
 /** Experiment 1 trains until its activity hears that it is cancelled. */
 function hang(): void {
   const train = world.activities.train.bind(world.activities);
-  world.trainingOf = (number) => (number === 1 ? new Promise(() => undefined) : Promise.resolve());
+  world.hangAt(1);
   world.activities.train = async (input) => {
     try {
       return await train(input);

@@ -16,14 +16,10 @@ beforeEach(() => {
   world = new World();
 });
 
-const hangAt = (number: number) => {
-  world.trainingOf = (current) =>
-    current === number ? new Promise<void>(() => undefined) : Promise.resolve();
-};
 const savedHints = () => world.saved.map(({ waiting }) => waiting.hints);
 
 test('cancelled in the UI while an experiment runs', async () => {
-  hangAt(1);
+  world.hangAt(1);
   const study = await stage.start();
   await until(() => world.trained.includes(1), Boolean);
   await study.handle.signal('hint', 'for experiment 2');
@@ -60,7 +56,7 @@ test('what is said while the rest is being saved', async () => {
 });
 
 test('one experiment cancelled in the UI is not the study: that waits for a person', async () => {
-  hangAt(1);
+  world.hangAt(1);
   const study = await stage.start({ limits: { experiments: 2 } });
   await until(() => world.trained.includes(1), Boolean);
   await stage.environment.client.workflow.getHandle(`${study.config.workflowId}/exp-0001`).cancel();

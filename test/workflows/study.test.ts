@@ -20,12 +20,6 @@ beforeEach(() => {
   world = new World();
 });
 
-/** A training that never ends by itself, for the experiment of this number. */
-const hangAt = (number: number) => {
-  world.trainingOf = (current) =>
-    current === number ? new Promise<void>(() => undefined) : Promise.resolve();
-};
-
 test('a limit pauses with its reason, raising it goes on at once, stop completes', async () => {
   world.scoreOf = (number) => [2, 2.5, 1.5, 1.4][number] ?? 3;
   const study = await stage.start({ limits: { experiments: 2 } });
@@ -109,7 +103,7 @@ test('bad requests: an update is refused with the reason, a signal is told by st
 });
 
 test('stop lets the running experiment end; stop now ends it, without a record', async () => {
-  hangAt(1);
+  world.hangAt(1);
   const study = await stage.start();
   await until(() => world.trained.includes(1), Boolean);
   expect(await study.handle.executeUpdate(messages.stopUpdate, { args: [{}] })).toMatchObject({
@@ -131,7 +125,7 @@ test('stop lets the running experiment end; stop now ends it, without a record',
 });
 
 test('cancelling the workflow in the UI ends the training too', async () => {
-  hangAt(0);
+  world.hangAt(0);
   const study = await stage.start();
   await until(() => world.trained.includes(0), Boolean);
   await study.handle.cancel();

@@ -48,6 +48,11 @@ export class World {
   /** Patches of the workflows that the worker does not know yet, as if it were of an earlier version. */
   readonly unknownPatches = new Set<string>();
 
+  /** Trainings of this experiment never end by themselves. */
+  hangAt(number: number): void {
+    this.trainingOf = (current) => (current === number ? new Promise(() => undefined) : Promise.resolve());
+  }
+
   ledger(): ExperimentSummary[] {
     return this.records.map((record) => this.summary(record));
   }
