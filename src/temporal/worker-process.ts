@@ -93,11 +93,17 @@ async function start(python: string): Promise<WorkerInfo> {
   return untilReady(owner, logged);
 }
 
+/** Its word counts also where it has died since: that is the next trouble, told by whoever looks next. */
 async function untilReady(owner: Owner, logged: number): Promise<WorkerInfo> {
   const end = performance.now() + READY_MS;
-  while (isAlive(owner)) {
+  for (;;) {
+    // In this order: what it says before it dies is read after its death.
+    const lives = isAlive(owner);
     const info = await readWorkerInfo();
     if (info !== null && info.owner.pid === owner.pid) return info;
+    if (!lives) {
+      throw new WorkerFailed(`the worker ended before it was ready: ${await endOfLog(workerLog(), logged)}`);
+    }
     if (performance.now() > end) {
       await terminate(owner, { graceMs: STOP_MS });
       throw new WorkerFailed(
@@ -106,5 +112,4 @@ async function untilReady(owner: Owner, logged: number): Promise<WorkerInfo> {
     }
     await sleep(50);
   }
-  throw new WorkerFailed(`the worker ended before it was ready: ${await endOfLog(workerLog(), logged)}`);
 }

@@ -4,12 +4,14 @@ import { once } from 'node:events';
 import { cpSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { holderOf } from '../../src/process/detach';
 import { isAlive, terminate } from '../../src/process/owner';
 import { asset, packageRoot } from '../../src/process/package-root';
 import { takeDown } from '../../src/setup/down';
 import { bringUp } from '../../src/setup/up';
 import { ensureServer } from '../../src/temporal/server';
 import { runningServer } from '../../src/temporal/server-info';
+import { workerLock } from '../../src/temporal/worker-info';
 import { runningWorker } from '../../src/temporal/worker-process';
 import { freePorts, useOwnState } from '../temporal/own-state';
 import { until } from '../workflows/world';
@@ -98,6 +100,23 @@ test('it does not undo `down`, and goes on after `up`', async () => {
     const next = await until(runningWorker, (found) => found !== null, 60);
     expect(next?.owner).not.toEqual(worker.info.owner);
   } finally {
+    await end(command);
+  }
+});
+
+test('a worker that dies before the command has seen it ready is one that died, not one that never began', async () => {
+  await ensureServer(await freePorts(), quiet);
+  const command = start();
+  try {
+    await until(() => holderOf(workerLock()), (holder) => holder !== null, 60);
+    command.kill('SIGSTOP');
+    const first = (await until(runningWorker, (worker) => worker !== null, 60))!;
+    await terminate(first.owner, { graceMs: 0 });
+    command.kill('SIGCONT');
+    const second = await until(runningWorker, (worker) => worker !== null, 60);
+    expect(second?.owner).not.toEqual(first.owner);
+  } finally {
+    command.kill('SIGCONT');
     await end(command);
   }
 });
