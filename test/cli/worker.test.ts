@@ -108,7 +108,11 @@ test('a worker that dies before the command has seen it ready is one that died, 
   await ensureServer(await freePorts(), quiet);
   const command = start();
   try {
-    await until(() => holderOf(workerLock()), (holder) => holder !== null, 60);
+    await until(
+      () => holderOf(workerLock()),
+      (holder) => holder !== null,
+      60,
+    );
     command.kill('SIGSTOP');
     const first = (await until(runningWorker, (worker) => worker !== null, 60))!;
     await terminate(first.owner, { graceMs: 0 });
