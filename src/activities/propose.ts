@@ -89,8 +89,6 @@ async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeIn
     try {
       const asked = { ...context, check, refused };
       const proposal = await heartbeatWhile(researcher.propose(asked, cancellationSignal));
-      // What a command says that it has spent is known only now.
-      if (proposal.dollars !== undefined) await context.purse.add(proposal.dollars);
       const { meaning, objection } = await heartbeatWhile(checker.look(proposal.edits, cancellationSignal));
       // Edits that break a rule are for the ledger, where people see them; there they are `rejected`.
       if (objection === null || objection.kind === 'edits') {

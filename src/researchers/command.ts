@@ -38,8 +38,11 @@ export function createCommand(options: CommandOptions): Researcher {
       const transcript = await nextTranscript(context.folder);
       const workspace = await options.openWorkspace(context);
       try {
-        const said = await run(options, context, workspace, transcript, signal);
-        const report = await settled(context, said.stdout);
+        // Before its own reservation is made, which is not spent yet.
+        const env = environmentOf(context);
+        const report = await context.purse.spend(dearest(context), (settle) =>
+          run({ ...options, env }, context, workspace, transcript, signal, settle),
+        );
         const edits = await workspace.changes();
         if (edits.length === 0) {
           throw new NoProposal(`the command changed nothing in its worktree: see ${transcript}`);
@@ -64,20 +67,26 @@ export function createCommand(options: CommandOptions): Researcher {
   };
 }
 
+/**
+ * What a call is taken to cost until it is over, in US dollars: as much as this study's dearest experiment by a command.
+ * Only the agent knows its price, and it tells it at its end.
+ */
+function dearest({ history }: ResearchContext): number {
+  return history
+    .filter(({ researcher }) => researcher === 'command')
+    .reduce((most, { dollars }) => Math.max(most, dollars), 0);
+}
+
+/** @param settle told what the call has cost; not told where it was ended before it could say so */
 async function run(
-  { command, timeoutMs }: CommandOptions,
+  { command, timeoutMs, env }: CommandOptions & { env: NodeJS.ProcessEnv },
   context: ResearchContext,
   workspace: Workspace,
   transcript: string,
   signal: AbortSignal,
-): Promise<Captured> {
+  settle: (dollars: number) => void,
+): Promise<AgentReport> {
   await writeLedgerFile(context);
-  const env = {
-    ...withoutTemporalSettings(process.env),
-    AUTORESEARCH_TAG: context.tag,
-    AUTORESEARCH_EXPERIMENT: String(context.number),
-    ...moneyLeft(context),
-  };
   let said: Captured | null = null;
   try {
     said = await capture(workspace.enclose(['/bin/sh', '-c', command]), {
@@ -87,12 +96,15 @@ async function run(
       timeoutMs,
       signal,
     });
-    return said;
+    const report = readAgentOutput(said.stdout);
+    settle(costSaid(context, report) ?? 0);
+    return report;
   } catch (error) {
     if (error instanceof CaptureError) {
       said = error.captured;
       // What it has spent before it failed was spent.
-      await settled(context, said.stdout);
+      const cost = costSaid(context, readAgentOutput(said.stdout)) ?? (error.code === null ? null : 0);
+      if (cost !== null) settle(cost);
       if (!signal.aborted && error.code === LATER) {
         // It may say so all night; why is in the failure, so no transcript of each time is kept.
         said = null;
@@ -108,6 +120,15 @@ async function run(
   }
 }
 
+function environmentOf(context: ResearchContext): NodeJS.ProcessEnv {
+  return {
+    ...withoutTemporalSettings(process.env),
+    AUTORESEARCH_TAG: context.tag,
+    AUTORESEARCH_EXPERIMENT: String(context.number),
+    ...moneyLeft(context),
+  };
+}
+
 /** For an agent that can hold a limit of its own; absent where the study has none. */
 function moneyLeft({ left, purse }: ResearchContext): Record<string, string> {
   return left.dollars === null
@@ -115,14 +136,9 @@ function moneyLeft({ left, purse }: ResearchContext): Record<string, string> {
     : { AUTORESEARCH_DOLLARS_LEFT: Math.max(0, left.dollars - purse.spent()).toFixed(4) };
 }
 
-/** Takes its cost into the purse: known only now, whether it has proposed anything or not. */
-async function settled({ purse, model }: ResearchContext, stdout: string): Promise<AgentReport> {
-  const report = readAgentOutput(stdout);
-  const { usage } = report;
-  const priced = usage === null || model?.price == null ? 0 : costOf(usage, model.price);
-  const dollars = report.dollars ?? priced;
-  if (dollars > 0) await purse.add(dollars);
-  return report;
+/** In US dollars, by its own account or by its tokens; null where it tells neither. */
+function costSaid({ model }: ResearchContext, { dollars, usage }: AgentReport): number | null {
+  return dollars ?? (usage === null || model?.price == null ? null : costOf(usage, model.price));
 }
 
 function researchOf({ hints, plateau }: ResearchContext, { usage }: AgentReport): Research {

@@ -71,11 +71,6 @@ export class Purse {
     }
   }
 
-  /** Takes in what was spent without asking first. */
-  async add(dollars: number): Promise<void> {
-    await this.enter(dollars);
-  }
-
   private async enter(dollars: number): Promise<number> {
     const id = Math.max(0, ...this.calls.keys()) + 1;
     this.calls.set(id, dollars);

@@ -102,10 +102,11 @@ test('a repeat is refused with its reason and asked for again; the record has th
   const answers = ['# the incumbent\n', '# again\n', 'WIDTH = 3\n'];
   const seen: string[][] = [];
   const before = await repository.text(['show', `${input.incumbent}:train.py`]);
-  const proposed = await propose(input, async ({ refused }) => {
+  const proposed = await propose(input, async ({ refused, purse }) => {
     seen.push(refused.map(({ kind }) => kind));
+    await purse.spend(0.5, async (settle) => settle(0.25));
     const content = answers[refused.length] ?? '';
-    return { ...wider(refused.length < 2 ? `${before}\n${content}` : content), dollars: 0.25 };
+    return wider(refused.length < 2 ? `${before}\n${content}` : content);
   });
   expect(seen).toEqual([[], ['repeat'], ['repeat', 'repeat']]);
   // What the refused ones cost was spent.

@@ -3,10 +3,12 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UNLIMITED } from '../../src/domain/limits';
 import type { Edit } from '../../src/lab/edits';
 import { createCommand, type CommandOptions } from '../../src/researchers/command';
 import { contextJson } from '../../src/researchers/command-context';
-import { NoProposal } from '../../src/researchers/researcher';
+import { BudgetExhausted, Purse } from '../../src/researchers/purse';
+import { NoProposal, type ResearchContext } from '../../src/researchers/researcher';
 import { contextOf, TRAIN } from './context';
 
 const never = new AbortController().signal;
@@ -36,6 +38,17 @@ async function options(command: string): Promise<CommandOptions & { removed: boo
       }),
   };
   return made;
+}
+
+/** A study with a limit, whose one experiment cost two dollars. */
+async function limited(dollars: number, by = 'command'): Promise<ResearchContext> {
+  const context = await contextOf([{ text: TRAIN, score: 1.5 }]);
+  return {
+    ...context,
+    history: context.history.map((record) => ({ ...record, researcher: by, dollars: 2 })),
+    left: { ...UNLIMITED, dollars },
+    purse: await Purse.open(join(context.folder, 'spent.jsonl'), dollars),
+  };
 }
 
 const alive = (marker: string): boolean => {
@@ -177,6 +190,40 @@ test('one that takes too long, ignores SIGTERM and left children behind is gone'
   const asked = createCommand({ ...made, timeoutMs: 500 }).propose(await contextOf([]), never);
   await expect(asked).rejects.toThrow('took more than 0.5 s');
   expect(alive(marker)).toBe(false);
+});
+
+describe('its money', () => {
+  const CHANGES = 'echo "# x" >> train.py';
+
+  test('it is not called while what is left does not cover what its dearest experiment has cost', async () => {
+    const made = await options(CHANGES);
+    await expect(createCommand(made).propose(await limited(1.99), never)).rejects.toThrow(BudgetExhausted);
+    expect(await readFile(join(made.path, 'train.py'), 'utf8')).toBe(TRAIN);
+    expect(made.removed).toBe(true);
+    // What another researcher's questions cost says nothing of it.
+    await createCommand(made).propose(await limited(1.99, 'claude'), never);
+  });
+
+  test('one that ends by itself costs what it says, and is told what is left', async () => {
+    const context = await limited(5);
+    const saying = await options(
+      `${CHANGES}; echo "{\\"title\\": \\"$AUTORESEARCH_DOLLARS_LEFT\\", \\"dollars\\": 0.5}"`,
+    );
+    expect(await createCommand(saying).propose(context, never)).toMatchObject({ title: '5.0000' });
+    expect(context.purse.spent()).toBe(0.5);
+    await createCommand(await options(CHANGES)).propose(context, never);
+    expect(context.purse.spent()).toBe(0.5);
+  });
+
+  test('one that is ended before it could say so has cost as much as the dearest', async () => {
+    const context = await limited(5);
+    const hanging = createCommand({ ...(await options('sleep 300')), timeoutMs: 300 });
+    await expect(hanging.propose(context, never)).rejects.toThrow('took more than');
+    expect(context.purse.spent()).toBe(2);
+    const told = { ...(await options(`echo '{"dollars": 0.25}'; sleep 300`)), timeoutMs: 2_000 };
+    await expect(createCommand(told).propose(context, never)).rejects.toThrow('took more than');
+    expect(context.purse.spent()).toBe(2.25);
+  });
 });
 
 test('stopping the study ends it', async () => {
