@@ -44,6 +44,7 @@ const NO_RESEARCH: Research = {
   ranges: [],
   approach: null,
   usage: null,
+  dearestCall: null,
 };
 
 export interface ProposeDependencies {
@@ -114,7 +115,13 @@ function answered(proposal: Proposal, meaning: string | null, context: ResearchC
   return {
     ...asRepair(proposal, context.repair),
     dollars: context.purse.spent(),
-    research: { ...NO_RESEARCH, program, ...proposal.research, meaning },
+    research: {
+      ...NO_RESEARCH,
+      program,
+      ...proposal.research,
+      meaning,
+      dearestCall: context.purse.dearestCall(),
+    },
   };
 }
 
@@ -148,7 +155,7 @@ function givenUp(
     edits: [],
     dollars: purse.spent(),
     gaveUp: why,
-    research: { ...NO_RESEARCH, hints: [...hints], usage },
+    research: { ...NO_RESEARCH, hints: [...hints], usage, dearestCall: purse.dearestCall() },
   };
 }
 

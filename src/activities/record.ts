@@ -88,6 +88,8 @@ function researchOf(first: Proposal | undefined, repairs: readonly Proposal[]): 
     ...first.research,
     meaning: last.research?.meaning ?? null,
     usage: usages.length === 0 ? null : usages.reduce(addUsage),
+    // All have had one purse.
+    dearestCall: (repairs.at(-1) ?? first).research?.dearestCall ?? null,
   };
 }
 

@@ -164,6 +164,8 @@ export interface Research {
   /** The change of approach that a plateau asked for. */
   approach: Approach | null;
   usage: Usage | null;
+  /** The most that one call for it has cost, in US dollars, of those that said what they did; null where none has. */
+  dearestCall: number | null;
 }
 
 /** An idea for later. */

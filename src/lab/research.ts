@@ -30,6 +30,8 @@ export const researchSchema = z.object({
   ranges: z.array(knobSchema).max(50),
   approach: z.enum(APPROACHES).nullable(),
   usage: usageSchema.nullable(),
+  // Version 0.2 did not know it.
+  dearestCall: z.number().nonnegative().nullable().default(null),
 }) satisfies z.ZodType<Research>;
 
 export const ideaSchema = z.object({ id: ideaId, text: z.string(), from: z.enum(['researcher', 'human']) });

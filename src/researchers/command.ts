@@ -53,7 +53,7 @@ export function createCommand(options: CommandOptions): Researcher {
         const files = edits.map((edit) => edit.path).join(', ');
         return {
           format: 1,
-          title: oneLine(redact(report.title ?? `change to ${files}`)),
+          title: oneLine(redact(report.title ?? '')) || oneLine(`change to ${files}`),
           hypothesis: redact(report.hypothesis ?? ''),
           edits,
           research: researchOf(context, report),
@@ -68,13 +68,13 @@ export function createCommand(options: CommandOptions): Researcher {
 }
 
 /**
- * What a call is taken to cost until it is over, in US dollars: as much as this study's dearest experiment by a command.
- * Only the agent knows its price, and it tells it at its end.
+ * What a call is taken to cost until it is over, in US dollars: as much as the dearest of this study that has said what it
+ * cost. Only the agent knows its price, and it tells it at its end. What one that said nothing was taken to cost is no
+ * evidence: estimates would grow by themselves.
  */
-function dearest({ history }: ResearchContext): number {
-  return history
-    .filter(({ researcher }) => researcher === 'command')
-    .reduce((most, { dollars }) => Math.max(most, dollars), 0);
+function dearest({ history, purse }: ResearchContext): number {
+  const said = history.flatMap(({ research }) => research?.dearestCall ?? []);
+  return said.reduce((most, dollars) => Math.max(most, dollars), purse.dearestCall() ?? 0);
 }
 
 /** @param settle told what the call has cost; not told where it was ended before it could say so */
@@ -153,6 +153,7 @@ function researchOf({ hints, plateau }: ResearchContext, { usage }: AgentReport)
     ranges: [],
     approach: plateau.approach,
     usage,
+    dearestCall: null,
   };
 }
 

@@ -18,13 +18,15 @@ const entrySchema = z.union([
   z.strictObject({ settle: z.number().nonnegative(), id: z.int().positive() }),
 ]);
 
+type Entry = z.infer<typeof entrySchema>;
+
 export class Purse {
   private constructor(
     private readonly file: string,
     /** US dollars that this experiment may spend in all; null without a limit. */
     private readonly limit: number | null,
-    /** By call: what it has cost, or may cost while it is under way. */
-    private readonly calls: Map<number, number>,
+    /** By call: what it may cost while it is under way, or has cost. */
+    private readonly calls: Map<number, Entry>,
   ) {}
 
   /** @param file the journal; what it holds already is spent */
@@ -33,17 +35,26 @@ export class Purse {
       if (errorCode(error) === 'ENOENT') return '';
       throw error;
     });
-    const calls = new Map<number, number>();
+    const calls = new Map<number, Entry>();
     for (const line of text.split('\n')) {
       const entry = entryIn(line);
-      if (entry !== null) calls.set(entry.id, 'reserve' in entry ? entry.reserve : entry.settle);
+      if (entry !== null) calls.set(entry.id, entry);
     }
     return new Purse(file, limit, calls);
   }
 
   /** All that this experiment has spent, calls under way at the most that they can cost. */
   spent(): number {
-    return [...this.calls.values()].reduce((sum, dollars) => sum + dollars, 0);
+    return [...this.calls.values()].reduce(
+      (sum, entry) => sum + ('settle' in entry ? entry.settle : entry.reserve),
+      0,
+    );
+  }
+
+  /** The most that one call has cost, in US dollars, of those that said what they did; null where none has. */
+  dearestCall(): number | null {
+    const settled = [...this.calls.values()].flatMap((entry) => ('settle' in entry ? [entry.settle] : []));
+    return settled.length === 0 ? null : Math.max(...settled);
   }
 
   /**
@@ -57,7 +68,8 @@ export class Purse {
         `the next call may cost ${dollarText(atMost)}, and ${dollarText(Math.max(0, this.limit - this.spent()))} is left of the study's dollars`,
       );
     }
-    const id = await this.enter(atMost);
+    const id = Math.max(0, ...this.calls.keys()) + 1;
+    await this.enter({ reserve: atMost, id });
     let settled: number | null = null;
     try {
       return await call((dollars) => {
@@ -65,20 +77,13 @@ export class Purse {
       });
     } finally {
       if (settled !== null) {
-        this.calls.set(id, settled);
-        await this.write({ settle: settled, id });
+        await this.enter({ settle: settled, id });
       }
     }
   }
 
-  private async enter(dollars: number): Promise<number> {
-    const id = Math.max(0, ...this.calls.keys()) + 1;
-    this.calls.set(id, dollars);
-    await this.write({ reserve: dollars, id });
-    return id;
-  }
-
-  private async write(entry: z.infer<typeof entrySchema>): Promise<void> {
+  private async enter(entry: Entry): Promise<void> {
+    this.calls.set(entry.id, entry);
     await mkdir(dirname(this.file), { recursive: true });
     // The line break comes first too: what an interrupted write has left stays a line of its own.
     await appendFile(this.file, `\n${JSON.stringify(entry)}\n`);
@@ -92,7 +97,7 @@ export class Purse {
 }
 
 /** A line that was cut off in the middle was never acted upon: the call comes after the write. */
-function entryIn(line: string): z.infer<typeof entrySchema> | null {
+function entryIn(line: string): Entry | null {
   try {
     return entrySchema.parse(JSON.parse(line));
   } catch {

@@ -13,6 +13,7 @@ export function makeResearch(change: Partial<Research> = {}): Research {
     ranges: [],
     approach: null,
     usage: null,
+    dearestCall: null,
     ...change,
   };
 }

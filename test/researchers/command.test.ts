@@ -9,6 +9,7 @@ import { createCommand, type CommandOptions } from '../../src/researchers/comman
 import { contextJson } from '../../src/researchers/command-context';
 import { BudgetExhausted, Purse } from '../../src/researchers/purse';
 import { NoProposal, type ResearchContext } from '../../src/researchers/researcher';
+import { makeResearch } from '../lab/research';
 import { contextOf, TRAIN } from './context';
 
 const never = new AbortController().signal;
@@ -40,12 +41,13 @@ async function options(command: string): Promise<CommandOptions & { removed: boo
   return made;
 }
 
-/** A study with a limit, whose one experiment cost two dollars. */
-async function limited(dollars: number, by = 'command'): Promise<ResearchContext> {
+/** A study with a limit in dollars, where the dearest call has said that it cost two; an experiment may have cost more. */
+async function limited(dollars: number): Promise<ResearchContext> {
   const context = await contextOf([{ text: TRAIN, score: 1.5 }]);
+  const research = makeResearch({ dearestCall: 2 });
   return {
     ...context,
-    history: context.history.map((record) => ({ ...record, researcher: by, dollars: 2 })),
+    history: context.history.map((record) => ({ ...record, dollars: 9, research })),
     left: { ...UNLIMITED, dollars },
     purse: await Purse.open(join(context.folder, 'spent.jsonl'), dollars),
   };
@@ -77,13 +79,14 @@ print(json.dumps({"title": "LR up:\\n" + context["hints"][0], "hypothesis": cont
   expect(await readFile(join(context.folder, 'transcript-1.log'), 'utf8')).toContain('thinking');
 });
 
-test('one that says nothing of its change gets a title from the files', async () => {
-  const proposal = await createCommand(await options('echo "# x" >> train.py')).propose(
-    await contextOf([]),
-    never,
-  );
-  expect(proposal.title).toBe('change to train.py');
-});
+test.each(['true', `echo '{"title": " "}'`])(
+  '%s: without a title it gets one from the files',
+  async (saying) => {
+    const made = await options(`echo "# x" >> train.py; ${saying}`);
+    const proposal = await createCommand(made).propose(await contextOf([]), never);
+    expect(proposal.title).toBe('change to train.py');
+  },
+);
 
 test.each([
   ['changes nothing', 'true', 'changed nothing in its worktree'],
@@ -195,13 +198,11 @@ test('one that takes too long, ignores SIGTERM and left children behind is gone'
 describe('its money', () => {
   const CHANGES = 'echo "# x" >> train.py';
 
-  test('it is not called while what is left does not cover what its dearest experiment has cost', async () => {
+  test('it is not called while what is left does not cover what the dearest call has cost', async () => {
     const made = await options(CHANGES);
     await expect(createCommand(made).propose(await limited(1.99), never)).rejects.toThrow(BudgetExhausted);
     expect(await readFile(join(made.path, 'train.py'), 'utf8')).toBe(TRAIN);
     expect(made.removed).toBe(true);
-    // What another researcher's questions cost says nothing of it.
-    await createCommand(made).propose(await limited(1.99, 'claude'), never);
   });
 
   test('one that ends by itself costs what it says, and is told what is left', async () => {
@@ -223,6 +224,16 @@ describe('its money', () => {
     const told = { ...(await options(`echo '{"dollars": 0.25}'; sleep 300`)), timeoutMs: 2_000 };
     await expect(createCommand(told).propose(context, never)).rejects.toThrow('took more than');
     expect(context.purse.spent()).toBe(2.25);
+  });
+
+  test('what those were taken to cost that said nothing makes the next ones no dearer', async () => {
+    const context = await limited(100);
+    const hanging = createCommand({ ...(await options('sleep 300')), timeoutMs: 300 });
+    for (let call = 1; call <= 3; call++) {
+      await expect(hanging.propose(context, never)).rejects.toThrow('took more than');
+      expect(context.purse.spent()).toBe(2 * call);
+    }
+    expect(context.purse.dearestCall()).toBeNull();
   });
 });
 

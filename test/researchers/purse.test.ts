@@ -45,4 +45,6 @@ test('a worker that died in a call has spent what was reserved, also when a line
   expect(next.spent()).toBe(0.5);
   await next.spend(0.3, async (settle) => settle(0.25));
   expect((await Purse.open(file, 1)).spent()).toBeCloseTo(0.75);
+  // Of the one that said nothing it is not known.
+  expect((await Purse.open(file, 1)).dearestCall()).toBe(0.25);
 });

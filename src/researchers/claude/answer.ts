@@ -48,6 +48,7 @@ export function proposalOf(input: ProposeInput, context: ResearchContext, usage:
       ranges: input.ranges.map(parseRange).filter((range): range is Knob => typeof range !== 'string'),
       approach: context.plateau.approach,
       usage,
+      dearestCall: null,
     },
   };
 }

@@ -38,6 +38,7 @@ export function madeRecord(number: number, change: Partial<ExperimentRecord> = {
             ranges: [],
             approach: null,
             usage: null,
+            dearestCall: null,
           },
     ideas: [],
     droppedIdeas: [],
