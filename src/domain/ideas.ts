@@ -33,8 +33,8 @@ export function backlog(records: readonly Learnt[]): Idea[] {
   return open.filter(({ id, from }) => from === 'human' || kept.has(id));
 }
 
-/** The lessons that were drawn last, and after which experiment; none before the first time. */
+/** The lessons that were drawn last, and after which experiment; none before the first time. An empty list takes none away. */
 export function lessons(records: readonly Learnt[]): { after: number | null; lessons: readonly string[] } {
-  const last = records.findLast(({ research }) => research !== null && research.lessons !== null);
+  const last = records.findLast(({ research }) => (research?.lessons ?? []).length > 0);
   return { after: last?.number ?? null, lessons: last?.research?.lessons ?? [] };
 }

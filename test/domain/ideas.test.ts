@@ -48,3 +48,11 @@ test('the lessons are those drawn last', () => {
   expect(lessons(records)).toEqual({ after: 10, lessons: ['wider is worse', 'warm up less'] });
   expect(lessons([record(0)])).toEqual({ after: null, lessons: [] });
 });
+
+test('a list without a lesson in it takes none away, also in a ledger that has one', () => {
+  const records = [
+    record(5, { research: makeResearch({ lessons: ['wider is worse'] }) }),
+    record(7, { research: makeResearch({ lessons: [] }) }),
+  ];
+  expect(lessons(records)).toEqual({ after: 5, lessons: ['wider is worse'] });
+});

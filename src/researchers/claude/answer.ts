@@ -29,8 +29,19 @@ export function objectionTo(input: ProposeInput, context: ResearchContext): stri
     : null;
 }
 
-export function proposalOf(input: ProposeInput, context: ResearchContext, usage: Usage): Proposal {
-  const { knobs, idea, lessons } = input;
+/** What the question had besides the context, and what it cost. */
+interface Asked {
+  lessonsDue: boolean;
+  usage: Usage;
+}
+
+export function proposalOf(
+  input: ProposeInput,
+  context: ResearchContext,
+  { lessonsDue, usage }: Asked,
+): Proposal {
+  const { knobs, idea } = input;
+  const lessons = input.lessons ?? [];
   return {
     format: 1,
     title: oneLine(redact(input.title), TITLE_LENGTH) || 'a change without a title',
@@ -44,7 +55,8 @@ export function proposalOf(input: ProposeInput, context: ResearchContext, usage:
       meaning: null,
       hints: [...context.hints],
       idea,
-      lessons: lessons?.map(redact) ?? null,
+      // They replace all that were learnt before, so only those that were asked for count.
+      lessons: lessonsDue && lessons.length > 0 ? lessons.map(redact) : null,
       ranges: input.ranges.map(parseRange).filter((range): range is Knob => typeof range !== 'string'),
       approach: context.plateau.approach,
       usage,

@@ -18,6 +18,7 @@ import type { Transcript } from './transcript';
 const NO_ANSWERS = 3;
 /** What one look-up may bring. */
 const LOOK_UP_TOKENS = 8_000;
+const ENOUGH = complaint('you have looked up enough: propose your change now');
 /** A message's own: role, ids, types. */
 const MESSAGE_TOKENS = 40;
 /** What an answer's block has beside what was written: ids, and a thought's signature, which is sent back with it. */
@@ -132,26 +133,22 @@ export class Conversation {
     this.noAnswer('it called no tool');
     if (!saysSomething(content)) return this.remark(remark);
     this.messages.push({ role: 'assistant', content: sendable(content) });
-    this.say([{ type: 'text', text: remark }]);
+    this.say([this.counted({ type: 'text', text: remark })]);
     return null;
   }
 
   private async serve(answer: Answer, uses: readonly ToolCall[]): Promise<Proposal | null> {
     const results: Anthropic.ToolResultBlockParam[] = [];
-    const wrong: string[] = [];
+    const useless: string[] = [];
     for (const use of uses) {
       const parsed = parsedUse(use);
-      if (typeof parsed === 'string') wrong.push(parsed);
+      if (typeof parsed === 'string') useless.push(parsed);
       const said = typeof parsed === 'string' ? complaint(parsed) : await this.use(parsed);
       if ('proposal' in said) return said.proposal;
-      results.push({
-        type: 'tool_result',
-        tool_use_id: use.id,
-        content: said.text,
-        is_error: said.isError,
-      });
+      if (said === ENOUGH) useless.push('it only looked things up');
+      results.push(this.counted(resultOf(use, said)));
     }
-    if (wrong.length === uses.length) this.noAnswer(wrong.join('; '));
+    if (useless.length === uses.length) this.noAnswer([...new Set(useless)].join('; '));
     this.messages.push({ role: 'assistant', content: sendable(answer.content) });
     this.say(results);
     return null;
@@ -178,10 +175,7 @@ export class Conversation {
     const { model } = this.options;
     const room = Math.floor((model.contextTokens - this.tokens) / 3);
     this.lookUps++;
-    if (this.lookUps > LOOK_UPS + NO_ANSWERS) throw new NoProposal('it only looked things up');
-    if (this.lookUps > LOOK_UPS || room < 500)
-      return complaint('you have looked up enough: propose your change now');
-    return look(Math.min(LOOK_UP_TOKENS, room));
+    return this.lookUps > LOOK_UPS || room < 500 ? ENOUGH : look(Math.min(LOOK_UP_TOKENS, room));
   }
 
   private async propose(input: ProposeInput): Promise<Said | { proposal: Proposal }> {
@@ -194,7 +188,8 @@ export class Conversation {
     }
     const objection = await context.check(editsOf(input), signal);
     if (objection !== null) return this.object(`${objection.kind}: ${objection.message}`);
-    return { proposal: proposalOf(input, context, await transcript.usage(model.name)) };
+    const usage = await transcript.usage(model.name);
+    return { proposal: proposalOf(input, context, { lessonsDue, usage }) };
   }
 
   private object(why: string): Said {
@@ -210,16 +205,18 @@ export class Conversation {
     if (this.noAnswers.length > NO_ANSWERS) throw new NoProposal(`it answered no proposal: ${why}`);
   }
 
+  /** As soon as it is made: what comes after it in the same message has only the room that it leaves. */
+  private counted<T extends Anthropic.ToolResultBlockParam | Anthropic.TextBlockParam>(block: T): T {
+    this.tokens += estimateTokens(JSON.stringify(block)) + MESSAGE_TOKENS;
+    return block;
+  }
+
   private say(content: Anthropic.ToolResultBlockParam[] | Anthropic.TextBlockParam[]): void {
     this.forgetLastMark();
     const marked = content.map((block, index) =>
       index === content.length - 1 ? { ...block, cache_control: { type: 'ephemeral' as const } } : block,
     );
     this.messages.push({ role: 'user', content: marked });
-    this.tokens += content.reduce(
-      (sum, block) => sum + estimateTokens(JSON.stringify(block)) + MESSAGE_TOKENS,
-      0,
-    );
   }
 
   /** The API takes four marks: those of what stands still, and one that moves with the conversation. */
@@ -246,6 +243,13 @@ function parsedUse({ name, json }: ToolCall): ToolUse | string {
   const input = inputOf(json);
   return input === null ? "the tool's input is not a JSON object" : parseToolUse(name, input);
 }
+
+const resultOf = ({ id }: ToolCall, { text, isError }: Said): Anthropic.ToolResultBlockParam => ({
+  type: 'tool_result',
+  tool_use_id: id,
+  content: text,
+  is_error: isError,
+});
 
 /** A tool without fields may have no input at all. */
 function inputOf(json: string): Record<string, unknown> | null {

@@ -11,6 +11,7 @@ import {
   text,
   thinking,
   toolUse,
+  type ReplyBlock,
 } from '../../messages-api/reply';
 import { inputTokens } from '../../messages-api/cache';
 import { ask, asked, KEY, MODEL, propose, serve } from './asking';
@@ -19,13 +20,16 @@ import { madeLedger } from './records';
 const transcriptOf = (context: ResearchContext): Promise<string> =>
   readFile(join(context.folder, 'transcript.jsonl'), 'utf8');
 
+const read = (first: number | null = null, last: number | null = null): ReplyBlock =>
+  toolUse('read_file', { path: 'train.py', first, last });
+
 /** What the last message of a request says. */
 const lastMessage = (request: { messages: { content: unknown }[] }): string =>
   JSON.stringify(request.messages.at(-1)?.content);
 
 test('it reads, thinks and proposes; the record gets what it said, and what it cost', async () => {
   const replies = [
-    answer(thinking('What is there?'), toolUse('read_file', { path: 'train.py', first: 1, last: 1 })),
+    answer(thinking('What is there?'), read(1, 1)),
     answer(thinking('So little depth.'), text('I have it.'), propose()),
   ];
   const api = await serve((_request, index) => replies[index]!);
@@ -96,10 +100,19 @@ test.each([
 );
 
 test('one that only looks things up is told to propose, and then it ends', async () => {
-  const api = await serve(() => answer(toolUse('read_file', { path: 'train.py', first: null, last: null })));
+  const api = await serve(() => answer(read()));
   await expect(ask(await asked())).rejects.toThrow('only looked things up');
   expect(api.served.length).toBeLessThan(15);
   expect(api.refused).toEqual([]);
+});
+
+test('twelve look-ups in one answer are answered, those that are too many with a word to propose', async () => {
+  const replies = [answer(...Array.from({ length: 12 }, () => read(1, 1))), answer(propose())];
+  const api = await serve((_request, index) => replies[index]!);
+  expect(await ask(await asked())).toMatchObject({ title: 'Halve the learning rate' });
+  const said = lastMessage(api.served[1]!.request);
+  expect(said.match(/DEPTH = 4/g)).toHaveLength(8);
+  expect(said.match(/propose your change now/g)).toHaveLength(4);
 });
 
 test('lessons are asked for when they are due, once more where they are forgotten, and go into the record', async () => {
@@ -114,6 +127,18 @@ test('lessons are asked for when they are due, once more where they are forgotte
   expect((await ask(await asked({}, madeLedger(19)))).research?.lessons).toBeNull();
 });
 
+test.each([[[]], [['One that nobody asked for.']]])(
+  'lessons %j that are not due, or none where they are due, replace nothing',
+  async (given) => {
+    const api = await serve(() => answer(propose({ lessons: given })));
+    expect((await ask(await asked({}, madeLedger(19)))).research?.lessons).toBeNull();
+    expect(api.served).toHaveLength(1);
+    api.reply = () => answer(propose({ lessons: [] }));
+    expect((await ask(await asked({}, madeLedger(20)))).research?.lessons).toBeNull();
+    expect(api.served).toHaveLength(3);
+  },
+);
+
 test('a crash that is not worth a repair is left: an answer too', async () => {
   const repair = {
     attempt: 1,
@@ -125,10 +150,7 @@ test('a crash that is not worth a repair is left: an answer too', async () => {
     hypothesis: '',
     failure: { reason: 'oom' as const, message: 'out of memory', tail: '' },
   };
-  const replies = [
-    answer(toolUse('read_file', { path: 'train.py', first: null, last: null })),
-    answer(toolUse('give_up', { reason: 'it will never fit' })),
-  ];
+  const replies = [answer(read()), answer(toolUse('give_up', { reason: 'it will never fit' }))];
   const api = await serve((_request, index) => replies[index % 2]!);
   await expect(ask(await asked({ repair }))).rejects.toThrow(new GivenUp('it will never fit'));
   expect(lastMessage(api.served[1]!.request)).toContain('BROKEN = True');
@@ -137,14 +159,21 @@ test('a crash that is not worth a repair is left: an answer too', async () => {
 test('a conversation keeps to its tokens, whatever the model wants to read', async () => {
   const model = { ...MODEL, contextTokens: 12_000 };
   const long = 'LINE = 1  # and some words more\n'.repeat(5_000);
-  const api = await serve(() =>
-    answer(
-      thinking('More. '.repeat(200)),
-      toolUse('read_file', { path: 'train.py', first: null, last: null }),
-    ),
-  );
+  const api = await serve(() => answer(thinking('More. '.repeat(200)), read()));
   const context = await asked({ model, incumbent: { commit: 'i'.repeat(40), files: { 'train.py': long } } });
   await expect(ask(context)).rejects.toThrow(NoProposal);
   for (const { request } of api.served) expect(inputTokens(request)).toBeLessThanOrEqual(model.contextTokens);
   expect(api.served.length).toBeGreaterThan(2);
+});
+
+test('several look-ups in one answer share the room that one would have', async () => {
+  const model = { ...MODEL, contextTokens: 16_000 };
+  const long = 'LINE = 1  # and some words more\n'.repeat(5_000);
+  const change = propose({ edits: [{ path: 'train.py', search: '', replace: 'LINE = 2\n' }] });
+  const replies = [answer(...Array.from({ length: 4 }, () => read())), answer(change)];
+  const api = await serve((_request, index) => replies[index]!);
+  const context = await asked({ model, incumbent: { commit: 'i'.repeat(40), files: { 'train.py': long } } });
+  expect(await ask(context)).toMatchObject({ title: 'Halve the learning rate' });
+  expect(inputTokens(api.served[1]!.request)).toBeLessThanOrEqual(model.contextTokens);
+  expect(lastMessage(api.served[1]!.request).match(/LINE = 1/g)!.length).toBeGreaterThan(100);
 });
