@@ -10,6 +10,7 @@ import { readProposal, type Proposal } from '../lab/edits';
 import { Git } from '../lab/git';
 import { appendRecord } from '../lab/ledger';
 import { branchRef } from '../lab/refs';
+import { MOST_NOTED } from '../lab/research';
 import { completeRecord } from './earlier';
 import { withFailures } from './failures';
 import type { ControlActivities, Recorded, RecordInput } from './interface';
@@ -48,7 +49,8 @@ async function record(dependencies: RecordDependencies, input: RecordInput): Pro
 
 async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord> {
   const { study, number, commit, incumbent, decision, failure, runs, repairs, taken } = input;
-  const [first, ...later] = await Promise.all(input.proposals.map((id) => readProposal(git, id)));
+  const proposals = await Promise.all(input.proposals.map((id) => readProposal(git, id)));
+  const [first] = proposals;
   return {
     format: 1,
     study: study.tag,
@@ -58,8 +60,8 @@ async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord>
     researcher: number === 0 ? 'baseline' : (first?.researcher ?? study.researcher),
     title: first?.title ?? 'baseline',
     hypothesis: first?.hypothesis ?? '',
-    research: researchOf(first, later),
-    ideas: newIdeas(number, taken.ideas, first?.ideas ?? []),
+    research: researchOf(proposals),
+    ideas: newIdeas(number, taken.ideas, ideasOf(proposals)),
     droppedIdeas: taken.droppedIdeas,
     verdict: decision.verdict,
     reason: decision.reason,
@@ -69,7 +71,7 @@ async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord>
     incumbentScore: incumbent?.score ?? null,
     runs,
     repairs,
-    repeatsRefused: [first, ...later].reduce((sum, each) => sum + (each?.repeatsRefused ?? 0), 0),
+    repeatsRefused: proposals.reduce((sum, { repeatsRefused = 0 }) => sum + repeatsRefused, 0),
     budget: study.budget,
     startedAt: input.startedAt,
     finishedAt: input.finishedAt,
@@ -79,17 +81,31 @@ async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord>
   };
 }
 
-/** What came with the change; the meaning is the last repair's, the tokens are everybody's. */
-function researchOf(first: Proposal | undefined, repairs: readonly Proposal[]): Research | null {
+/** The change, and its repairs that were not given up. */
+const triedOf = (proposals: readonly Proposal[]): Proposal[] =>
+  proposals.filter(({ gaveUp }) => gaveUp === undefined);
+
+/** A repair may say again what came with the change, which it is not shown. */
+const ideasOf = (proposals: readonly Proposal[]): string[] => [
+  ...new Set(triedOf(proposals).flatMap(({ ideas = [] }) => ideas)),
+];
+
+/** What came with the change, and the knobs and ranges of its repairs; the meaning is the last one's, the tokens are everybody's. */
+function researchOf(proposals: readonly Proposal[]): Research | null {
+  const [first] = proposals;
   if (first?.research === undefined) return null;
-  const last = repairs.findLast(({ gaveUp }) => gaveUp === undefined) ?? first;
-  const usages = [first, ...repairs].flatMap(({ research }) => research?.usage ?? []);
+  const tried = triedOf(proposals);
+  const noted = tried.flatMap(({ research }) => research ?? []);
+  const ranges = new Map(noted.flatMap((research) => research.ranges.map((range) => [range.name, range])));
+  const usages = proposals.flatMap(({ research }) => research?.usage ?? []);
   return {
     ...first.research,
-    meaning: last.research?.meaning ?? null,
+    knobs: [...new Set(noted.flatMap(({ knobs }) => knobs))].slice(-MOST_NOTED),
+    ranges: [...ranges.values()].slice(-MOST_NOTED),
+    meaning: tried.at(-1)?.research?.meaning ?? null,
     usage: usages.length === 0 ? null : usages.reduce(addUsage),
     // All have had one purse.
-    dearestCall: (repairs.at(-1) ?? first).research?.dearestCall ?? null,
+    dearestCall: proposals.at(-1)?.research?.dearestCall ?? null,
   };
 }
 

@@ -4,6 +4,9 @@ import type { Research } from '../domain/experiment';
 import { APPROACHES } from '../domain/plateau';
 import { knobSchema } from './config';
 
+/** Knobs, and ranges, that one record has at most. */
+export const MOST_NOTED = 50;
+
 const count = z.int().nonnegative();
 /** Long enough for a thought, short enough for a prompt that quotes many of them. */
 export const noteSchema = z.string().min(1).max(2000);
@@ -21,13 +24,13 @@ const usageSchema = z.object({
 
 export const researchSchema = z.object({
   expected: z.string().max(1000),
-  knobs: z.array(z.string()).max(50),
+  knobs: z.array(z.string()).max(MOST_NOTED),
   program: z.string(),
   meaning: z.string().nullable(),
   hints: z.array(z.string()).max(50),
   idea: ideaId.nullable(),
   lessons: z.array(noteSchema).max(50).nullable(),
-  ranges: z.array(knobSchema).max(50),
+  ranges: z.array(knobSchema).max(MOST_NOTED),
   approach: z.enum(APPROACHES).nullable(),
   usage: usageSchema.nullable(),
   // Version 0.2 did not know it.

@@ -6,10 +6,12 @@ import type { RecordInput } from '../../src/activities/interface';
 import { createRecord } from '../../src/activities/record';
 import type { Decision } from '../../src/domain/policy';
 import type { StudyConfig } from '../../src/domain/study';
-import { storeProposal } from '../../src/lab/edits';
+import type { Knob } from '../../src/lab/config';
+import { storeProposal, type Proposal } from '../../src/lab/edits';
 import { openLedger, readLedger, readStudy } from '../../src/lab/ledger';
 import { branchRef, ledgerRef } from '../../src/lab/refs';
 import { git, makeLab, makeRun, makeStudy } from '../lab/make-lab';
+import { makeResearch } from '../lab/research';
 
 const AT = '2026-11-21T01:00:00.000Z';
 const KEEP: Decision = { verdict: 'keep', reason: 'better', detail: 'better' };
@@ -178,6 +180,56 @@ test('a branch that somebody moved is not moved back, and the message says how t
   expect(branchOf(place)).toBe(mine);
   git(place.root, 'branch', '--quiet', '-f', 'autoresearch/nov21', input.commit);
   await expect(record(input)).resolves.toMatchObject({ branch: input.commit });
+});
+
+const range = (high: number): Knob => ({
+  name: 'HEADS',
+  file: 'train.py',
+  type: 'int',
+  low: 1,
+  high,
+  step: 1,
+  log: false,
+});
+const many = (what: string): string[] => Array.from({ length: 40 }, (_, index) => `${what}${index}`);
+
+test('what a repair brings is kept beside what came first: ideas, ranges, knobs; of a given up one nothing', async () => {
+  const place = await open();
+  const input = await finished(place, 1, KEEP);
+  const edits = [{ path: 'train.py', content: 'print(1)\n' }];
+  const answers: Pick<Proposal, 'ideas' | 'research' | 'gaveUp'>[] = [
+    {
+      ideas: ['the first idea', 'said twice'],
+      research: makeResearch({ knobs: many('A'), ranges: [range(8)], meaning: '1-a' }),
+    },
+    {
+      ideas: ['said twice', 'the idea of a repair'],
+      research: makeResearch({ knobs: many('B'), ranges: [range(4)], meaning: '1-b' }),
+    },
+    { ideas: ['of one that was not tried'], research: makeResearch({ knobs: ['C'] }), gaveUp: 'no' },
+  ];
+  const proposals = await Promise.all(
+    answers.map((answer, attempt) =>
+      storeProposal(
+        place.git,
+        'nov22',
+        1,
+        { format: 1, title: 'x', hypothesis: '', edits, ...answer },
+        attempt,
+      ),
+    ),
+  );
+  await record({ ...input, proposals, taken: { ...NOTHING_WAITS, ideas: ["a person's"] } });
+  const [kept] = await readLedger(place.git, 'nov21');
+  expect(kept?.ideas).toEqual([
+    { id: '1.1', text: "a person's", from: 'human' },
+    { id: '1.2', text: 'the first idea', from: 'researcher' },
+    { id: '1.3', text: 'said twice', from: 'researcher' },
+    { id: '1.4', text: 'the idea of a repair', from: 'researcher' },
+  ]);
+  expect(kept?.research).toMatchObject({ ranges: [range(4)], meaning: '1-b' });
+  // A record has fifty at most.
+  expect(kept?.research?.knobs).toEqual([...many('A').slice(-10), ...many('B')]);
 });
 
 test('a study without a ledger is a failure that no retry mends', async () => {
