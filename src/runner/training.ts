@@ -102,6 +102,8 @@ class Training implements Listener {
   private budgetEnd: number | null = null;
   private lastStepAt = 0;
   private handinEnd = 0;
+  /** Of the seconds for which the runner was stopped, those before the budget began. */
+  private stoppedBefore = 0;
   private lastStep = 0;
   private timer: NodeJS.Timeout | null = null;
   private stopping = false;
@@ -173,6 +175,7 @@ class Training implements Listener {
     });
     this.phase = 'training';
     this.start = this.clock.now();
+    this.stoppedBefore = this.clock.stopped;
     this.lastStepAt = this.start;
     this.budgetEnd = 'seconds' in budget ? this.start + budget.seconds : null;
     this.tick();
@@ -272,7 +275,7 @@ class Training implements Listener {
         this.fail('timeout', `hand-in cap: not handed in ${spec.handinSeconds} s after the end`);
       return this.handinEnd;
     }
-    const { stopped } = this.clock;
+    const stopped = this.clock.stopped - this.stoppedBefore;
     if ('seconds' in spec.budget && stopped > spec.budget.seconds * MAX_STOPPED_SHARE) {
       this.fail('lost', `the runner was stopped for ${stopped.toFixed(0)} s: the run is not comparable`);
     }

@@ -115,6 +115,13 @@ def slow():
     happy(0.1)
 
 
+def late():
+    """Starts when a file is there."""
+    while not os.path.exists(sys.argv[2]):
+        time.sleep(0.01)
+    happy()
+
+
 def hog():
     """A child that ignores SIGTERM in a session of its own, and a double fork; both outlive this process."""
     marker = sys.argv[2]

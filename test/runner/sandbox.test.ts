@@ -275,6 +275,18 @@ describe('a runner that is stopped for a while', () => {
     expect(status).toMatchObject({ failure: null, step: 20 });
   });
 
+  it('while the candidate starts up, has lost nothing of its budget', async () => {
+    const marker = `marker-${process.pid}-late`;
+    const { folder, owner } = await workshop.start(workshop.trainSpec(['late', marker]));
+    while (pidsOf(marker, CANDIDATE).length === 0) await sleep(20);
+    process.kill(owner.pid, 'SIGSTOP');
+    await sleep(3_000);
+    process.kill(owner.pid, 'SIGCONT');
+    await writeFile(join(workshop.tree, marker), '');
+    const status = await workshop.until(folder, ({ phase }) => phase === 'done');
+    expect(status.failure).toBeNull();
+  });
+
   it('does not pass off a budget of seconds as whole', async () => {
     const spec = workshop.trainSpec(['slow'], { budget: { seconds: 20 } });
     const { folder, owner } = await workshop.start(spec);
