@@ -55,9 +55,13 @@ class Orphaned(Exception):
 
 class Keeper:
     def __init__(self, task):
-        self.wakeup = wake_on_signals(self)
+        self.child = None  # until it has begun, however long that takes
+        self.early = None  # a signal that has come before
         self.tasks = task["tasks"]
         self.gate = None  # our end of it, until "go" has been said
+        self.wakeup = wake_on_signals(self)
+
+    def start(self, task):
         if task["gated"]:
             ours, theirs = (above(end.detach()) for end in socket.socketpair())
             self.gate = socket.socket(fileno=ours)
@@ -71,6 +75,8 @@ class Keeper:
             start_new_session=True,
             preexec_fn=lambda: prepare(task),
         )
+        if self.early is not None:
+            self.pass_on(self.early)
         if task["gated"]:
             os.close(GATE)
 
@@ -119,18 +125,21 @@ class Keeper:
         """Takes leave of adopted orphans; the child itself is Popen's."""
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-                if ended.si_pid == self.child.pid:
+                if self.child is not None and ended.si_pid == self.child.pid:
                     self.child.poll()
                 else:
                     os.waitpid(ended.si_pid, 0)
 
     def pass_on(self, name):
+        if self.child is None:
+            self.early = name
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child.pid, name)
 
     def end_everything(self):
         # Without looking around before, which takes long amid a fork bomb: a sandbox dies whole with its first process.
-        if self.child.poll() is None:
+        if self.child is not None and self.child.poll() is None:
             self.child.kill()
         if not LINUX:
             self.pass_on(signal.SIGKILL)
@@ -277,6 +286,7 @@ def keep(task):
     adopt_orphans()
     keeper = Keeper(task)
     try:
+        keeper.start(task)
         keeper.see_through()
     except Orphaned:
         keeper.let_set_up()

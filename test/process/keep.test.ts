@@ -1,5 +1,8 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keep } from '../../src/process/keep';
 import { asset } from '../../src/process/package-root';
@@ -58,6 +61,21 @@ test('nothing outlives whoever started it, killed at whatever instant', async ()
   }
   for (let waited = 0; waited < 50 && processesWith(marker).length > 0; waited++) await sleep(100);
   expect(processesWith(marker)).toEqual([]);
+});
+
+test('a SIGTERM that comes while the command is being started reaches it', async () => {
+  const marker = `marker-${process.pid}-young`;
+  const folder = await mkdtemp(join(tmpdir(), 'keep-'));
+  const gate = join(folder, 'cgroup.procs');
+  execFileSync('mkfifo', [gate]);
+  const kept = await keep({ command: ['/bin/sh', '-c', `sleep 600; : ${marker}`], cgroup: folder });
+  // The keeper, and what is to become the command: it waits for whoever reads that it has entered its cgroup.
+  while (processesWith(marker).length < 2) await sleep(10);
+  kept.keeper.kill('SIGTERM');
+  await readFile(gate);
+  expect(await kept.exited).toEqual({ code: null, signal: 'SIGTERM' });
+  expect(processesWith(marker)).toEqual([]);
+  await rm(folder, { recursive: true });
 });
 
 test('a command that is not there is told', async () => {
