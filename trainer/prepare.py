@@ -10,7 +10,7 @@ Prepares the data once: text → documents → byte-level BPE → packed rows of
 Writes train.bin, val.bin (rows of uint16 token ids, little endian), token_bytes.bin (source bytes of each
 token id), tokenizer.json, sources.json (what went in) and, last, manifest.json. The same text gives the
 same files. The work is done in a folder beside --out, renamed at the end: half of it is never mistaken
-for the whole.
+for the whole. One at a time for each --out: what others have left there half done is taken away first.
 
 Exit codes: 0 done (or done before), 2 the request or the text is at fault, 1 anything else.
 """
@@ -20,6 +20,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -434,6 +435,14 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def clear_cut_off(out: Path) -> None:
+    """Takes away the work of attempts at `out` that were killed."""
+    work = re.compile(rf"\.{re.escape(out.name)}-[a-z0-9_]{{8}}")  # as mkdtemp names it: `out-2` has others
+    for path in out.parent.iterdir():
+        if work.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Prepare the lab's data.")
     parser.add_argument("--source", default="packages", help="packages, climbmix, or a folder of text")
@@ -451,6 +460,7 @@ def main(arguments: list[str] | None = None) -> int:
     work = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        clear_cut_off(out)
         if options.source == "packages":
             corpus = from_packages(os.environ.get("AUTORESEARCH_PACKAGES"))
         elif options.source == "climbmix":

@@ -1,6 +1,9 @@
 import hashlib
 import http.server
 import json
+import signal
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -141,6 +144,21 @@ def test_half_of_it_never_looks_finished(tmp_path: Path, monkeypatch: pytest.Mon
     assert prepare.main(["--source", str(source), "--out", str(out), "--vocabulary", "300"]) == 0
     assert json.loads((out / "manifest.json").read_text())["train"]["rows"] > 0
     assert prepare.main(["--source", str(source), "--out", str(out)]) == 0  # done before: nothing to do
+
+
+def test_what_a_killed_attempt_has_left_is_taken_away(tmp_path: Path) -> None:
+    source, out = fill(tmp_path / "texts"), tmp_path / "data"
+    options = ["--source", str(source), "--out", str(out), "--vocabulary", "300"]
+    killed = "import os, prepare, signal, sys; prepare.pack = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    command = [sys.executable, "-c", f"{killed}; prepare.main(sys.argv[1:])"]
+    other = [*options[:3], str(tmp_path / "data-2"), *options[4:]]
+    for arguments in (options, options, other):
+        done = subprocess.run([*command, *arguments], cwd=Path(prepare.__file__).parent, check=False)
+        assert done.returncode == -signal.SIGKILL
+    assert prepare.main(options) == 0
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [left[0], "data", "texts"]
+    assert left[0].startswith(".data-2-")  # that is another's
 
 
 class Shaky(http.server.SimpleHTTPRequestHandler):
