@@ -1,5 +1,14 @@
 /** A candidate's output on disk: never larger than its limit, always with its beginning and its latest lines. */
-import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 
 /** Characters kept in memory, for the failure's tail. */
 const TAIL_CHARACTERS = 16_000;
@@ -24,8 +33,9 @@ export class BoundedLog {
     this.leftOut += chunk.length - part.length;
     try {
       if (this.size + part.length > this.limit) this.compact();
-      writeSync(this.file, part);
-      this.size += part.length;
+      const written = writeSync(this.file, part);
+      this.size += written;
+      this.leftOut += part.length - written;
     } catch {
       // A full disk is no reason to end a training; what the log lost stays in its tail.
       this.leftOut += part.length;
@@ -46,15 +56,28 @@ export class BoundedLog {
     const quarter = Math.floor(this.limit / 4);
     const head = this.read(0, quarter);
     const tail = this.read(this.size - quarter, quarter);
-    this.leftOut += this.size - head.length - tail.length;
-    const note = Buffer.from(`\n[… about ${this.leftOut} bytes left out …]\n`);
-    const temporary = `${this.path}.tmp`;
-    const shorter = openSync(temporary, 'w+');
-    for (const part of [head, note, tail]) writeSync(shorter, part);
+    const leftOut = this.leftOut + this.size - head.length - tail.length;
+    const note = Buffer.from(`\n[… about ${leftOut} bytes left out …]\n`);
+    const shorter = this.replaceBy([head, note, tail]);
     closeSync(this.file);
-    renameSync(temporary, this.path);
     this.file = shorter;
     this.size = head.length + note.length + tail.length;
+    this.leftOut = leftOut;
+  }
+
+  /** The new file, open, under the log's name; on a full disk all stays as it is. */
+  private replaceBy(parts: readonly Buffer[]): number {
+    const temporary = `${this.path}.tmp`;
+    const file = openSync(temporary, 'w+');
+    try {
+      for (const part of parts) writeFileSync(file, part);
+      renameSync(temporary, this.path);
+      return file;
+    } catch (error) {
+      closeSync(file);
+      rmSync(temporary, { force: true });
+      throw error;
+    }
   }
 
   private read(position: number, bytes: number): Buffer {
