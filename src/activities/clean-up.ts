@@ -2,15 +2,18 @@
  * After an experiment: takes away what is needed no more. The hand-ins of a kept one stay, and of everything else what a person
  * reads: statuses, and logs of a bounded size.
  */
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { experimentName, type ExperimentRecord } from '../domain/experiment';
 import { errorCode } from '../process/error-code';
 import { boundLog } from '../process/log-file';
 import { studyState } from '../process/paths';
 
-/** `tree.partial-…` is an export that was cut off. */
-const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out)$/;
+/** `tree.partial-…` is an export that was cut off, as `….tmp` is a file that was to take another's place. */
+const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out|.*\.tmp)$/;
+/** The study's own export of the lab. Nobody but time tells whether somebody is at one: it takes seconds. */
+const PARTIAL_BASE = /^base\.partial-/;
+const CUT_OFF_MS = 3_600_000;
 /** Of each log of a finished experiment, its beginning and its end. */
 const KEPT_LOG_BYTES = 64 * 1024;
 const LOGS = /^(log|runner\.log|transcript.*\.log)$/;
@@ -25,10 +28,17 @@ export async function cleanUpRuns(
   for (const run of await entries(experiment)) {
     const folder = join(experiment, run);
     // Another run of this name was put aside with its logs, in case somebody missed it: by now there is a record.
-    if (run.includes('.replaced-')) await remove(folder);
+    if (run.includes('.replaced-') || UNNEEDED.test(run)) await remove(folder);
     else if (/^\d+$/.test(run)) await cleanUpRun(folder, verdict === 'keep');
   }
   await shorten(join(state, 'proposals', experimentName(number)));
+  for (const name of (await entries(state)).filter((each) => PARTIAL_BASE.test(each)))
+    await removeCutOff(join(state, name));
+}
+
+async function removeCutOff(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null);
+  if (found !== null && Date.now() - found.mtimeMs > CUT_OFF_MS) await remove(path);
 }
 
 async function cleanUpRun(folder: string, isKept: boolean): Promise<void> {

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cleanUpRuns } from '../../src/activities/clean-up';
@@ -62,6 +71,29 @@ test.each(['discard', 'crash', 'keep'] as const)(
     expect(existsSync(at('runs/N/1/train-1/status.json'))).toBe(true);
   },
 );
+
+test('what was half written when somebody was killed is gone', async () => {
+  const halves = [
+    'runs/0007/1.json.4711-0.tmp',
+    'runs/0007/1/train-1/log.tmp',
+    'runs/0007/1/train-1/status.json.4711-3.tmp',
+    'runs/0007/1/score-1/status.json.4711.tmp',
+    'base.partial-aB3xYz/train.py',
+  ].map(place);
+  const others = ['runs/0007/1/train-1/status.json', 'base.partial-Cd5uVw/train.py', 'base/train.py'].map(
+    place,
+  );
+  for (const file of [...halves, ...others]) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, '{');
+  }
+  const hoursAgo = new Date(Date.now() - 2 * 3_600_000);
+  for (const folder of ['base.partial-aB3xYz', 'base']) utimesSync(place(folder), hoursAgo, hoursAgo);
+  await cleanUpRuns(recordOf(7, 'discard'), 'lab');
+  expect(halves.filter((file) => existsSync(file))).toEqual([]);
+  // The second export may be somebody's who is at it.
+  expect(others.filter((file) => !existsSync(file))).toEqual([]);
+});
 
 test('what was never there needs no cleaning', async () => {
   await expect(cleanUpRuns(recordOf(99, 'crash'), 'lab')).resolves.toBeUndefined();
