@@ -18,16 +18,18 @@ const folder = mkdtempSync(join(tmpdir(), 'log-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** How many files of this test, and full disks, this process has open. */
-function openFiles(): number {
-  const linked = (descriptor: string): string => {
-    try {
-      return readlinkSync(`/proc/self/fd/${descriptor}`);
-    } catch {
-      return '';
-    }
-  };
-  const ours = (path: string): boolean => path === '/dev/full' || path.startsWith(folder);
-  return readdirSync('/proc/self/fd').map(linked).filter(ours).length;
+const openFiles = (): number =>
+  readdirSync('/proc/self/fd')
+    .map(fileOf)
+    .filter((path) => path === '/dev/full' || path.startsWith(folder)).length;
+
+function fileOf(descriptor: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`);
+  } catch {
+    // The one that has read the list of them.
+    return '';
+  }
 }
 
 /** Says many numbered lines. */
