@@ -6,7 +6,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { experimentName, type Research } from '../domain/experiment';
 import { backlog, lessons } from '../domain/ideas';
 import type { Usage } from '../domain/money';
-import { plateauOf, sinceKeep } from '../domain/plateau';
+import { MAX_WITHOUT_PROPOSAL, plateauOf, sinceKeep, withoutProposal } from '../domain/plateau';
 import { diff } from '../lab/commits';
 import type { LabConfig } from '../lab/config';
 import { findProposal, readProposal, storeProposal, type Proposal } from '../lab/edits';
@@ -141,11 +141,16 @@ function noMoney(error: BudgetExhausted, context: ResearchContext, usage: Usage 
   });
 }
 
-function givenUp(
-  { purse, repair, hints }: ResearchContext,
-  reasons: readonly string[],
-  usage: Usage | null,
-): Proposal {
+/**
+ * Hints have led to nothing here, so they wait. But one may be why nothing is proposed: once that has happened too often in
+ * a row, the oldest goes each time.
+ */
+function inVain({ hints, history }: ResearchContext): string[] {
+  return withoutProposal(history) + 1 >= MAX_WITHOUT_PROPOSAL ? hints.slice(0, 1) : [];
+}
+
+function givenUp(context: ResearchContext, reasons: readonly string[], usage: Usage | null): Proposal {
+  const { purse, repair } = context;
   const why = [...new Set(reasons)].join('; ').slice(0, 1000);
   const title = repair?.title ?? 'nothing was proposed';
   return {
@@ -155,7 +160,7 @@ function givenUp(
     edits: [],
     dollars: purse.spent(),
     gaveUp: why,
-    research: { ...NO_RESEARCH, hints: [...hints], usage, dearestCall: purse.dearestCall() },
+    research: { ...NO_RESEARCH, hints: inVain(context), usage, dearestCall: purse.dearestCall() },
   };
 }
 
@@ -165,6 +170,8 @@ async function contextOf(
   input: ProposeInput,
 ): Promise<{ context: ResearchContext; checker: Checker }> {
   const { study, number, incumbent, waiting, left } = input;
+  const found = input.repair === null ? null : await findProposal(git, study.tag, number, 0);
+  const crashed = found === null ? null : await readProposal(git, found);
   const lab = await readLabConfigAt(git, study.base);
   const history = await readLedger(git, study.tag);
   const folder = join(studyState(study.labId, study.tag), 'proposals', experimentName(number));
@@ -182,7 +189,8 @@ async function contextOf(
     history,
     readAt: (path, commits) => readAt(git, path, commits),
     diffs: (commits) => Promise.all(commits.map((commit) => diff(git, commit))),
-    hints: waiting.hints,
+    // A repair has those that its change has heard; the others are for another change.
+    hints: crashed === null ? waiting.hints : (crashed.research?.hints ?? []),
     ideas: [
       ...backlog(history).filter(({ id }) => !dropped.has(id)),
       // They come into the ledger first of this experiment's ideas, so these ids are theirs.
@@ -191,7 +199,7 @@ async function contextOf(
     lessons: lessons(history).lessons,
     plateau: plateauOf(sinceKeep(history), study.plateauAfter),
     left,
-    repair: input.repair === null ? null : await repairing(git, lab, input),
+    repair: crashed === null ? null : await repairing(git, lab, input, crashed),
     model: study.model,
     purse: await Purse.open(join(folder, 'spent.jsonl'), left.dollars),
     check: checker.check,
@@ -213,14 +221,13 @@ async function filesAt(git: Git, lab: LabConfig, commit: string): Promise<Record
 async function repairing(
   git: Git,
   lab: LabConfig,
-  { study, number, repair }: ProposeInput,
+  { study, repair }: ProposeInput,
+  { title, hypothesis, researcher }: Proposal,
 ): Promise<Repairing | null> {
-  const first = await findProposal(git, study.tag, number, 0);
-  if (repair === null || first === null) return null;
-  const { title, hypothesis, researcher = null } = await readProposal(git, first);
+  if (repair === null) return null;
   const { attempt, commit, failure } = repair;
   return {
-    researcher,
+    researcher: researcher ?? null,
     attempt,
     of: study.repairs,
     commit,

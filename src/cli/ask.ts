@@ -26,5 +26,5 @@ export async function ask(
 /** What the study has of it now: whoever asks wants to see that it came through. */
 function outcome(name: RequestName, status: StudyStatus): string[] {
   if (name === 'adjustBudget') return [`budget   ${spentText(status)}`];
-  return name === 'hint' || name === 'idea' ? [`waiting  ${waitingText(status.waiting)}`] : [];
+  return name === 'hint' || name === 'idea' ? [`waiting  ${waitingText(status)}`] : [];
 }

@@ -45,7 +45,7 @@ export async function askedBefore(
   const asked = { limits: status.limits, waiting: stillWaiting(status.waiting, taken, knows) };
   const more = [
     ...(isDeepStrictEqual(asked.limits, limits) ? [] : ['its limits']),
-    ...(isDeepStrictEqual(asked.waiting, waiting) ? [] : [waitingText(asked.waiting)]),
+    ...(isDeepStrictEqual(asked.waiting, waiting) ? [] : [waitingText({ ...config, ...asked })]),
   ].filter((text) => text !== '');
   if (more.length > 0) say(`taken over from its last workflow, which was ${how}: ${more.join('; ')}`);
   return asked;

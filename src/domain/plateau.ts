@@ -17,6 +17,9 @@ export const APPROACH_TEXT: Record<Approach, string> = {
   program: 'go back to program.md: what does it point to that was never tried?',
 };
 
+/** So many experiments in a row for which nothing was proposed, and the study rests for a while. */
+export const MAX_WITHOUT_PROPOSAL = 3;
+
 export interface Plateau {
   /** Experiments since the last one that was kept. */
   since: number;
@@ -27,6 +30,11 @@ export interface Plateau {
 /** Experiments since the last one that was kept; the baseline is kept, unless it crashed. */
 export function sinceKeep(experiments: readonly Pick<ExperimentSummary, 'verdict'>[]): number {
   return experiments.length - 1 - experiments.findLastIndex(({ verdict }) => verdict === 'keep');
+}
+
+/** Experiments in a row, up to the last one, for which nothing was proposed. */
+export function withoutProposal(experiments: readonly Pick<ExperimentSummary, 'reason'>[]): number {
+  return experiments.length - 1 - experiments.findLastIndex(({ reason }) => reason !== 'no-proposal');
 }
 
 /**

@@ -14,6 +14,7 @@ import {
 } from './limits';
 import type { ModelPrice } from './money';
 import type { Incumbent } from './policy';
+import { MAX_WITHOUT_PROPOSAL, withoutProposal } from './plateau';
 import { NOTHING_WAITS, stillWaiting, without, type LastTaken, type Waiting } from './waiting';
 
 /** What a study is, fixed when it starts but for its limits; the ledger keeps it as `study.json`. */
@@ -78,8 +79,6 @@ export const LATER_SETTINGS = {
 export const RECENT = 50;
 /** Hints, and ideas, that wait for the next experiment. */
 export const MAX_WAITING = 20;
-/** So many experiments in a row for which nothing was proposed, and the study rests for a while. */
-const MAX_WITHOUT_PROPOSAL = 3;
 
 export interface StudyState {
   limits: Limits;
@@ -174,8 +173,7 @@ export function finish(state: StudyState, done: ExperimentSummary): StudyState {
   }
   // A rest would end the pause that somebody has asked for meanwhile.
   if (next.paused?.by === 'user') return next;
-  const last = next.recent.slice(-MAX_WITHOUT_PROPOSAL);
-  if (last.length === MAX_WITHOUT_PROPOSAL && last.every(({ reason }) => reason === 'no-proposal')) {
+  if (withoutProposal(next.recent) >= MAX_WITHOUT_PROPOSAL) {
     const reason = `nothing was proposed ${MAX_WITHOUT_PROPOSAL} times in a row: see \`autoresearch show ${number}\`; it is tried again after a rest, or at \`resume\``;
     return pause(next, { by: 'ideas', reason });
   }

@@ -97,6 +97,24 @@ test('nothing to try is asked for three times, and is then an answer that the le
   expect(await repository.text(['diff', '--stat', input.incumbent, commit])).toBe('');
 });
 
+const refusing: Ask = () => Promise.reject(new NoProposal('it refused'));
+
+test('where nothing is proposed the hints wait, until the oldest may be why: from the third time on it goes', async () => {
+  const { git: repository, study, input } = await place();
+  const waiting = { hints: ['do what no model does', 'try more'], ideas: ['mine'], droppedIdeas: [] };
+  const heard: string[][] = [];
+  for (const number of [1, 2, 3, 4]) {
+    const { taken } = await propose({ ...input, number, waiting }, refusing);
+    expect(taken).toMatchObject({ ideas: ['mine'] });
+    heard.push(taken.hints);
+    const failed = { verdict: 'crash', reason: 'no-proposal', commit: input.incumbent } as const;
+    if (number === 1)
+      await appendRecord(repository, study, makeRecord(study, 0, { commit: input.incumbent }));
+    await appendRecord(repository, study, makeRecord(study, number, failed));
+  }
+  expect(heard).toEqual([[], [], ['do what no model does'], ['do what no model does']]);
+});
+
 test('a repeat is refused with its reason and asked for again; the record has the meaning of what was taken', async () => {
   const { git: repository, input } = await place();
   const answers = ['# the incumbent\n', '# again\n', 'WIDTH = 3\n'];
@@ -156,12 +174,18 @@ test('what is shown: program.md as it is now, the backlog with what people just 
 
 test('a repair is to the files of what crashed, has its name, and both candidates are kept', async () => {
   const { root, git: repository, study, input } = await place({ repairs: 2 });
-  const first = await propose(input, () => Promise.resolve(wider('WIDTH = broken\n')));
+  const waiting = { hints: ['heard', 'not heard'], ideas: [], droppedIdeas: [] };
+  const first = await propose({ ...input, waiting }, async () => ({
+    ...wider('WIDTH = broken\n'),
+    research: makeResearch({ hints: ['heard'] }),
+  }));
+  expect(first.taken.hints).toEqual(['heard']);
   const change = { study, number: 1, incumbent: input.incumbent, at: AT };
   const crashed = await createApply()({ ...change, proposal: first.proposal, repair: null });
   const failure = { reason: 'error', message: "name 'broken' is not defined", tail: 'Traceback …' } as const;
   const repair = { attempt: 1, commit: crashed.commit, failure };
-  const mended = await propose({ ...input, repair }, async (context) => {
+  const mended = await propose({ ...input, waiting, repair }, async (context) => {
+    expect(context.hints).toEqual(['heard']);
     expect(context.repair).toMatchObject({
       attempt: 1,
       of: 2,

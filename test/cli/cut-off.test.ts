@@ -53,7 +53,7 @@ test('of a terminated one: limits and what waited, and that is said', async () =
     limits: { experiments: 1, gpuHours: null, hours: 3, dollars: null },
     waiting: { hints: ['wider'], ideas: [], droppedIdeas: [] },
     said: [
-      'taken over from its last workflow, which was terminated: its limits; 1 hint for the next experiment',
+      'taken over from its last workflow, which was terminated: its limits; 1 hint (tpe reads none) for the next experiment',
     ],
   });
   // Asked once more, for `resume` itself was killed: the same.

@@ -2,7 +2,6 @@
 import type { TrainBudget } from '../../domain/experiment';
 import { dollarText, type Limits } from '../../domain/limits';
 import { APPROACH_TEXT } from '../../domain/plateau';
-import type { Waiting } from '../../domain/waiting';
 import { cleanLine, colour } from '../output';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
 import { historyTable } from './history';
@@ -25,7 +24,7 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
   if (cost !== null) facts.push(['a keep', cost]);
   facts.push(['a run', budgetText(study.budget)]);
   if (study.plateau.approach !== null) facts.push(['plateau', plateauText(study)]);
-  const waits = waitingText(study.waiting);
+  const waits = waitingText(study);
   if (waits !== '') facts.push(['waiting', waits]);
   if (study.refused !== null) facts.push(['refused', colour.yellow(cleanLine(study.refused))]);
   facts.push(['sandbox', sandboxText(sandbox)]);
@@ -123,9 +122,13 @@ function plateauText({ plateau: { since, approach }, researcher }: Snapshot['stu
 }
 
 /** `2 hints, 1 idea for the next experiment`; empty where nothing waits. */
-export function waitingText({ hints, ideas, droppedIdeas }: Waiting): string {
+export function waitingText({
+  waiting: { hints, ideas, droppedIdeas },
+  researcher,
+}: Pick<Snapshot['study'], 'waiting' | 'researcher'>): string {
+  const unread = researcher === 'tpe' ? ' (tpe reads none)' : '';
   const parts = [
-    ...(hints.length === 0 ? [] : [amount(hints.length, 'hint')]),
+    ...(hints.length === 0 ? [] : [`${amount(hints.length, 'hint')}${unread}`]),
     ...(ideas.length === 0 ? [] : [amount(ideas.length, 'idea')]),
     ...(droppedIdeas.length === 0 ? [] : [`${amount(droppedIdeas.length, 'idea')} to drop`]),
   ];

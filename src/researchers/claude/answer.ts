@@ -29,8 +29,9 @@ export function objectionTo(input: ProposeInput, context: ResearchContext): stri
     : null;
 }
 
-/** What the question had besides the context, and what it cost. */
+/** What the question had of the context, and what it cost. */
 interface Asked {
+  hints: readonly string[];
   lessonsDue: boolean;
   usage: Usage;
 }
@@ -38,7 +39,7 @@ interface Asked {
 export function proposalOf(
   input: ProposeInput,
   context: ResearchContext,
-  { lessonsDue, usage }: Asked,
+  { hints, lessonsDue, usage }: Asked,
 ): Proposal {
   const { knobs, idea } = input;
   const lessons = input.lessons ?? [];
@@ -53,7 +54,8 @@ export function proposalOf(
       knobs: [...new Set(knobs)],
       program: createHash('sha256').update(context.program).digest('hex'),
       meaning: null,
-      hints: [...context.hints],
+      // The others were not heard, and wait.
+      hints: [...hints],
       idea,
       // They replace all that were learnt before, so only those that were asked for count.
       lessons: lessonsDue && lessons.length > 0 ? lessons.map(redact) : null,

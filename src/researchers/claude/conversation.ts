@@ -179,7 +179,7 @@ export class Conversation {
   }
 
   private async propose(input: ProposeInput): Promise<Said | { proposal: Proposal }> {
-    const { context, transcript, model, lessonsDue, signal } = this.options;
+    const { context, transcript, model, prompt, lessonsDue, signal } = this.options;
     const wrong = objectionTo(input, context);
     if (wrong !== null) return this.object(wrong);
     if (lessonsDue && (input.lessons ?? []).length === 0 && !this.remindedOfLessons) {
@@ -189,7 +189,7 @@ export class Conversation {
     const objection = await context.check(editsOf(input), signal);
     if (objection !== null) return this.object(`${objection.kind}: ${objection.message}`);
     const usage = await transcript.usage(model.name);
-    return { proposal: proposalOf(input, context, { lessonsDue, usage }) };
+    return { proposal: proposalOf(input, context, { hints: prompt.hints, lessonsDue, usage }) };
   }
 
   private object(why: string): Said {

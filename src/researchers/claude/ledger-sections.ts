@@ -111,7 +111,10 @@ export function untriedSection(
 
 export function lessonsSection(lessons: readonly string[], tokens: number): string {
   const learnt = lessons.map((lesson) => `- ${oneLine(lesson, 400)}`);
-  return section('Lessons so far', fit(learnt, tokens));
+  const shown = fit(learnt, tokens);
+  const left = learnt.length - shown.length;
+  const note = left === 0 ? '' : `, without the last ${left}, for which there is no room`;
+  return section(`Lessons so far${note}`, shown);
 }
 
 export function backlogSection(ideas: readonly Idea[], tokens: number): string {

@@ -1,4 +1,4 @@
-/** What is new with each question: the budget, the noise, hints, the plateau, and what is asked. */
+/** What is new with each question: the budget, the noise, the plateau, and what is asked. */
 import { APPROACH_TEXT } from '../../domain/plateau';
 import { dollarText } from '../../domain/limits';
 import type { Repairing } from '../researcher';
@@ -47,14 +47,7 @@ function incumbentText(history: Shown['history']): string {
 
 /** What is asked for now. */
 export function taskSection(shown: Shown, tokens: number): string {
-  const { number, hints, plateau, repair, lessonsDue } = shown;
-  const said =
-    hints.length === 0
-      ? ''
-      : `# Hints from the human for this proposal\n${cut(
-          hints.map((hint) => `- ${oneLine(hint, 2000)}`).join('\n'),
-          Math.floor(tokens * (repair === null ? 0.8 : 0.2)),
-        )}`;
+  const { number, plateau, repair, lessonsDue } = shown;
   const change =
     plateau.approach === null
       ? ''
@@ -66,7 +59,7 @@ export function taskSection(shown: Shown, tokens: number): string {
     repair === null
       ? `# Your task\nPropose experiment #${number}.${learn}`
       : repairText(repair, shown, Math.floor(tokens * 0.75));
-  return [said, change, task].filter((text) => text !== '').join('\n\n');
+  return [change, task].filter((text) => text !== '').join('\n\n');
 }
 
 function repairText(repair: Repairing, { number, diffs }: Shown, tokens: number): string {

@@ -16,6 +16,7 @@ import {
   settledSection,
   untriedSection,
 } from './ledger-sections';
+import { hintsSection, oldestHintTokens } from './hints-section';
 import { moment, taskSection } from './moment';
 import { redact } from '../redact';
 import type { Shown } from './shown';
@@ -30,6 +31,8 @@ export interface Prompt {
   content: Anthropic.TextBlockParam[];
   /** At most so many tokens, tools included. */
   tokens: number;
+  /** The person's hints that it shows; the others wait for the next one. */
+  hints: readonly string[];
 }
 
 /** Shares of what is left beside the system's text. Together less than 1: rounding and headings need some. */
@@ -51,6 +54,8 @@ const NEWS = ['attempts', 'nearMisses', 'failures', 'untried', 'backlog'] as con
 
 /** For where the study stands, which has no share. */
 const STANDING = 500;
+/** Line breaks between the sections of what is new. */
+const SEPARATORS = 6;
 
 /** So much of a context is the first question; the rest is for reading, objections and thinking. */
 export const PROMPT_SHARE = 0.5;
@@ -89,28 +94,45 @@ export function buildPrompt(shown: Shown, budget: number): Prompt {
   const asked = programSection(program, lab.program, room('program'));
   // A file that is cut costs a look-up in each conversation. What the program leaves stands as still as the program.
   const left = Math.max(0, room('program') - estimateTokens(asked));
-  const blocks = [
+  const still = [
     join(
       asked,
       filesSection(incumbent.files, incumbent.commit, room('files') + left),
       gainsSection(view, room('gains')),
     ),
-    join(settledSection(view, room('settled')), lessonsSection(shown.lessons, room('lessons'))),
-    join(
-      ...(shown.repair === null ? news(shown, view, room) : []),
-      moment(shown, view),
-      taskSection(shown, taskRoom(shown, room)),
-    ),
-  ].map(redact);
+    join(settledSection(view, room('settled')), lessonsSection(shown.lessons, lessonsRoom(shown, room))),
+  ];
+  const { last, hints } = moving(shown, view, room, budget - fixed - tokensOf(still));
+  const blocks = [...still, last];
   const content = blocks
     .map((text, index) => block(text, index < blocks.length - 1 ? cache : { type: 'ephemeral' as const }))
     .filter(({ text }) => text !== '');
   const system = [block(rules, cache)];
-  const tokens = fixed + blocks.reduce((sum, text) => sum + estimateTokens(text), 0);
-  return { system, content, tokens };
+  return { system, content, tokens: fixed + tokensOf(blocks), hints };
 }
 
 type Room = (name: keyof typeof SHARES) => number;
+
+/**
+ * What is new with each question. The news make room for the oldest hint, and the other hints have what is unused.
+ * @param left what the parts that stand still have left of the budget
+ */
+function moving(
+  shown: Shown,
+  view: View,
+  room: Room,
+  left: number,
+): { last: string; hints: readonly string[] } {
+  const stand = join(moment(shown, view));
+  const task = join(taskSection(shown, taskRoom(shown, room)));
+  const free = left - tokensOf([stand, task]) - SEPARATORS;
+  const forNews = Math.max(0, free - oldestHintTokens(shown.hints));
+  const part = Math.min(1, forNews / newsRoom(room));
+  const told =
+    shown.repair === null ? join(...news(shown, view, (name) => Math.floor(room(name) * part))) : '';
+  const hints = hintsSection(shown.hints, free - tokensOf([told]));
+  return { last: join(told, stand, hints.text, task), hints: hints.shown };
+}
 
 /** What the last experiments came to, and where to go from here. */
 const news = (shown: Shown, view: View, room: Room): string[] => [
@@ -125,11 +147,24 @@ const news = (shown: Shown, view: View, room: Room): string[] => [
   backlogSection(shown.ideas, room('backlog')),
 ];
 
+const newsRoom = (room: Room): number => NEWS.reduce((sum, name) => sum + room(name), 0);
+
 /** A repair needs the crash more than the news: it has their room. */
 const taskRoom = ({ repair }: Shown, room: Room): number =>
-  room('task') + (repair === null ? 0 : NEWS.reduce((sum, name) => sum + room(name), 0));
+  room('task') + (repair === null ? 0 : newsRoom(room));
 
-const join = (...sections: string[]): string => sections.filter((section) => section !== '').join('\n\n');
+/** Lessons that are to be drawn anew replace all, so all should be there: they have half of the news' room. */
+const lessonsRoom = ({ lessonsDue }: Shown, room: Room): number =>
+  room('lessons') + (lessonsDue ? Math.floor(newsRoom(room) / 2) : 0);
+
+const join = (...sections: string[]): string =>
+  sections
+    .filter((section) => section !== '')
+    .map(redact)
+    .join('\n\n');
+
+const tokensOf = (texts: readonly string[]): number =>
+  texts.reduce((sum, text) => sum + estimateTokens(text), 0);
 
 const block = (text: string, cache_control: Anthropic.CacheControlEphemeral): Anthropic.TextBlockParam => ({
   type: 'text',

@@ -48,6 +48,16 @@ describe('status', () => {
     expect(text).toContain('nov21 · paused: GPU-hours limit: 8 of 8 spent');
   });
 
+  it('tells what waits for the next experiment, and that tpe does not read hints', () => {
+    const waiting = { hints: ['wider', 'deeper'], ideas: ['tie the head'], droppedIdeas: [] };
+    const told = (researcher: string) => {
+      const { study, ...rest } = snapshot({ experiments });
+      return statusText({ ...rest, study: { ...study, waiting, researcher } }, 120);
+    };
+    expect(told('claude+tpe')).toMatch(/^waiting +2 hints, 1 idea for the next experiment$/m);
+    expect(told('tpe')).toMatch(/^waiting +2 hints \(tpe reads none\), 1 idea for the next experiment$/m);
+  });
+
   it('tells of a plateau, and of the change of approach where somebody is asked for one', () => {
     const plateau = { since: 9, approach: 'combine' as const };
     const told = (researcher: string) => {

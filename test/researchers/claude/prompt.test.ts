@@ -207,9 +207,61 @@ test('near misses are recent ones: what came close to an incumbent of long ago s
   expect(near).not.toContain('#20 ');
 });
 
-test('a long hint of a person is shown whole', () => {
-  const hint = 'Look at the warm-up again, and at the head. '.repeat(45).trim();
-  expect(textOf(buildPrompt(shown(300, { hints: [hint] }), 32_000))).toContain(hint);
+/** Hints of so many characters, each another one. */
+const hintsOf = (count: number, length: number): string[] =>
+  Array.from({ length: count }, (_, n) =>
+    `Hint ${n}: ${'look at the warm-up, and the head. '.repeat(80)}`.slice(0, length),
+  );
+
+test.each([
+  [1, 400, 8_000, 1],
+  [1, 2_000, 8_000, 1],
+  [12, 250, 32_000, 12],
+  [20, 2_000, 32_000, 4],
+])(
+  'hints are whole or not there: of %i of %i characters, a question of %i tokens has %i at least',
+  (count, length, budget, least) => {
+    const hints = hintsOf(count, length);
+    const long = 'word `` ``` 0.123 {[(; '.repeat(3_000);
+    const full: Partial<Shown> = {
+      program: long,
+      incumbent: { commit: 'c'.repeat(40), files: { 'train.py': long } },
+      ideas: Array.from({ length: 60 }, (_, n) => ({ id: `1.${n}`, text: long, from: 'human' as const })),
+      lessons: Array.from({ length: 12 }, () => long),
+      plateau: { since: 30, approach: 'radical' },
+      lessonsDue: true,
+    };
+    const questions = [{}, full].map((rest) => buildPrompt(shown(300, { hints, ...rest }), budget));
+    for (const prompt of questions) {
+      expect(prompt.tokens).toBeLessThanOrEqual(budget);
+      // Oldest first, and what is not whole is not begun.
+      expect(prompt.hints).toEqual(hints.slice(0, prompt.hints.length));
+      expect(hints.filter((hint) => textOf(prompt).includes(hint))).toEqual(prompt.hints);
+      expect(textOf(prompt).match(/^- Hint/gm)).toHaveLength(prompt.hints.length);
+    }
+    const [usual, fullest] = questions.map((prompt) => prompt.hints.length);
+    expect(usual).toBeGreaterThanOrEqual(least);
+    expect(fullest).toBeGreaterThanOrEqual(1);
+  },
+);
+
+test('a hint that no question has room for is shown cut, says so, and does not keep the others waiting for ever', () => {
+  const hints = ['模'.repeat(2_000), 'short'];
+  const prompt = buildPrompt(shown(300, { hints }), 8_000);
+  expect(prompt.tokens).toBeLessThanOrEqual(8_000);
+  expect(prompt.hints[0]).toBe(hints[0]);
+  expect(textOf(prompt)).toMatch(/^- 模+\n… \d+ characters left out …\n模+$/m);
+});
+
+test('when lessons are due, all that hold are shown: those that come replace them', () => {
+  const lessons = Array.from({ length: 12 }, (_, n) =>
+    `Lesson ${n}: ${'deeper is slower here, and '.repeat(15)}`.slice(0, 399).trim(),
+  );
+  const prompt = buildPrompt(shown(300, { lessons, lessonsDue: true }), 32_000);
+  expect(lessons.filter((lesson) => !textOf(prompt).includes(lesson))).toEqual([]);
+  expect(prompt.tokens).toBeLessThanOrEqual(32_000);
+  const short = buildPrompt(shown(300, { lessons, lessonsDue: true }), 8_000);
+  expect(textOf(short)).toMatch(/# Lessons so far, without the last \d+, for which there is no room/);
 });
 
 test('a repair shows the traceback and what had been changed', () => {
