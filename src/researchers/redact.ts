@@ -1,8 +1,25 @@
 /** Keys have no business in prompts, proposals, logs and transcripts, however they came there. */
 
-const KEY_LIKE =
-  /\b(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16}|xox[abpr]-[A-Za-z0-9-]{10,})/g;
-const SECRET_NAME = /API_?KEY|AUTH_TOKEN|ACCESS_TOKEN|SECRET|PASSWORD/i;
+/** Of Anthropic and OpenAI, GitHub, GitLab, Hugging Face, npm, Google, AWS and Slack. */
+const KEY_LIKE = new RegExp(
+  `\\b(?:${[
+    'sk-[A-Za-z0-9_-]{16,}',
+    'gh[pousr]_[A-Za-z0-9]{20,}',
+    'github_pat_[A-Za-z0-9_]{22,}',
+    'glpat-[A-Za-z0-9_-]{20,}',
+    'hf_[A-Za-z0-9]{20,}',
+    'npm_[A-Za-z0-9]{36,}',
+    'AIza[A-Za-z0-9_-]{35}',
+    'AKIA[0-9A-Z]{16}',
+    'xox[abpr]-[A-Za-z0-9-]{10,}',
+  ].join('|')})`,
+  'g',
+);
+const SECRET_NAME = /API_?KEY|SECRET|PASSWORD|(^|_)(TOKEN|KEY|KEY_DATA|PAT|CREDENTIALS?|PASSPHRASE)$/i;
+/** Short values would make holes in ordinary words. */
+const SHORTEST = 8;
+/** Parts of a value, too: several keys, the lines of a certificate's. Ordinary words are shorter. */
+const SHORTEST_PART = 16;
 const PUT = '[a key was here]';
 
 /** The text without what looks like a key, or is one in this process's environment. */
@@ -13,8 +30,10 @@ export function redact(text: string): string {
 /** Whether something in it looks like a key. */
 export const holdsKey = (text: string): boolean => redact(text) !== text;
 
-/** Short values would make holes in ordinary words. */
 const secrets = (): string[] =>
   Object.entries(process.env)
-    .filter(([name, value = '']) => SECRET_NAME.test(name) && value.length >= 8)
-    .map(([, value = '']) => value);
+    .filter(([name]) => SECRET_NAME.test(name))
+    .flatMap(([, value = '']) => [
+      ...[value].filter(({ length }) => length >= SHORTEST),
+      ...value.split(/[\s,]+/u).filter(({ length }) => length >= SHORTEST_PART),
+    ]);
