@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { KnobError, readKnob } from '../domain/knobs';
-import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
+import { ANSWER_MINUTES, LATER_SETTINGS, MAX_ANSWER_TOKENS, type StudyConfig } from '../domain/study';
 import type { Lab } from '../lab/lab';
 import { readText } from '../lab/objects';
 import { environmentHas } from '../temporal/worker-info';
@@ -25,12 +25,12 @@ const LESSONS_EVERY = 20;
 /** A language model mends most of its crashes in one or two tries. */
 const REPAIRS = 2;
 
-const tokens = (least: number) =>
+const tokens = (least: number, most: number, why = '') =>
   z.coerce
     .number('expected a number')
     .int('expected a whole number')
     .min(least, `expected at least ${least}`)
-    .max(1_000_000, 'expected at most 1000000');
+    .max(most, `expected at most ${most}${why}`);
 
 const experiments = z.coerce
   .number('expected a number')
@@ -51,8 +51,8 @@ export const researcherSchemas = {
     .regex(/^[\w.:@/-]{1,100}$/, 'expected the name of a model')
     .optional(),
   effort: z.enum(EFFORTS, `expected ${EFFORTS.slice(0, -1).join(', ')} or max`).optional(),
-  contextTokens: tokens(LEAST_CONTEXT_TOKENS).optional(),
-  answerTokens: tokens(2_048).optional(),
+  contextTokens: tokens(LEAST_CONTEXT_TOKENS, 1_000_000).optional(),
+  answerTokens: tokens(2_048, MAX_ANSWER_TOKENS, `, for an answer has ${ANSWER_MINUTES} minutes`).optional(),
   lessonsEvery: experiments.optional(),
   plateauAfter: experiments.optional(),
   restMinutes: z.coerce.number('expected a number').positive('expected more than 0').optional(),
@@ -89,7 +89,10 @@ export function takesResearcher(command: Command): Command {
     .option('--model <NAME>', `model of the \`claude\` researcher (default: ${MODEL})`)
     .option('--effort <E>', `how hard it thinks: ${EFFORTS.join(', ')} (default: high)`)
     .option('--context-tokens <N>', `tokens that a question may have (default: ${CONTEXT_TOKENS})`)
-    .option('--answer-tokens <N>', `tokens of an answer, thinking included (default: ${ANSWER_TOKENS})`)
+    .option(
+      '--answer-tokens <N>',
+      `tokens of an answer, thinking included, at most ${MAX_ANSWER_TOKENS} (default: ${ANSWER_TOKENS})`,
+    )
     .option(
       '--lessons-every <N>',
       `experiments after which \`claude\` draws lessons anew (default: ${LESSONS_EVERY})`,

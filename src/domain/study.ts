@@ -52,6 +52,11 @@ export interface StudyConfig {
   waiting: Waiting;
 }
 
+/** What a language model has for one answer: three that take it all have to fit into the two hours of a proposal. */
+export const ANSWER_MINUTES = 30;
+/** As many as come in that time from a model that writes 128,000 an hour, the slowest that Anthropic's SDK reckons with. */
+export const MAX_ANSWER_TOKENS = (128_000 * ANSWER_MINUTES) / 60;
+
 export interface ModelSettings {
   name: string;
   effort: 'low' | 'medium' | 'high' | 'xhigh' | 'max';

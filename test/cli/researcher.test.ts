@@ -1,6 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { changeResearcher, chooseResearcher, type ResearcherRequest } from '../../src/cli/researcher';
+import {
+  changeResearcher,
+  changeSchemas,
+  chooseResearcher,
+  researcherSchemas,
+  type ResearcherRequest,
+} from '../../src/cli/researcher';
 import { openLab } from '../../src/lab/lab';
 import { FILES, LAB_YAML, makeLab, makeStudy, temporary } from '../lab/make-lab';
 
@@ -45,6 +51,15 @@ test('options that do not go together are refused with what to do', async () => 
   await expect(choose({ researcher: 'tpe', lessonsEvery: 5 })).rejects.toThrow('--lessons-every is for');
   await expect(choose({ researcher: 'tpe', plateauAfter: 5 })).rejects.toThrow('tpe cannot');
   await expect(choose({ researcher: 'claude+tpe' }, null, '')).rejects.toThrow('names no knobs');
+});
+
+test('no answer may have more tokens than come in its time', () => {
+  for (const { answerTokens } of [researcherSchemas, changeSchemas]) {
+    expect(answerTokens.parse('64000')).toBe(64_000);
+    expect(answerTokens.safeParse('64001').error?.issues[0]?.message).toBe(
+      'expected at most 64000, for an answer has 30 minutes',
+    );
+  }
 });
 
 test('how often lessons are drawn, and what makes a plateau, is chosen', async () => {

@@ -71,6 +71,11 @@ export const noCredit = (): Failed => ({
   message: 'Your credit balance is too low to access the Anthropic API.',
 });
 
+/** What the API says of an answer that its filter held back, at random for harmless code (anthropics/claude-code#28205). */
+const FILTERED = { type: 'invalid_request_error', message: 'Output blocked by content filtering policy' };
+export const filtered = (): Failed => ({ status: 400, ...FILTERED });
+export const filteredInTheMiddle = (reply: Answered): Answered => brokenAfter(reply, 4, FILTERED);
+
 /** The answer's stream, broken where `broken` says. */
 export const brokenAfter = (
   reply: Answered,

@@ -7,7 +7,7 @@ const blockSchema = z.looseObject({ type: z.string(), cache_control: cacheContro
 
 const requestSchema = z.strictObject({
   model: z.string(),
-  max_tokens: z.int().positive().max(128_000),
+  max_tokens: z.int().positive(),
   messages: z.array(
     z.strictObject({
       role: z.enum(['user', 'assistant']),
@@ -75,6 +75,9 @@ const invalid = (message: string): Refused => new Refused(400, 'invalid_request_
 const EARLIER = /^claude-(haiku|sonnet|opus)-4-5/;
 const EARLIER_WITH_EFFORT = /^claude-opus-4-5/;
 
+/** What an answer may have at most. */
+const maxTokens = (model: string): number => (EARLIER.test(model) ? 64_000 : 128_000);
+
 /** @throws Refused */
 export function parseRequest(body: string, models: readonly string[]): Request {
   let json: unknown;
@@ -90,11 +93,20 @@ export function parseRequest(body: string, models: readonly string[]): Request {
   }
   const request = parsed.data;
   if (!models.includes(request.model)) throw new Refused(404, 'not_found_error', `model: ${request.model}`);
+  checkMaxTokens(request);
   checkThinking(request);
   checkTools(request);
   checkCacheControl(request);
   checkMessages(request);
   return request;
+}
+
+function checkMaxTokens({ model, max_tokens }: Request): void {
+  const most = maxTokens(model);
+  if (max_tokens > most)
+    throw invalid(
+      `max_tokens: ${max_tokens} > ${most}, which is the maximum allowed number of output tokens for ${model}`,
+    );
 }
 
 function checkThinking({ model, thinking, output_config, tool_choice, max_tokens }: Request): void {

@@ -1,11 +1,12 @@
 /** One call of the Messages API: streamed, watched for silence, paid from the purse, and written down. */
 import Anthropic, { APIError } from '@anthropic-ai/sdk';
-import { costAtMost, costOf, type Usage } from '../../domain/money';
+import { costAtMost, costOf, noUsage, type Usage } from '../../domain/money';
 import type { ModelSettings } from '../../domain/study';
-import { errorCode } from '../../process/error-code';
 import type { Purse } from '../purse';
+import { NoProposal } from '../researcher';
+import { wasNeverConnected } from './connection';
 import { Stream, type AnswerBlock } from './stream';
-import { stalled, troubleOf } from './trouble';
+import { filterOf, stalled, STOP, troubleOf, unaskable } from './trouble';
 
 export interface CallTimes {
   /** Without a byte for so long, a stream is dead: a live one sends pings. */
@@ -24,19 +25,11 @@ export interface Answer {
   usage: Usage;
 }
 
-/** The connection was not made: nothing was asked, nothing is owed. */
-const NEVER_ASKED = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
 /**
  * @param inputTokens what the question has at most: so much is reserved
- * @throws BudgetExhausted before the call; ApplicationFailure, TooLong from it; the signal's reason when it is aborted
+ * @returns a refusal too where the API has filtered the answer out
+ * @throws BudgetExhausted before the call; ApplicationFailure, TooLong from it; NoProposal where it takes too long; the signal's
+ * reason when it is aborted
  */
 export async function call(
   question: Question,
@@ -64,10 +57,20 @@ export async function call(
       pay(usage);
       return { content, stop, explanation, usage };
     } catch (error) {
-      if (stream.usage !== null) pay(owed(stream.usage, stream.stop, model));
-      else if (wasNeverAnswered(error)) settle(0);
+      const usage = stream.usage === null ? null : owed(stream.usage, stream.stop, model);
+      if (usage !== null) pay(usage);
+      else if (wasNeverAnswered(error, watch)) settle(0);
       if (signal.aborted) throw signal.reason;
-      throw watch.why ?? troubleOf(error, model.name);
+      if (watch.why !== null) throw watch.why;
+      if (!watch.asked) throw unaskable(error);
+      const explanation = filterOf(error);
+      if (explanation === null) throw troubleOf(watch.failure ?? error, model.name);
+      return {
+        content: [],
+        stop: 'refusal',
+        explanation,
+        usage: usage ?? { ...noUsage(model.name), calls: 1 },
+      };
     } finally {
       watch.end();
     }
@@ -76,7 +79,7 @@ export async function call(
 
 function clientOf(watch: Watch, timeout: number): Anthropic {
   return new Anthropic({
-    apiKey: process.env['ANTHROPIC_API_KEY'] ?? null,
+    apiKey: process.env['ANTHROPIC_API_KEY']?.trim() ?? null,
     // Temporal waits and asks again: it lasts longer than a process, and it is seen.
     maxRetries: 0,
     timeout,
@@ -111,6 +114,10 @@ function paramsOf(
 /** Ends a call that is silent for too long, or takes too long as a whole. */
 class Watch {
   why: Error | null = null;
+  /** The SDK has made a request of the question. */
+  asked = false;
+  /** What fetch was rejected with: the SDK leaves its cause out where it looks like a timeout. */
+  failure: unknown = null;
   private readonly controller = new AbortController();
   private readonly whole: NodeJS.Timeout;
   private quiet: NodeJS.Timeout;
@@ -121,16 +128,17 @@ class Watch {
     outer: AbortSignal,
   ) {
     this.signal = AbortSignal.any([outer, this.controller.signal]);
-    this.whole = setTimeout(
-      () => this.giveUp(`the answer was not whole after ${times.wholeMs / 1000} s`),
-      times.wholeMs,
-    );
+    this.whole = setTimeout(() => this.giveUp(tooSlow(times.wholeMs / 1000)), times.wholeMs);
     this.quiet = this.waitQuietly();
   }
 
   /** As fetch, with an eye on each byte that comes: the SDK keeps pings to itself. */
   async fetch(url: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
-    const response = await fetch(url, init);
+    this.asked = true;
+    const response = await fetch(url, init).catch((error: unknown) => {
+      this.failure = error;
+      throw error;
+    });
     this.heard();
     if (response.body === null) return response;
     const seen = new TransformStream<Uint8Array, Uint8Array>({
@@ -154,11 +162,11 @@ class Watch {
 
   private waitQuietly(): NodeJS.Timeout {
     const { quietMs } = this.times;
-    return setTimeout(() => this.giveUp(`it was silent for ${quietMs / 1000} s`), quietMs);
+    return setTimeout(() => this.giveUp(stalled(`it was silent for ${quietMs / 1000} s`)), quietMs);
   }
 
-  private giveUp(what: string): void {
-    this.why = stalled(what);
+  private giveUp(why: Error): void {
+    this.why = why;
     this.controller.abort();
   }
 }
@@ -187,12 +195,15 @@ function owed(
   return stop === null ? { ...usage, output: answerTokens } : usage;
 }
 
-/** An error that the API answered with costs nothing, and neither does a connection that was never made. */
-function wasNeverAnswered(error: unknown): boolean {
-  if (error instanceof APIError && error.status !== undefined) return true;
-  for (let cause = error; typeof cause === 'object' && cause !== null;) {
-    if (NEVER_ASKED.has(errorCode(cause) ?? '')) return true;
-    cause = 'cause' in cause ? cause.cause : null;
-  }
-  return false;
+/** Asked for again it may take as long again, so it counts as one of the answers that came to nothing. */
+const tooSlow = (seconds: number): NoProposal =>
+  new NoProposal(
+    `its answer was not whole after ${seconds} s (a lower --effort or --answer-tokens asks for shorter ones: ${STOP}, then \`npx autoresearch resume --answer-tokens N\`)`,
+  );
+
+/** An error that the API answered with costs nothing, and neither does a question that was never sent. */
+function wasNeverAnswered(error: unknown, { asked, failure }: Watch): boolean {
+  if (!asked || wasNeverConnected(failure)) return true;
+  // One that comes in a stream has a type and no status.
+  return error instanceof APIError && (error.status !== undefined || error.type !== null);
 }

@@ -82,7 +82,9 @@ export class Conversation {
     const { usage } = answer;
     // What it really had, as the API counts, is better than our estimate from here on.
     const asked = usage.input + usage.cacheRead + usage.cacheWrite + usage.cacheWriteHour;
-    this.tokens = asked + usage.output + BLOCK_TOKENS * answer.content.length;
+    // An answer that was filtered out has no figures where the API gave none; without a block nothing of it is sent back.
+    const { length } = answer.content;
+    if (asked > 0) this.tokens = asked + (length > 0 ? usage.output + BLOCK_TOKENS * length : 0);
     return answer;
   }
 

@@ -1,7 +1,7 @@
 /** The `claude` researcher: a language model through Anthropic's Messages API. */
 import { lessons } from '../../domain/ideas';
 import type { Proposal } from '../../lab/edits';
-import type { ModelSettings } from '../../domain/study';
+import { ANSWER_MINUTES, type ModelSettings } from '../../domain/study';
 import type { Researcher, ResearchContext } from '../researcher';
 import type { CallTimes } from './call';
 import { Conversation } from './conversation';
@@ -9,7 +9,7 @@ import { buildPrompt, PROMPT_SHARE, wantedDiffs } from './prompt';
 import { Transcript } from './transcript';
 import { lasting, STOP, TooLong } from './trouble';
 
-const TIMES: CallTimes = { quietMs: 180_000, wholeMs: 30 * 60_000 };
+const TIMES: CallTimes = { quietMs: 180_000, wholeMs: ANSWER_MINUTES * 60_000 };
 /** Where the API counts more tokens than we, the question is asked again with so much of the budget. */
 const SHORTER = [1, 0.6, 0.3];
 
@@ -64,13 +64,7 @@ function modelOf({ model, left }: ResearchContext): ModelSettings {
   if (model === null) {
     throw lasting('ModelUnknown', 'the study names no model', 'start one with --researcher claude');
   }
-  if ((process.env['ANTHROPIC_API_KEY'] ?? '') === '') {
-    throw lasting(
-      'ModelKey',
-      "the worker's environment has no ANTHROPIC_API_KEY",
-      'set it, `npx autoresearch up`',
-    );
-  }
+  checkAccess();
   if (model.price === null && left.dollars !== null) {
     throw lasting(
       'ModelPrice',
@@ -79,4 +73,38 @@ function modelOf({ model, left }: ResearchContext): ModelSettings {
     );
   }
   return model;
+}
+
+/** What cannot be sent, the SDK only calls a wrong argument, and tells neither which nor whose. */
+function checkAccess(): void {
+  const key = process.env['ANTHROPIC_API_KEY']?.trim() ?? '';
+  if (key === '') {
+    throw lasting(
+      'ModelKey',
+      "the worker's environment has no ANTHROPIC_API_KEY",
+      'set it, `npx autoresearch up`',
+    );
+  }
+  if (!/^[\x20-\x7e]+$/.test(key)) {
+    throw lasting(
+      'ModelKey',
+      "the worker's ANTHROPIC_API_KEY holds characters that no key has, such as curly quotes or a line break",
+      'correct it, `npx autoresearch up`',
+    );
+  }
+  const address = process.env['ANTHROPIC_BASE_URL']?.trim() ?? '';
+  if (address !== '' && !isAddress(address)) {
+    throw lasting(
+      'ModelAddress',
+      "the worker's ANTHROPIC_BASE_URL is no address such as https://api.example.com",
+      'correct it, or leave it out, `npx autoresearch up`',
+    );
+  }
+}
+
+/** fetch takes none with a name and a password in it. */
+function isAddress(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && username === '' && password === '';
 }

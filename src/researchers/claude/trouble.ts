@@ -25,6 +25,8 @@ const BUSY_TYPE = new Set<string | null>([
 /** A study's settings are changed where it begins again. */
 export const STOP = '`npx autoresearch stop`';
 
+/** Some harmless answers are, at random: anthropics/claude-code#28205, #30485, #43487, #51226. */
+const FILTERED = /content filtering/i;
 const NO_MONEY = /credit balance|billing|usage limits|spend limit/i;
 
 /** @returns what to throw for an error of the SDK, without a key in it */
@@ -59,10 +61,29 @@ export function troubleOf(error: unknown, model: string): Error {
   if (status === undefined ? BUSY_TYPE.has(type) : status >= 500 || BUSY_STATUS.has(status)) {
     return busy(error, said);
   }
-  return lasting('ModelRequest', `the API did not take the question: ${said}`, STOP, 'resume --model NAME');
+  // The longest answer of some models is shorter than the study asks for.
+  const setting = /max_tokens/.test(said) ? '--answer-tokens N' : '--model NAME';
+  return lasting('ModelRequest', `the API did not take the question: ${said}`, STOP, `resume ${setting}`);
 }
 
-/** The stream was silent for too long, or went on for ever. */
+/** What the API says where it has held an answer back for its content; null where it has not. */
+export function filterOf(error: unknown): string | null {
+  const said = error instanceof APIError ? redact(apiMessage(error)) : '';
+  return FILTERED.test(said) ? said : null;
+}
+
+/** No request could be made of the question, with what the worker's environment has for the SDK. */
+export function unaskable(error: unknown): ApplicationFailure {
+  // A value in it, such as a header's, may be a secret.
+  const said = redact(messageOf(error)).replace(/".*"/s, '"…"');
+  return lasting(
+    'ModelSetup',
+    `no question can be asked with the worker's environment: ${said}`,
+    'correct its ANTHROPIC_… variables, `npx autoresearch up`',
+  );
+}
+
+/** The stream was silent for too long. */
 export const stalled = (what: string): ApplicationFailure => unreachable(what);
 
 /** Not retried: the study pauses and says so, until a person has acted. */
@@ -121,9 +142,15 @@ const messageOf = (error: unknown): string =>
 /** The innermost cause's message. Not by `instanceof`: fetch's errors may come from another realm. */
 function causeOf(error: unknown): string | null {
   let found: string | null = null;
-  for (let at = error; typeof at === 'object' && at !== null && 'cause' in at;) {
-    at = at.cause;
-    if (typeof at === 'object' && at !== null && 'message' in at) found = String(at.message);
+  for (let at = within(error); typeof at === 'object' && at !== null; at = within(at)) {
+    if ('message' in at && at.message !== '') found = String(at.message);
   }
   return found;
+}
+
+/** An error's cause. Where each of a host's addresses failed in its own way, the last of them stands for all. */
+function within(error: unknown): unknown {
+  if (typeof error !== 'object' || error === null) return null;
+  if ('errors' in error && Array.isArray(error.errors)) return error.errors.at(-1);
+  return 'cause' in error ? error.cause : null;
 }

@@ -1,20 +1,20 @@
 /** Each of the API's troubles, through the real activity, to its right end. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger } from '@temporalio/worker';
 import { createCheck } from '../../../src/activities/check-proposal';
 import { createPropose } from '../../../src/activities/propose';
-import type { Proposed } from '../../../src/activities/interface';
 import { UNLIMITED } from '../../../src/domain/limits';
-import type { StudyConfig } from '../../../src/domain/study';
 import { NOTHING_WAITS } from '../../../src/domain/waiting';
 import { readProposal } from '../../../src/lab/edits';
-import { openLedger } from '../../../src/lab/ledger';
+import { studyState } from '../../../src/process/paths';
 import { createClaude } from '../../../src/researchers/claude';
-import { makeLab, makeStudy, temporary } from '../../lab/make-lab';
 import {
   answer,
   brokenAfter,
+  filtered,
+  filteredInTheMiddle,
   forbidden,
   noCredit,
   overloaded,
@@ -24,43 +24,10 @@ import {
   toolUse,
   type Reply,
 } from '../../messages-api/reply';
-import { CHANGE, KEY, MODEL, propose, serve } from './asking';
+import { CHANGE, MODEL, propose, serve } from './asking';
+import { EDIT, failureOf, good, newStudy, run, spent, type Studied } from './studied';
 
 jest.setTimeout(30_000);
-
-const TIMES = { quietMs: 400, wholeMs: 1_500 };
-const EDIT = { path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' };
-const good = (): Reply => answer(propose({ edits: [EDIT], knobs: ['DEPTH'] }));
-
-async function newStudy(model = MODEL) {
-  process.env['XDG_STATE_HOME'] = temporary('state');
-  const lab = makeLab();
-  const study: StudyConfig = { ...makeStudy(lab.root, lab.base), researcher: 'claude', model };
-  await openLedger(lab.git, study);
-  return { ...lab, study };
-}
-type Studied = Awaited<ReturnType<typeof newStudy>>;
-
-function run({ study, base }: Studied, dollars: number | null = null): Promise<Proposed> {
-  const activity = createPropose({
-    python: 'python3',
-    researcher: () => createClaude(TIMES),
-    check: createCheck('python3', () => Promise.resolve(null)),
-  });
-  const left = { ...UNLIMITED, dollars };
-  const input = { study, number: 1, incumbent: base, waiting: NOTHING_WAITS, left, repair: null };
-  return new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(activity, input);
-}
-
-async function failureOf(asked: Promise<unknown>): Promise<ApplicationFailure> {
-  const error = await asked.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof ApplicationFailure)) throw new Error(`expected a failure, got ${String(error)}`);
-  expect(`${error.message}${String(error.stack)}`).not.toContain(KEY);
-  return error;
-}
 
 test.each([
   ['429 that says when', () => rateLimited('17'), 'ModelBusy', 17_000],
@@ -77,7 +44,6 @@ test.each([
   ],
   ['a disconnect', () => brokenAfter(answer(propose()), 4, 'disconnect'), 'ModelUnreachable', undefined],
   ['a hung stream', () => brokenAfter(answer(propose()), 4, 'hang'), 'ModelUnreachable', undefined],
-  ['a stream of pings', () => brokenAfter(answer(propose()), 4, 'ping'), 'ModelUnreachable', undefined],
 ] as [string, () => Reply, string, number | undefined][])(
   '%s: Temporal waits and asks again; one call, and then the study goes on',
   async (_what, reply, type, wait) => {
@@ -146,6 +112,53 @@ test('refusals to the end: the experiment ends without a proposal, with what was
   expect(api.served).toHaveLength(12);
 });
 
+test.each([
+  ['at once', filtered],
+  ['in the middle of an answer', () => filteredInTheMiddle(good())],
+] as [string, () => Reply][])(
+  'an answer that the API filters out %s: asked anew, with a remark, and no person has to act',
+  async (_when, reply) => {
+    const api = await serve((_request, index) => (index < 2 ? reply() : good()));
+    const study = await newStudy();
+    expect(await run(study, 2)).toMatchObject({ title: CHANGE.title, gaveUp: null });
+    const [first, , third] = api.served.map(({ request }) => request.messages);
+    expect(third).toHaveLength(1);
+    expect(JSON.stringify(third)).toContain('content filtering policy');
+    expect(JSON.stringify(first)).not.toContain('content filtering policy');
+  },
+);
+
+test('an answer that is filtered out does not make the next question a cheap one', async () => {
+  const api = await serve(filtered);
+  const study = await newStudy();
+  // What it has left covers a question of this length: one that is taken for empty would be asked for less.
+  const { dollars, gaveUp } = await run(study, 2);
+  expect(dollars).toBe(0);
+  expect(gaveUp).toContain('content filtering policy');
+  expect(api.served).toHaveLength(12);
+  const reserved = (await journal(study)).flatMap(({ reserve }) => reserve ?? []);
+  expect(Math.min(...reserved)).toBe(reserved[0]);
+});
+
+test('an answer that does not end within its time is cut off: three tries, and none for ever', async () => {
+  const api = await serve(() => brokenAfter(good(), 4, 'ping'));
+  const study = await newStudy();
+  const { gaveUp, dollars } = await run(study, 2);
+  expect(gaveUp).toMatch(/not whole after 1.5 s.*--answer-tokens/);
+  expect(api.served).toHaveLength(3);
+  expect(dollars).toBeCloseTo(await spent(study), 9);
+  expect(dollars).toBeGreaterThan((3 * 20 * MODEL.answerTokens) / 1e6);
+});
+
+test('a model that writes less than the study asks for: the option that is too high is named', async () => {
+  await serve(good);
+  const failure = await failureOf(
+    run(await newStudy({ ...MODEL, name: 'claude-haiku-4-5', answerTokens: 64_001 })),
+  );
+  expect([failure.type, failure.nonRetryable]).toEqual(['ModelRequest', true]);
+  expect(failure.message).toMatch(/64001 > 64000.*`npx autoresearch stop`.*resume --answer-tokens N`/);
+});
+
 test('edits that do not apply go back, and the mended ones are taken', async () => {
   const wrong = answer(propose({ edits: [{ ...EDIT, search: 'DEPTH = 99' }] }));
   const api = await serve((_request, index) => (index === 0 ? wrong : good()));
@@ -163,9 +176,16 @@ test('a question that is too long for the model is asked again, shorter', async 
   expect(api.refused.map(({ status }) => status)).toContain(400);
 });
 
+async function journal({ study }: Studied): Promise<{ reserve?: number; settle?: number }[]> {
+  const text = await readFile(
+    join(studyState(study.labId, study.tag), 'proposals', '0001', 'spent.jsonl'),
+    'utf8',
+  );
+  return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as { reserve?: number }]));
+}
+
 /** A program so long that only a cut one fits. */
 async function write50({ root }: Studied): Promise<void> {
-  const { writeFile } = await import('node:fs/promises');
   await writeFile(`${root}/program.md`, 'Make it better, in this way or in that one.\n'.repeat(2_000));
 }
 
@@ -179,7 +199,7 @@ describe('money', () => {
   });
 
   test('a broken answer costs its input and the longest output; errors of the API cost nothing', async () => {
-    const replies = [overloaded(), brokenAfter(good() as never, 4, 'disconnect'), good()];
+    const replies = [overloaded(), brokenAfter(good(), 4, 'disconnect'), good()];
     const api = await serve((_request, index) => replies[index]!);
     const study = await newStudy();
     await failureOf(run(study));

@@ -1,0 +1,60 @@
+/** A study that is proposed for by `claude`, through the real activity. */
+import { join } from 'node:path';
+import { ApplicationFailure } from '@temporalio/common';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import { createCheck } from '../../../src/activities/check-proposal';
+import type { Proposed } from '../../../src/activities/interface';
+import { createPropose } from '../../../src/activities/propose';
+import { experimentName } from '../../../src/domain/experiment';
+import { UNLIMITED } from '../../../src/domain/limits';
+import type { StudyConfig } from '../../../src/domain/study';
+import { NOTHING_WAITS } from '../../../src/domain/waiting';
+import { openLedger } from '../../../src/lab/ledger';
+import { studyState } from '../../../src/process/paths';
+import { createClaude } from '../../../src/researchers/claude';
+import { Purse } from '../../../src/researchers/purse';
+import { makeLab, makeStudy, temporary } from '../../lab/make-lab';
+import { answer, type Answered } from '../../messages-api/reply';
+import { KEY, MODEL, propose } from './asking';
+
+const TIMES = { quietMs: 400, wholeMs: 1_500 };
+
+export const EDIT = { path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' };
+export const good = (): Answered => answer(propose({ edits: [EDIT], knobs: ['DEPTH'] }));
+
+export async function newStudy(model = MODEL) {
+  process.env['XDG_STATE_HOME'] = temporary('state');
+  const lab = makeLab();
+  const study: StudyConfig = { ...makeStudy(lab.root, lab.base), researcher: 'claude', model };
+  await openLedger(lab.git, study);
+  return { ...lab, study };
+}
+export type Studied = Awaited<ReturnType<typeof newStudy>>;
+
+export function run({ study, base }: Studied, dollars: number | null = null): Promise<Proposed> {
+  const activity = createPropose({
+    python: 'python3',
+    researcher: () => createClaude(TIMES),
+    check: createCheck('python3', () => Promise.resolve(null)),
+  });
+  const left = { ...UNLIMITED, dollars };
+  const input = { study, number: 1, incumbent: base, waiting: NOTHING_WAITS, left, repair: null };
+  return new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(activity, input);
+}
+
+/** US dollars that its first experiment has spent on being proposed. */
+export async function spent({ study }: Studied): Promise<number> {
+  const folder = join(studyState(study.labId, study.tag), 'proposals', experimentName(1));
+  return (await Purse.open(join(folder, 'spent.jsonl'), null)).spent();
+}
+
+export async function failureOf(asked: Promise<unknown>): Promise<ApplicationFailure> {
+  const error = await asked.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof ApplicationFailure)) throw new Error(`expected a failure, got ${String(error)}`);
+  expect(`${error.message}${String(error.stack)}`).not.toContain(KEY);
+  return error;
+}
