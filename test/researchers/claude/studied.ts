@@ -1,4 +1,5 @@
 /** A study that is proposed for by `claude`, through the real activity. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -13,12 +14,14 @@ import { NOTHING_WAITS } from '../../../src/domain/waiting';
 import { openLedger } from '../../../src/lab/ledger';
 import { studyState } from '../../../src/process/paths';
 import { createClaude } from '../../../src/researchers/claude';
+import type { CallTimes } from '../../../src/researchers/claude/call';
 import { Purse } from '../../../src/researchers/purse';
 import { makeLab, makeStudy, temporary } from '../../lab/make-lab';
 import { answer, type Answered } from '../../messages-api/reply';
 import { KEY, MODEL, propose } from './asking';
 
-const TIMES = { quietMs: 400, wholeMs: 1_500 };
+/** No answer of these tests takes so long, however busy the machine is. */
+export const PATIENT: CallTimes = { quietMs: 20_000, wholeMs: 25_000 };
 
 export const EDIT = { path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' };
 export const good = (): Answered => answer(propose({ edits: [EDIT], knobs: ['DEPTH'] }));
@@ -32,10 +35,14 @@ export async function newStudy(model = MODEL) {
 }
 export type Studied = Awaited<ReturnType<typeof newStudy>>;
 
-export function run({ study, base }: Studied, dollars: number | null = null): Promise<Proposed> {
+export function run(
+  { study, base }: Studied,
+  dollars: number | null = null,
+  times = PATIENT,
+): Promise<Proposed> {
   const activity = createPropose({
     python: 'python3',
-    researcher: () => createClaude(TIMES),
+    researcher: () => createClaude(times),
     check: createCheck('python3', () => Promise.resolve(null)),
   });
   const left = { ...UNLIMITED, dollars };
@@ -44,10 +51,18 @@ export function run({ study, base }: Studied, dollars: number | null = null): Pr
 }
 
 /** US dollars that its first experiment has spent on being proposed. */
-export async function spent({ study }: Studied): Promise<number> {
-  const folder = join(studyState(study.labId, study.tag), 'proposals', experimentName(1));
-  return (await Purse.open(join(folder, 'spent.jsonl'), null)).spent();
+export async function spent(studied: Studied): Promise<number> {
+  return (await Purse.open(journalOf(studied), null)).spent();
 }
+
+/** What was set aside for each of its calls, in US dollars. */
+export async function reservations(studied: Studied): Promise<number[]> {
+  const lines = (await readFile(journalOf(studied), 'utf8')).split('\n').filter((line) => line !== '');
+  return lines.flatMap((line) => (JSON.parse(line) as { reserve?: number }).reserve ?? []);
+}
+
+const journalOf = ({ study }: Studied): string =>
+  join(studyState(study.labId, study.tag), 'proposals', experimentName(1), 'spent.jsonl');
 
 export async function failureOf(asked: Promise<unknown>): Promise<ApplicationFailure> {
   const error = await asked.then(

@@ -6,7 +6,7 @@ import { brokenAfter } from '../../messages-api/reply';
 import { KEY, serve } from './asking';
 import { failureOf, good, newStudy, run, spent } from './studied';
 
-jest.setTimeout(30_000);
+jest.setTimeout(60_000);
 
 const OVERLOADED = { type: 'overloaded_error', message: 'Overloaded' };
 
