@@ -36,6 +36,11 @@ export class DataError extends Error {
   override name = 'DataError';
 }
 
+/** The data that the study was opened with is not there any more: opened anew, it is prepared again. */
+class DataGone extends DataError {
+  override name = 'DataGone';
+}
+
 const POLL_MS = 250;
 const STOP_MS = 2_000;
 const TAIL_CHARACTERS = 2000;
@@ -59,13 +64,11 @@ const pinSchema = z.strictObject({ folder: z.string(), hash: z.string() }) satis
 const pinOf = ({ labId, tag }: Pick<StudyConfig, 'labId' | 'tag'>): string =>
   join(studyState(labId, tag), 'data.json');
 
-/** The data that a study was opened with. @throws DataError if it is not there */
+/** The data that a study was opened with. @throws DataGone if it is not there */
 export async function studyData(study: Pick<StudyConfig, 'labId' | 'tag'>): Promise<PreparedData> {
   const pinned = await readJsonIfWhole(pinOf(study), pinSchema);
   if (pinned !== null && (await readManifest(pinned.folder)) !== null) return pinned;
-  throw new DataError(
-    `the data of study ${study.tag} is gone: \`autoresearch stop\` and \`autoresearch resume\` prepare it again`,
-  );
+  throw new DataGone(`the data of study ${study.tag} is gone: it is prepared again`);
 }
 
 /**

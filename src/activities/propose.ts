@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure, Context } from '@temporalio/activity';
+import { TemporalFailure } from '@temporalio/common';
 import { experimentName, type Research } from '../domain/experiment';
 import { backlog, lessons } from '../domain/ideas';
 import type { Usage } from '../domain/money';
@@ -26,12 +27,14 @@ import {
 } from '../researchers/researcher';
 import type { Checker, CheckerFor } from './check-proposal';
 import { completePropose } from './earlier';
-import { withFailures } from './failures';
+import { isLasting, withFailures } from './failures';
 import { heartbeatWhile } from './heartbeat';
 import type { ControlActivities, Proposed, ProposeInput } from './interface';
 
 /** Asked this often in vain, the experiment ends without a proposal, rather than asking all night. */
 const ATTEMPTS = 3;
+/** Between two tries that are paid for and fail by our own fault; the first waits a minute. */
+const MAX_DELAY_MS = 15 * 60_000;
 
 const NO_RESEARCH: Research = {
   expected: '',
@@ -64,18 +67,49 @@ async function propose(dependencies: ProposeDependencies, input: ProposeInput): 
   const git = new Git(study.lab);
   const attempt = repair?.attempt ?? 0;
   const found = await findProposal(git, study.tag, number, attempt);
-  const id =
-    found ?? (await storeProposal(git, study.tag, number, await ask(dependencies, git, input), attempt));
+  const id = found ?? (await askAndStore(dependencies, git, input, attempt));
   const { title, dollars = 0, research, gaveUp = null } = await readProposal(git, id);
   // A hint that came after the proposal was made has not been heard: it waits for the next one.
   const heard = research?.hints ?? [];
   return { proposal: id, title, dollars, taken: { ...waiting, hints: heard }, gaveUp };
 }
 
-async function ask(dependencies: ProposeDependencies, git: Git, input: ProposeInput): Promise<Proposal> {
-  const { cancellationSignal } = Context.current();
-  const researcher = dependencies.researcher(input);
+/** @returns the proposal's id in git */
+async function askAndStore(
+  dependencies: ProposeDependencies,
+  git: Git,
+  input: ProposeInput,
+  attempt: number,
+): Promise<string> {
+  const { study, number } = input;
   const { context, checker } = await contextOf(dependencies, git, input);
+  const before = context.purse.spent();
+  try {
+    const proposal = await ask(dependencies.researcher(input), context, checker);
+    return await storeProposal(git, study.tag, number, proposal, attempt);
+  } catch (error) {
+    throw context.purse.spent() > before ? seldom(error) : error;
+  }
+}
+
+/**
+ * Our own trouble (a full disk, a Python that is gone) after an answer that was paid for: asked again as soon as usual, it
+ * would be paid for each minute of the night.
+ */
+function seldom(error: unknown): unknown {
+  const { cancellationSignal, info } = Context.current();
+  if (!(error instanceof Error) || error instanceof TemporalFailure) return error;
+  if (isLasting(error) || cancellationSignal.aborted) return error;
+  return ApplicationFailure.create({
+    message: error.message,
+    type: error.name,
+    cause: error,
+    nextRetryDelay: Math.min(MAX_DELAY_MS, 60_000 * 2 ** (info.attempt - 1)),
+  });
+}
+
+async function ask(researcher: Researcher, context: ResearchContext, checker: Checker): Promise<Proposal> {
+  const { cancellationSignal } = Context.current();
   let repeatsRefused = 0;
   const counted = <T extends Objection | null>(objection: T): T => {
     repeatsRefused += Number(objection?.kind === 'repeat');

@@ -49,7 +49,9 @@ export async function ensureDevServer(
   const running = await runningServer();
   if (running !== null) {
     checkSamePorts(running, ports);
-    return { info: running, started: false };
+    if (await isListening(running)) return { info: running, started: false };
+    // It has ended meanwhile, or has never begun to listen.
+    await terminate(running.owner, { graceMs: STOP_MS });
   }
   await endUnknownServer(say);
   const binary = await ensureTemporal(say);

@@ -1,5 +1,5 @@
 /** The Temporal server that studies use: the one that the environment names, or the dev server of ours. */
-import { goneWithin } from '../process/owner';
+import { goneWithin, type Owner } from '../process/owner';
 import { CodecKeyError } from './codec';
 import { connect, namedNamespace, namedServer, type ServerAddress } from './connection';
 import { ensureDevServer } from './dev-server';
@@ -7,8 +7,11 @@ import type { Ports } from './ports';
 import { prepareNamespace } from './namespace';
 import type { Say } from '../setup/progress';
 
-/** A server that was told to end lets go of its clients first. */
-const ENDING_MS = 10_000;
+/** So long a server of ours that lives and takes no calls is waited for: it begins, is frozen, or ends and lets go of its clients. */
+const PATIENCE_MS = 20_000;
+const AGAIN_MS = 500;
+/** That die just when they have begun. */
+const SERVERS_TRIED = 3;
 
 interface ReadyServer extends ServerAddress {
   /** `named` by the environment, `started` just now, or `running` before. */
@@ -29,15 +32,36 @@ export interface ServerWish extends Ports {
 export async function ensureServer(wish: ServerWish, say: Say): Promise<ReadyServer> {
   const named = namedServer();
   if (named !== null) return prepare(named, 'named', wish.createNamespace ?? false);
-  const { info, started } = await ensureDevServer(wish, say);
-  const server = { address: info.address, namespace: namedNamespace(), options: {}, ui: info.ui, ours: true };
-  try {
-    return await prepare(server, started ? 'started' : 'running', true);
-  } catch (error) {
-    if (started || error instanceof CodecKeyError) throw error;
-    // Found while it was ending: it still lived, and took no calls any more.
-    if (!(await goneWithin(info.owner, ENDING_MS))) throw error;
-    return ensureServer(wish, say);
+  for (let tried = 1; ; tried++) {
+    const { info, started } = await ensureDevServer(wish, say);
+    const server = {
+      address: info.address,
+      namespace: namedNamespace(),
+      options: {},
+      ui: info.ui,
+      ours: true,
+    };
+    const ready = await prepareWhileAlive(server, info.owner, started ? 'started' : 'running');
+    if (!(ready instanceof Error)) return ready;
+    if (tried === SERVERS_TRIED) throw ready;
+  }
+}
+
+/** @returns why not, where it died meanwhile. @throws what it does not get over in time */
+async function prepareWhileAlive(
+  server: ServerAddress,
+  owner: Owner,
+  state: ReadyServer['state'],
+): Promise<ReadyServer | Error> {
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await prepare(server, state, true);
+    } catch (error) {
+      if (!(error instanceof Error) || error instanceof CodecKeyError) throw error;
+      if (await goneWithin(owner, AGAIN_MS)) return error;
+      if (performance.now() > end) throw error;
+    }
   }
 }
 

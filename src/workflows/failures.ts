@@ -11,6 +11,10 @@ export function causesOf(error: unknown): unknown[] {
 export const isBudgetExhausted = (error: unknown): error is ApplicationFailure =>
   error instanceof ApplicationFailure && error.type === 'BudgetExhausted';
 
+/** The cache was cleaned, and opening the study fills it again. */
+export const isDataGone = (error: unknown): boolean =>
+  causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'DataGone');
+
 export const isHandinMissing = (error: unknown): boolean =>
   causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'HandinMissing');
 

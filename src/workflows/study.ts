@@ -51,7 +51,7 @@ import { RESEARCHER, SCORE, STUDY } from '../temporal/search-attributes';
 import { openStudy, openStudyUnwatched, save } from './activities';
 import { endWork } from './end-work';
 import { experiment, type ExperimentDone, type ExperimentInput } from './experiment';
-import { causesOf, isBudgetExhausted, isNeverStarted, isTimeout, messageOf } from './failures';
+import { causesOf, isBudgetExhausted, isDataGone, isNeverStarted, isTimeout, messageOf } from './failures';
 import * as messages from './messages';
 
 /** Events of a run after which a study continues as new, about 110 experiments. Servers suggest it at 4,096. */
@@ -172,6 +172,8 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
 
   /** Finds the study in git, where it may have gone on before. Null when that was stopped, or is in trouble. */
   async function open(): Promise<OpenedStudy | null> {
+    // Said before the first task: nothing runs yet that a cancellation would end.
+    if (state.stopping === 'now' && patched('never-opened')) return null;
     const isWatched = patched('end-opening');
     isOpening = true;
     try {
@@ -229,8 +231,9 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
         await interruptible(() => condition(() => nextAction(state) !== 'experiment', LET_GO_MS));
         return;
       }
-      if (isNeverStarted(error) && patched('open-again')) {
-        log.warn(`nobody serves ${lane.queue} any more: opening the study anew, for another lane`);
+      const gone = goneWith(error, lane.queue);
+      if (gone !== null && patched('open-again')) {
+        log.warn(`${gone}: opening the study anew`);
         opened = null;
         return;
       }
@@ -310,6 +313,12 @@ export async function study(given: StudyConfig, carried?: StudyState): Promise<S
 function isLongEnough(): boolean {
   const { continueAsNewSuggested, historyLength } = workflowInfo();
   return continueAsNewSuggested || (historyLength > LONG_HISTORY && patched('continue-by-length'));
+}
+
+/** What the study was opened with and is not there any more, in words: opened anew, it finds it again, or another. */
+function goneWith(error: unknown, queue: string): string | null {
+  if (isNeverStarted(error)) return `nobody serves ${queue} any more`;
+  return isDataGone(error) ? messageOf(causesOf(error).at(-1)) : null;
 }
 
 /** The experiment's answer; version 0.1 gave the summary alone, and had given it all hints. */

@@ -111,7 +111,7 @@ test('a study keeps its data when the source changes under it', async () => {
   write(place.folder, { text: 'changed' });
   expect(await prepare(place)).toEqual(data);
   rmSync(data.folder, { recursive: true });
-  await expect(studyData(place.study)).rejects.toThrow(DataError);
+  await expect(studyData(place.study)).rejects.toMatchObject({ name: 'DataGone' });
   expect((await prepare(place)).hash).not.toBe(data.hash);
 });
 

@@ -45,13 +45,13 @@ async function place(change: Partial<StudyConfig> = {}) {
 type Ask = (context: ResearchContext) => Promise<Proposal>;
 
 /** Through the environment that a worker gives an activity. */
-function propose(input: ProposeInput, ask: Ask): Promise<Proposed> {
+function propose(input: ProposeInput, ask: Ask, attempt = 1): Promise<Proposed> {
   const activity = createPropose({
     researcher: () => ({ propose: ask }),
     check: createCheck('python3', () => Promise.resolve(null)),
     python: 'python3',
   });
-  return new MockActivityEnvironment().run(activity, input) as Promise<Proposed>;
+  return new MockActivityEnvironment({ attempt }).run(activity, input) as Promise<Proposed>;
 }
 
 const wider = (content = `WIDTH = "${randomUUID()}"\n`): Proposal => ({
@@ -145,6 +145,32 @@ test('a worker that died in the middle of a call has spent it: the next one has 
     message: "dollars limit: the next call may cost $0.30, and $0.20 is left of the study's dollars",
   });
   expect(await propose(limited, () => Promise.resolve(wider()))).toMatchObject({ dollars: 0.8 });
+});
+
+/** Trouble of ours, after questions that cost so much. */
+const failing =
+  (dollars: number): Ask =>
+  async ({ purse }) => {
+    if (dollars > 0) await purse.spend(dollars, async (settle) => settle(dollars));
+    throw new RangeError('no space left');
+  };
+
+test('our own trouble after a paid answer is not paid for each minute', async () => {
+  const { input } = await place();
+  for (const [attempt, minutes] of [
+    [1, 1],
+    [3, 4],
+    [20, 15],
+  ] as const) {
+    await expect(propose(input, failing(0.1), attempt)).rejects.toMatchObject({
+      type: 'RangeError',
+      message: 'no space left',
+      nonRetryable: false,
+      nextRetryDelay: minutes * 60_000,
+    });
+  }
+  // What cost nothing is tried again as soon as all else.
+  await expect(propose(input, failing(0), 20)).rejects.toBeInstanceOf(RangeError);
 });
 
 test('what is shown: program.md as it is now, the backlog with what people just said, lessons, the plateau', async () => {

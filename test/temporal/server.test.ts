@@ -1,11 +1,14 @@
 import { rm, truncate } from 'node:fs/promises';
 import { terminate } from '../../src/process/owner';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../src/temporal/connection';
 import { stopDevServer } from '../../src/temporal/dev-server';
 import { inspectNamespace } from '../../src/temporal/namespace';
 import { SCORE, STUDY } from '../../src/temporal/search-attributes';
 import { ensureServer } from '../../src/temporal/server';
 import { runningServer, serverInfoFile } from '../../src/temporal/server-info';
+import { accepts } from '../../src/temporal/ports';
+import { until } from '../workflows/world';
 import { freePorts, listen, portOf, useOwnState } from './own-state';
 
 jest.setTimeout(60_000);
@@ -59,6 +62,48 @@ test('found while it is ending, it is started anew', async () => {
   setTimeout(() => process.kill(owner.pid, 'SIGKILL'), 1_000);
   expect(await ready).toMatchObject({ state: 'started' });
   expect((await runningServer())?.owner).not.toEqual(owner);
+});
+
+test('found frozen, it is waited for', async () => {
+  await ensureServer(await freePorts(), quiet);
+  const { owner } = (await runningServer())!;
+  process.kill(owner.pid, 'SIGSTOP');
+  const ready = ensureServer({}, quiet);
+  // Longer than a connection is waited for.
+  setTimeout(() => process.kill(owner.pid, 'SIGCONT'), 6_000);
+  expect(await ready).toMatchObject({ state: 'running' });
+  expect((await runningServer())?.owner).toEqual(owner);
+});
+
+test('one that dies when it has just begun to listen is started again', async () => {
+  const ports = await freePorts();
+  const ready = ensureServer(ports, quiet);
+  await until(
+    () => accepts(ports.port),
+    (isThere) => isThere,
+    30,
+    5,
+  );
+  const { owner } = (await runningServer())!;
+  // It takes no more calls, so that it dies before it is ready.
+  process.kill(owner.pid, 'SIGSTOP');
+  await sleep(1_000);
+  process.kill(owner.pid, 'SIGKILL');
+  expect(await ready).toMatchObject({ state: 'started' });
+  expect((await runningServer())?.owner).not.toEqual(owner);
+});
+
+test('found before it listens, it is waited for', async () => {
+  const ports = await freePorts();
+  const first = ensureServer(ports, quiet);
+  const { owner } = (await until(runningServer, (info) => info !== null, 30, 5))!;
+  process.kill(owner.pid, 'SIGSTOP');
+  // As after an `up` that was killed once it had started the server.
+  const second = ensureServer({}, quiet);
+  setTimeout(() => process.kill(owner.pid, 'SIGCONT'), 1_000);
+  expect(await second).toMatchObject({ state: 'running' });
+  await first;
+  expect((await runningServer())?.owner).toEqual(owner);
 });
 
 test('killed, it comes back at the same address with its data', async () => {
