@@ -242,7 +242,7 @@ export function idea(state: StudyState, request: { text: string } | { drop: stri
 
 function wait(state: StudyState, kind: keyof Waiting, text: string): StudyState {
   if (state.waiting[kind].length >= MAX_WAITING) {
-    return refuse(state, `${MAX_WAITING} of these wait already; the next experiment takes them`);
+    return refuse(state, `${MAX_WAITING} of these wait already; the next experiments take them`);
   }
   return { ...state, waiting: { ...state.waiting, [kind]: [...state.waiting[kind], text] } };
 }

@@ -4,7 +4,7 @@ import { estimateTokens } from './tokens';
 /** The beginning and the end of a text, at most so many tokens in all. */
 export function cut(text: string, tokens: number): string {
   if (estimateTokens(text) <= tokens) return text;
-  let chars = Math.floor((text.length * tokens) / estimateTokens(text));
+  let chars = Math.max(0, Math.floor((text.length * tokens) / estimateTokens(text)));
   for (;;) {
     const half = Math.floor(chars / 2);
     const left = text.length - 2 * half;
