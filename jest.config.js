@@ -8,5 +8,5 @@ module.exports = {
   // Two cores: more workers only make real trainings and servers wait for each other.
   maxWorkers: 2,
   // Real servers and processes answer in their own time, above all on a busy machine.
-  testTimeout: 30_000,
+  testTimeout: 120_000,
 };

@@ -13,7 +13,7 @@ import { CANDIDATE, pidsOf, Workshop } from '../runner/workshop';
 import { until } from '../workflows/world';
 import { rehearse as rehearseIn, STUDY } from './rehearsing';
 
-jest.setTimeout(90_000);
+jest.setTimeout(180_000);
 
 let workshop: Workshop;
 beforeAll(() => {
@@ -81,8 +81,8 @@ test('one that has lost its worker is ended by the next, which has the device at
   expect(candidates('silent')).toHaveLength(1);
   const before = performance.now();
   expect(await rehearse(['crash'])).toMatchObject({ kind: 'startup' });
-  // The lost one would have held it for 20 s.
-  expect(performance.now() - before).toBeLessThan(10_000);
+  // The lost one would have held it for 90 s.
+  expect(performance.now() - before).toBeLessThan(60_000);
   expect(candidates('silent')).toEqual([]);
   expect(await holderOf(await deviceLock('cpu'))).toBeNull();
   expect(await listed()).toEqual([]);

@@ -19,7 +19,7 @@ export function rehearse(
   candidate: string[],
   signal = new AbortController().signal,
 ): Promise<Objection | null> {
-  const lab = labOf(candidate, ['python', 'score.py'], { startup_seconds: 20 });
+  const lab = labOf(candidate, ['python', 'score.py'], { startup_seconds: 600 });
   return createRehearse({
     runner,
     exportTree: async (_study, _tree, folder) => cpSync(tree, folder, { recursive: true }),

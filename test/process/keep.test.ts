@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keep } from '../../src/process/keep';
 import { asset } from '../../src/process/package-root';
-import { processesWith } from '../runner/workshop';
+import { left, processesWith } from '../runner/workshop';
 
 /** A child, a double fork and a session of their own, all deaf to SIGTERM; then what the words say. */
 const family = (marker: string, rest: string): string[] => [
@@ -59,8 +59,7 @@ test('nothing outlives whoever started it, killed at whatever instant', async ()
     child.kill('SIGKILL');
     await gone;
   }
-  for (let waited = 0; waited < 50 && processesWith(marker).length > 0; waited++) await sleep(100);
-  expect(processesWith(marker)).toEqual([]);
+  expect(await left(marker)).toEqual([]);
 });
 
 test('a SIGTERM that comes while the command is being started reaches it', async () => {

@@ -122,6 +122,20 @@ def late():
     happy()
 
 
+def held():
+    """Happy, once a file of the given name is in its folder: it is at its first step for as long as a test likes."""
+    client = begun()
+    print("welcome", json.dumps(client.welcome), flush=True)
+
+    def wait(_step):
+        while not os.path.exists(sys.argv[2]):
+            time.sleep(0.02)
+
+    step, _seen = steps(client, wait)
+    client.submit(step)
+    assert client.receive()[0]["type"] == "accepted"
+
+
 def hog():
     """A child that ignores SIGTERM in a session of its own, and a double fork; both outlive this process."""
     marker = sys.argv[2]

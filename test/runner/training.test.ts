@@ -20,9 +20,9 @@ function rows(log: string): number[] {
 
 describe('a training', () => {
   it('ends with the hand-in, by a budget of seconds', async () => {
-    const { status, folder, log } = await train('happy');
+    const { status, folder, log } = await train('happy', { budget: { seconds: 0.5 } });
     expect(status).toMatchObject({ phase: 'done', failure: null, sandbox: 'bubblewrap', parameters: 7000 });
-    expect(status.step).toBeGreaterThan(10);
+    expect(status.step).toBeGreaterThan(0);
     expect(status.tokens).toBe(status.step * 4 * (ROW - 1));
     expect(status.trainSeconds).toBeGreaterThanOrEqual(0.4);
     expect(status.wallSeconds).toBeGreaterThan(status.startupSeconds + status.trainSeconds - 0.1);
@@ -71,7 +71,7 @@ describe('a candidate that fails', () => {
     ['never_asks', { stallSeconds: 0.5, budget: { seconds: 30 } }, 'timeout', /stall cap/],
     ['stall', { stallSeconds: 0.5, budget: { steps: 30 } }, 'timeout', /stall cap/],
     ['never_hands_in', { handinSeconds: 0.5 }, 'timeout', /hand-in cap/],
-    ['never_reads', { handinSeconds: 0.5 }, 'timeout', /hand-in cap/],
+    ['never_reads', { handinSeconds: 0.5, budget: { seconds: 0.5 } }, 'timeout', /hand-in cap/],
     ['other_protocol', {}, 'rejected', /speaks protocol 2, this runner 1/],
     ['garbage', {}, 'rejected', /header has \d+ bytes/],
     ['half_frame', {}, 'rejected', /middle of a frame/],

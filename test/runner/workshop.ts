@@ -135,7 +135,7 @@ export class Workshop {
       kind: 'train',
       ...this.common(['python', 'candidate.py', ...candidate]),
       seed: 42,
-      budget: { seconds: 0.5 },
+      budget: { steps: 20 },
       startupSeconds: 20,
       handinSeconds: 20,
       stallSeconds: 20,
@@ -211,8 +211,30 @@ export function processesWith(marker: string): string[] {
 export const KEEPER = /keep\.py/;
 export const CANDIDATE = /^\S*python\S* candidate\.py/;
 
+/** Far more than it takes; what does not end by itself is never gone. */
+export const GONE_MS = 15_000;
+
+/** Which of those are there once they have had time to go. */
+export async function left(marker: string): Promise<string[]> {
+  const end = performance.now() + GONE_MS;
+  for (;;) {
+    const pids = processesWith(marker);
+    if (pids.length === 0 || performance.now() > end) return pids;
+    await sleep(20);
+  }
+}
+
 /** Of those, the ones whose command line is like this. */
 export const pidsOf = (marker: string, command: RegExp): number[] =>
   processesWith(marker)
     .map(Number)
-    .filter((pid) => command.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')));
+    .filter((pid) => command.test(commandLine(pid)));
+
+/** Empty when it has gone since. */
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}

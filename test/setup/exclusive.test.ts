@@ -15,15 +15,22 @@ const freshLock = (): string => join(folder, String(locks++), 'work.lock');
 test('one after the other, and the second is told that it waits', async () => {
   const lock = freshLock();
   const events: string[] = [];
-  const work = (name: string) => async (): Promise<string> => {
+  const work = (name: string, isDone: () => boolean) => async (): Promise<string> => {
     events.push(`${name} begins`);
+    while (!isDone()) await sleep(10);
+    // Long enough for the second to begin, if it could.
     await sleep(300);
     events.push(`${name} ends`);
     return name;
   };
-  const first = exclusively(lock, () => events.push('first waits'), work('first'));
+  const isWaitedFor = (): boolean => events.includes('second waits');
+  const first = exclusively(lock, () => events.push('first waits'), work('first', isWaitedFor));
   while (events.length === 0) await sleep(10);
-  const second = exclusively(lock, () => events.push('second waits'), work('second'));
+  const second = exclusively(
+    lock,
+    () => events.push('second waits'),
+    work('second', () => true),
+  );
   expect(await Promise.all([first, second])).toEqual(['first', 'second']);
   expect(events).toEqual(['first begins', 'second waits', 'first ends', 'second begins', 'second ends']);
 });

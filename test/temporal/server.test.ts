@@ -11,7 +11,7 @@ import { accepts } from '../../src/temporal/ports';
 import { until } from '../workflows/world';
 import { freePorts, listen, portOf, useOwnState } from './own-state';
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 useOwnState();
 
 const quiet = (): void => undefined;
@@ -29,15 +29,17 @@ test('a fresh server keeps history for 90 days and takes our search attributes a
       { key: SCORE, value: 1.25 },
     ],
   });
-  const found = [];
-  for (let tries = 0; found.length === 0 && tries < 100; tries++) {
+  const find = async (): Promise<string[]> => {
+    const found = [];
     for await (const { workflowId } of connected.client.workflow.list({
       query: `Study = 'nov21' AND Score < 2`,
     })) {
       found.push(workflowId);
     }
-  }
-  expect(found).toEqual(['study-nov21']);
+    return found;
+  };
+  // Written after the start has been answered.
+  expect(await until(find, ({ length }) => length > 0)).toEqual(['study-nov21']);
   await connected.connection.close();
 });
 

@@ -298,7 +298,7 @@ export async function end({ handle }: { handle: WorkflowHandle }): Promise<void>
 export async function until<T>(
   ask: () => Promise<T> | T,
   satisfies: (answer: T) => boolean,
-  seconds = 20,
+  seconds = 60,
   pauseMs = 50,
 ): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
