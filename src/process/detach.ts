@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, statSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
@@ -96,6 +96,27 @@ async function answer(report: Readable): Promise<{ busy: boolean; held: boolean;
     held: lines.includes('held'),
     failed: failed?.slice('failed '.length) ?? null,
   };
+}
+
+const DESCRIPTORS = process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd';
+
+/**
+ * The descriptor on which this process, started by `launch`, holds a lock; null where it holds none. A child that is given
+ * it holds the lock as well: it is free when both have ended.
+ */
+export function descriptorOf(lock: string): number | null {
+  const sought = statSync(lock, { throwIfNoEntry: false });
+  if (sought === undefined) return null;
+  const isLock = (descriptor: number): boolean => {
+    try {
+      const { dev, ino } = fstatSync(descriptor);
+      return dev === sought.dev && ino === sought.ino;
+    } catch {
+      // The one that has read the list of them.
+      return false;
+    }
+  };
+  return readdirSync(DESCRIPTORS).map(Number).find(isLock) ?? null;
 }
 
 const holderSchema = ownerSchema.extend({ name: z.string() });

@@ -1,4 +1,5 @@
-"""Takes kernel locks, then becomes the command: the locks are held for exactly the life of that process.
+"""Takes kernel locks, then becomes the command: the locks are held for exactly the life of that process, unless it hands
+one on.
 
 Called by detach.ts with one JSON argument:
 

@@ -13,7 +13,7 @@ Descriptor 3 is the lifeline: when its other end closes, because whoever holds i
 descendants are ended with SIGKILL, double forks included. "began PID LIMIT" is written to it when the command begins,
 with the pid of what was started and what limits its tasks: rlimit, namespace or nothing (limit_tasks). SIGTERM is
 passed on to the command's process group. Exits as the command did, 128 + n for signal n, after all that was left
-behind has ended.
+behind has ended. Where descriptor 5 is there it is a lock, held until then and not handed on.
 
 Why bubblewrap needs more than its --die-with-parent: its outer process asks the kernel for that after it has begun,
 its inner one later still; neither sees a parent that has died before, and the inner one waits for ever for an outer

@@ -25,6 +25,8 @@ interface Keep {
   cgroup?: string | undefined;
   /** How many processes and threads the kernel may allow that sandbox. */
   tasks?: number | undefined;
+  /** The descriptor of a lock that is not free before the keeper has ended everything, should this process die before. */
+  lock?: number | null;
 }
 
 const taskLimitSchema = z.enum(['rlimit', 'namespace', 'nothing']);
@@ -58,13 +60,15 @@ export async function keep({
   gated = false,
   cgroup,
   tasks,
+  lock = null,
 }: Keep): Promise<Kept> {
   const task = JSON.stringify({ command, expendable, gated, cgroup: cgroup ?? null, tasks: tasks ?? null });
   const keeper = spawn(await python3(), ['-I', '-S', asset('src', 'process', 'keep.py'), task], {
     cwd,
     env,
     detached: true,
-    stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+    // The fourth is the gate's.
+    stdio: ['pipe', 'pipe', 'pipe', 'pipe', ...(lock === null ? [] : ['ignore' as const, lock])],
   });
   await once(keeper, 'spawn');
   const lifeline = keeper.stdio[3];

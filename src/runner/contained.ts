@@ -44,15 +44,17 @@ export class Contained {
     this.exited.catch(() => undefined);
   }
 
+  /** @param lock the descriptor of what nobody else may have before all in the sandbox has gone */
   static async start(
     sandbox: Sandbox,
     { argv, env, cwd }: Enclosed,
     onOutput: (chunk: Buffer) => void,
+    lock: number | null,
   ): Promise<Contained> {
     const gated = sandbox === 'bubblewrap';
     const cgroup = tryMakeCgroup();
     try {
-      const task = { command: argv, cwd, env, gated, tasks: MAX_TASKS, cgroup: cgroup?.folder };
+      const task = { command: argv, cwd, env, gated, tasks: MAX_TASKS, cgroup: cgroup?.folder, lock };
       return new Contained(await keep({ ...task, expendable: true }), cgroup, onOutput);
     } catch (error) {
       await cgroup?.remove();

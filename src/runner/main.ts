@@ -6,10 +6,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { descriptorOf } from '../process/detach';
 import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
 import { keepBounded } from '../process/log-file';
 import { ownerOf } from '../process/owner';
+import { deviceLock } from './device-lock';
 import { failure } from './failure';
 import { BoundedLog } from './log';
 import { findSandbox } from './sandbox';
@@ -35,8 +37,9 @@ async function main(folder: string): Promise<void> {
   keepBounded(join(folder, 'runner.log'));
   const scratch = join(folder, 'scratch');
   if (sandbox === 'none') await mkdir(scratch, { recursive: true });
-  const context = { folder, status, log, stop: stop.signal };
   try {
+    const device = descriptorOf(await deviceLock(spec.device));
+    const context = { folder, status, log, stop: stop.signal, device };
     await status.enter(spec.kind === 'train' ? 'starting' : 'scoring');
     const ending = await (spec.kind === 'train' ? train(spec, context) : score(spec, context));
     const failed = ending.kind === 'failed' ? failure(ending.reason, ending.message, log.tail()) : null;

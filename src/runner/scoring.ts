@@ -58,7 +58,8 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
     ],
     env: {},
   });
-  const scorer = await Contained.start(sandbox, enclosed, (chunk) => context.log.append(chunk));
+  const onOutput = (chunk: Buffer): void => context.log.append(chunk);
+  const scorer = await Contained.start(sandbox, enclosed, onOutput, context.device);
   const overdue = cap(spec.scoreSeconds);
   let watch: Watch | undefined;
   try {

@@ -48,6 +48,8 @@ export interface TaskContext {
   status: StatusFile;
   log: BoundedLog;
   stop: AbortSignal;
+  /** The descriptor of the device's lock, where the runner holds it. */
+  device: number | null;
 }
 
 type SessionFor = (socket: Socket, listener: Listener) => Session;
@@ -136,7 +138,8 @@ class Training implements Listener {
         ...(spec.rehearsal === true ? { TORCHDYNAMO_DISABLE: '1' } : {}),
       },
     });
-    const candidate = await Contained.start(sandbox, enclosed, (chunk) => context.log.append(chunk));
+    const onOutput = (chunk: Buffer): void => context.log.append(chunk);
+    const candidate = await Contained.start(sandbox, enclosed, onOutput, context.device);
     const watch = new Watch(candidate, (reason, message) => this.fail(reason, message));
     try {
       server.on('connection', (socket) => this.connect(socket));

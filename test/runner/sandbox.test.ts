@@ -6,7 +6,9 @@ import { once } from 'node:events';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { goneWithin, terminate } from '../../src/process/owner';
+import { launch } from '../../src/process/detach';
+import { goneWithin, isAlive, terminate } from '../../src/process/owner';
+import { deviceLock } from '../../src/runner/device-lock';
 import type { ScoreSpec } from '../../src/runner/task';
 import { CANDIDATE, GONE_MS, KEEPER, left, pidsOf, processesWith, Workshop, type Ended } from './workshop';
 
@@ -51,6 +53,7 @@ describe('in bubblewrap', () => {
     const look = ['look', '127.0.0.1', String(port), workshop.data, home, String(process.pid)];
     const { log, status } = await workshop.run(workshop.trainSpec(look), {
       env: { ANTHROPIC_API_KEY: 'sk-1234' },
+      waitFor: [await deviceLock('cpu')],
     });
     server.close();
     expect(status).toMatchObject({ failure: null, sandbox: 'bubblewrap' });
@@ -104,6 +107,42 @@ describe('in bubblewrap', () => {
       expect(phase).toBe(signal === 'SIGTERM' ? 'stopped' : 'training');
     },
   );
+
+  it('keeps its device from others until it has gone, though its runner was killed before', async () => {
+    const marker = `marker-${process.pid}-device`;
+    const device = await deviceLock('cpu');
+    const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } });
+    const { folder, owner } = await workshop.start(spec, { waitFor: [device] });
+    await workshop.until(folder, ({ step }) => step === 1);
+    const [candidate] = pidsOf(marker, CANDIDATE);
+    // However long it takes to end everything.
+    const keepers = pidsOf(marker, KEEPER);
+    for (const pid of keepers) process.kill(pid, 'SIGSTOP');
+    process.kill(owner.pid, 'SIGKILL');
+    const told = join(folder, 'told');
+    const next = await launch({
+      command: [
+        '/bin/sh',
+        '-c',
+        'kill -0 "$1" && echo there > "$2" || echo gone > "$2"',
+        'sh',
+        String(candidate),
+        told,
+      ],
+      cwd: folder,
+      env: process.env,
+      log: join(folder, 'next.log'),
+      lock: join(folder, 'next.lock'),
+      name: 'next',
+      waitFor: [device],
+    });
+    while (isAlive(owner)) await sleep(20);
+    // For a next one that wrongly has the lock to look.
+    await sleep(500);
+    for (const pid of keepers) process.kill(pid, 'SIGCONT');
+    while (isAlive(next!)) await sleep(20);
+    expect(readFileSync(told, 'utf8')).toBe('gone\n');
+  });
 
   it('never outlives a runner that was killed while it was being set up', async () => {
     expect(await leftOfKilledYoung([])).toEqual([]);

@@ -37,7 +37,7 @@ const [tree, marker] = process.argv.slice(2);
 const room = { python: '/usr/bin/python3', command: ['/bin/sh', '-c', 'sleep 600; exit 0', marker], device: 'cpu', tree,
   scratch: '/nonexistent', scratchBytes: 1 << 20, folders: [], env: {} };
 enclose('bubblewrap', room).then((enclosed) => {
-  Contained.start('bubblewrap', enclosed, () => {});
+  Contained.start('bubblewrap', enclosed, () => {}, null);
   process.stdout.write('started');
 });
 `;
@@ -147,7 +147,7 @@ export class Workshop {
   /** Starts the runner on a task, `prefix` before its command line. Its folder is where the hand-in goes. */
   async start(
     spec: TaskSpec,
-    { env = {}, prefix = [] }: How = {},
+    { env = {}, prefix = [], waitFor = [] }: How = {},
   ): Promise<{ folder: string; owner: Owner }> {
     const folder = join(spec.handin, '..');
     await writeJsonAtomic(join(folder, 'spec.json'), spec);
@@ -158,6 +158,7 @@ export class Workshop {
       log: join(folder, 'runner.log'),
       lock: join(folder, 'lock'),
       name: 'test/0001 run 1',
+      waitFor,
       queued: { file: join(folder, 'status.json'), content: queuedStatus() },
       adoptOrphans: true,
     });
@@ -191,6 +192,7 @@ export class Workshop {
 interface How {
   env?: Record<string, string>;
   prefix?: string[];
+  waitFor?: string[];
 }
 
 export interface Ended {
