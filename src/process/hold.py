@@ -1,4 +1,4 @@
-"""Takes kernel locks, then becomes the command: the locks are held for exactly the life of that process, unless it hands
+"""Takes kernel locks, then becomes the command: they are held for exactly the life of that process, unless it hands
 one on.
 
 Called by detach.ts with one JSON argument:

@@ -67,7 +67,7 @@ export async function keep({
     cwd,
     env,
     detached: true,
-    // The fourth is the gate's.
+    // Descriptor 4 is the gate's.
     stdio: ['pipe', 'pipe', 'pipe', 'pipe', ...(lock === null ? [] : ['ignore' as const, lock])],
   });
   await once(keeper, 'spawn');
