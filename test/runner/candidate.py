@@ -116,10 +116,13 @@ def slow():
 
 
 def late():
-    """Starts when a file is there."""
+    """Starts when a file is there, and hands in at once."""
     while not os.path.exists(sys.argv[2]):
         time.sleep(0.01)
-    happy()
+    client = begun()
+    client.submit(0)
+    while client.receive()[0]["type"] != "accepted":
+        pass
 
 
 def held():

@@ -111,7 +111,7 @@ describe('in bubblewrap', () => {
   it('keeps its device from others until it has gone, though its runner was killed before', async () => {
     const marker = `marker-${process.pid}-device`;
     const device = await deviceLock('cpu');
-    const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } });
+    const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 }, stallSeconds: 600 });
     const { folder, owner } = await workshop.start(spec, { waitFor: [device] });
     await workshop.until(folder, ({ step }) => step === 1);
     const [candidate] = pidsOf(marker, CANDIDATE);
@@ -306,11 +306,11 @@ describe('a runner that is stopped for a while', () => {
   it('while the candidate starts up, has lost nothing of its budget', async () => {
     const marker = `marker-${process.pid}-late`;
     const { folder, owner } = await workshop.start(
-      workshop.trainSpec(['late', marker], { budget: { seconds: 0.5 } }),
+      workshop.trainSpec(['late', marker], { budget: { seconds: 200 }, startupSeconds: 600 }),
     );
     while (pidsOf(marker, CANDIDATE).length === 0) await sleep(20);
     process.kill(owner.pid, 'SIGSTOP');
-    await sleep(3_000);
+    await sleep(5_000);
     process.kill(owner.pid, 'SIGCONT');
     await writeFile(join(workshop.tree, marker), '');
     const status = await workshop.until(folder, ({ phase }) => phase === 'done');
