@@ -35,6 +35,8 @@ import type { ControlActivities, Proposed, ProposeInput } from './interface';
 const ATTEMPTS = 3;
 /** Between two tries that are paid for and fail by our own fault; the first waits a minute. */
 const MAX_DELAY_MS = 15 * 60_000;
+/** All that is asked for one proposal. After the activity's own two hours everything would be asked, and paid for, again. */
+const LONGEST_MS = 110 * 60_000;
 
 const NO_RESEARCH: Research = {
   expected: '',
@@ -56,6 +58,7 @@ export interface ProposeDependencies {
   check: CheckerFor;
   /** The interpreter of the trainer's environment. */
   python: string;
+  longestMs?: number;
 }
 
 export function createPropose(dependencies: ProposeDependencies): ControlActivities['propose'] {
@@ -85,7 +88,8 @@ async function askAndStore(
   const { context, checker } = await contextOf(dependencies, git, input);
   const before = context.purse.spent();
   try {
-    const proposal = await ask(dependencies.researcher(input), context, checker);
+    const { longestMs = LONGEST_MS } = dependencies;
+    const proposal = await ask(dependencies.researcher(input), context, checker, longestMs);
     return await storeProposal(git, study.tag, number, proposal, attempt);
   } catch (error) {
     throw context.purse.spent() > before ? seldom(error) : error;
@@ -108,8 +112,15 @@ function seldom(error: unknown): unknown {
   });
 }
 
-async function ask(researcher: Researcher, context: ResearchContext, checker: Checker): Promise<Proposal> {
+async function ask(
+  researcher: Researcher,
+  context: ResearchContext,
+  checker: Checker,
+  longestMs: number,
+): Promise<Proposal> {
   const { cancellationSignal } = Context.current();
+  const timeIsUp = AbortSignal.timeout(longestMs);
+  const either = AbortSignal.any([cancellationSignal, timeIsUp]);
   let repeatsRefused = 0;
   const counted = <T extends Objection | null>(objection: T): T => {
     repeatsRefused += Number(objection?.kind === 'repeat');
@@ -123,8 +134,8 @@ async function ask(researcher: Researcher, context: ResearchContext, checker: Ch
   while (reasons.length < ATTEMPTS) {
     try {
       const asked = { ...context, check, refused };
-      const proposal = await heartbeatWhile(researcher.propose(asked, cancellationSignal));
-      const { meaning, objection } = await heartbeatWhile(checker.look(proposal.edits, cancellationSignal));
+      const proposal = await heartbeatWhile(researcher.propose(asked, either));
+      const { meaning, objection } = await heartbeatWhile(checker.look(proposal.edits, either));
       // Edits that break a rule are for the ledger, where people see them; there they are `rejected`.
       if (objection === null || objection.kind === 'edits') {
         return { ...answered(proposal, meaning, context), repeatsRefused };
@@ -135,10 +146,15 @@ async function ask(researcher: Researcher, context: ResearchContext, checker: Ch
       if (error instanceof BudgetExhausted) return noMoney(error, context, usage);
       if (error instanceof GivenUp)
         return { ...givenUp(context, [error.message], error.usage), repeatsRefused };
-      if (!(error instanceof NoProposal) || cancellationSignal.aborted) throw error;
-      reasons.push(error.message);
+      if (cancellationSignal.aborted) throw error;
       // It is of all that was asked for this proposal so far.
-      usage = error.usage ?? usage;
+      if (error instanceof NoProposal) usage = error.usage ?? usage;
+      if (timeIsUp.aborted) {
+        reasons.push(`it took more than ${longestMs / 60_000} minutes in all`);
+        break;
+      }
+      if (!(error instanceof NoProposal)) throw error;
+      reasons.push(error.message);
     }
   }
   return { ...givenUp(context, reasons, usage), repeatsRefused };

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -42,14 +43,19 @@ async function place(change: Partial<StudyConfig> = {}) {
   return { ...lab, study, input };
 }
 
-type Ask = (context: ResearchContext) => Promise<Proposal>;
+type Ask = (context: ResearchContext, signal: AbortSignal) => Promise<Proposal>;
 
 /** Through the environment that a worker gives an activity. */
-function propose(input: ProposeInput, ask: Ask, attempt = 1): Promise<Proposed> {
+function propose(
+  input: ProposeInput,
+  ask: Ask,
+  { attempt = 1, longestMs }: { attempt?: number; longestMs?: number } = {},
+): Promise<Proposed> {
   const activity = createPropose({
     researcher: () => ({ propose: ask }),
     check: createCheck('python3', () => Promise.resolve(null)),
     python: 'python3',
+    ...(longestMs !== undefined && { longestMs }),
   });
   return new MockActivityEnvironment({ attempt }).run(activity, input) as Promise<Proposed>;
 }
@@ -155,6 +161,47 @@ const failing =
     throw new RangeError('no space left');
   };
 
+test('what takes too long in all ends without a proposal, before it would be asked and paid for again', async () => {
+  const { input } = await place();
+  let asked = 0;
+  const slow: Ask = async ({ purse }, signal) => {
+    asked += 1;
+    await purse.spend(0.1, async (settle) => settle(0.1));
+    if (!signal.aborted) await once(signal, 'abort');
+    throw new Error('ended');
+  };
+  expect(await propose(input, slow, { longestMs: 600 })).toMatchObject({
+    gaveUp: 'it took more than 0.01 minutes in all',
+    dollars: 0.1,
+  });
+  expect(asked).toBe(1);
+});
+
+/** Trouble of ours, after questions that cost so much. */
+const failing =
+  (dollars: number): Ask =>
+  async ({ purse }) => {
+    if (dollars > 0) await purse.spend(dollars, async (settle) => settle(dollars));
+    throw new RangeError('no space left');
+  };
+
+test('what takes too long in all ends without a proposal, before it would be asked and paid for again', async () => {
+  const { input } = await place();
+  const reasons: string[] = [];
+  const slow: Ask = async ({ purse }, signal) => {
+    reasons.push('asked');
+    await purse.spend(0.1, async (settle) => settle(0.1));
+    if (reasons.length === 1) throw new NoProposal('no idea');
+    await once(signal, 'abort');
+    throw new Error('ended');
+  };
+  expect(await propose(input, slow, { longestMs: 1_200 })).toMatchObject({
+    gaveUp: 'no idea; it took more than 0.02 minutes in all',
+    dollars: 0.2,
+  });
+  expect(reasons).toEqual(['asked', 'asked']);
+});
+
 test('our own trouble after a paid answer is not paid for each minute', async () => {
   const { input } = await place();
   for (const [attempt, minutes] of [
@@ -162,7 +209,7 @@ test('our own trouble after a paid answer is not paid for each minute', async ()
     [3, 4],
     [20, 15],
   ] as const) {
-    await expect(propose(input, failing(0.1), attempt)).rejects.toMatchObject({
+    await expect(propose(input, failing(0.1), { attempt })).rejects.toMatchObject({
       type: 'RangeError',
       message: 'no space left',
       nonRetryable: false,
@@ -170,7 +217,7 @@ test('our own trouble after a paid answer is not paid for each minute', async ()
     });
   }
   // What cost nothing is tried again as soon as all else.
-  await expect(propose(input, failing(0), 20)).rejects.toBeInstanceOf(RangeError);
+  await expect(propose(input, failing(0), { attempt: 20 })).rejects.toBeInstanceOf(RangeError);
 });
 
 test('what is shown: program.md as it is now, the backlog with what people just said, lessons, the plateau', async () => {
