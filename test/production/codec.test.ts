@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { Service } from '../e2e/service';
 import { until } from '../workflows/world';
-import { outcome, PLANTED, startTiny, trains, whole } from './tiny';
+import { letGo, outcome, PLANTED, startTiny, trains, whole } from './tiny';
 
-jest.setTimeout(180_000);
+jest.setTimeout(400_000);
 const TAG = 'secret';
 const KEY = randomBytes(32).toString('base64');
 const CHROMIUM = '/usr/bin/chromium';
@@ -39,10 +39,11 @@ afterAll(async () => {
 
 test('a study that began in the open goes on encrypted, in the middle of a run', async () => {
   await service.up();
-  await startTiny(service, TAG, { experiments: 3, slow: [[1, 12]] });
+  await startTiny(service, TAG, { experiments: 3, held: [1] });
   await trains(service, TAG, 1);
   withKey(KEY);
   expect(await service.up()).toMatchObject({ worker: { state: 'replaced' } });
+  letGo(service, TAG, 1);
   expect(await outcome(service, TAG, 3)).toEqual(whole(3));
   expect(readable(await history('/exp-0001'))).toContain(PLANTED);
   const [first, second] = [await history('/exp-0000'), await history('/exp-0002')];

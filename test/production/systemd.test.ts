@@ -9,10 +9,10 @@ import { isAlive, type Owner } from '../../src/process/owner';
 import { packageRoot } from '../../src/process/package-root';
 import { Service } from '../e2e/service';
 import { until } from '../workflows/world';
-import { done, startTiny, trains } from './tiny';
+import { done, letGo, startTiny, trains } from './tiny';
 import { Unit } from './unit';
 
-jest.setTimeout(180_000);
+jest.setTimeout(400_000);
 const UNITS = join(packageRoot(), 'deploy', 'systemd');
 const OF_A_USER = join(UNITS, 'autoresearch.service');
 const OF_THE_SYSTEM = join(UNITS, 'autoresearch@.service');
@@ -99,29 +99,24 @@ describe('a study that is left alone', () => {
   test('killed parts come back by themselves; the run goes on', async () => {
     unit.start();
     await until(works, Boolean, 60);
-    await startTiny(service, TAG, {
-      experiments: 3,
-      slow: [
-        [1, 20],
-        [2, 20],
-      ],
-    });
+    await startTiny(service, TAG, { experiments: 3, held: [1, 2] });
     const training = await runner(1);
     const [dead, command] = [worker(), { pid: unit.pid }];
     kill(dead);
-    await until(works, Boolean, 30);
+    await until(works, Boolean, 120);
     expect(worker().pid).not.toBe(dead.pid);
     const gone = server();
     kill(gone);
-    await until(server, ({ pid }) => pid !== gone.pid, 30);
+    await until(server, ({ pid }) => pid !== gone.pid, 120);
     const second = worker();
     kill(command);
     await until(
       () => unit.pid,
       (pid) => pid !== command.pid,
     );
-    await until(works, Boolean, 30);
+    await until(works, Boolean, 120);
     expect([worker(), isAlive(training)]).toEqual([second, true]);
+    letGo(service, TAG, 1);
   });
 
   test('systemctl restart ends the worker alone', async () => {
@@ -130,7 +125,7 @@ describe('a study that is left alone', () => {
     await unit.stop();
     expect([last, temporal, training].map(isAlive)).toEqual([false, true, true]);
     unit.start();
-    await until(works, Boolean, 30);
+    await until(works, Boolean, 120);
     expect([server(), isAlive(training)]).toEqual([temporal, true]);
   });
 
@@ -146,6 +141,8 @@ describe('a study that is left alone', () => {
     await runner(2);
     await unit.powerFails();
     unit.start();
+    await runner(2);
+    letGo(service, TAG, 2);
     const records = await done(service, TAG, 3);
     // `down` takes no attempt away, the power does.
     expect(

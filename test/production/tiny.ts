@@ -1,8 +1,8 @@
 /** Studies on the smallest lab there is (test/chaos/lab), by a researcher that follows a script: seconds each. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ExperimentRecord } from '../../src/domain/experiment';
+import { experimentName, type ExperimentRecord } from '../../src/domain/experiment';
 import { packageRoot } from '../../src/process/package-root';
 import type { Service, StatusAnswer } from '../e2e/service';
 import { until } from '../workflows/world';
@@ -16,17 +16,13 @@ const LOOK_MS = 400;
 
 /**
  * Makes the service's lab and starts a study on it.
- * @param slow experiments, and the seconds that each of them trains for; the others take one
+ * @param held experiments that train until `letGo`; the others take a second
  * @param prepares the seconds that its data takes
  */
 export async function startTiny(
   service: Service,
   tag: string,
-  {
-    experiments,
-    slow = [],
-    prepares = 0.5,
-  }: { experiments: number; slow?: [number: number, seconds: number][]; prepares?: number },
+  { experiments, held = [], prepares = 0.5 }: { experiments: number; held?: number[]; prepares?: number },
 ): Promise<void> {
   const lab = service.lab();
   cpSync(join(packageRoot(), 'test', 'chaos', 'lab'), lab, { recursive: true });
@@ -36,8 +32,7 @@ export async function startTiny(
   git('init', '--quiet', '--initial-branch', 'main');
   git('add', '--all');
   git('-c', 'user.name=tiny', '-c', 'user.email=tiny@localhost', 'commit', '--quiet', '--message', 'a lab');
-  const pace = slow.map(([number, seconds]) => `${number}=${seconds / STEPS}`);
-  const researcher = ['python3', join(__dirname, 'propose.py'), PLANTED, ...pace].join(' ');
+  const researcher = ['python3', join(__dirname, 'propose.py'), PLANTED, ...held].join(' ');
   // prettier-ignore
   await service.ask(
     'start', '--lab', lab, '--tag', tag, '--train-steps', String(STEPS), '--experiments', String(experiments),
@@ -46,7 +41,7 @@ export async function startTiny(
 }
 
 const reached = (service: Service, tag: string, satisfies: (status: StatusAnswer) => boolean) =>
-  until(() => service.status(tag), satisfies, 90, LOOK_MS);
+  until(() => service.status(tag), satisfies, 180, LOOK_MS);
 
 export const trains = (service: Service, tag: string, number: number): Promise<StatusAnswer> =>
   reached(
@@ -54,6 +49,17 @@ export const trains = (service: Service, tag: string, number: number): Promise<S
     tag,
     ({ current }) => current?.number === number && current.activity?.progress?.phase === 'training',
   );
+
+/** Lets a training go on that is held, in whichever of its attempts. */
+export function letGo(service: Service, tag: string, number: number): void {
+  const labs = join(service.root, 'state', 'autoresearch', 'labs');
+  for (const lab of readdirSync(labs)) {
+    const run = join(labs, lab, tag, 'runs', experimentName(number), '1');
+    const names = existsSync(run) ? readdirSync(run) : [];
+    const trees = names.map((name) => join(run, name, 'tree')).filter((tree) => existsSync(tree));
+    for (const tree of trees) writeFileSync(join(tree, 'go'), '');
+  }
+}
 
 /** Waits for so many experiments, and gives their records. */
 export async function done(service: Service, tag: string, experiments: number): Promise<ExperimentRecord[]> {

@@ -2,9 +2,9 @@
 import { Service } from '../e2e/service';
 import { until } from '../workflows/world';
 import { otherBuild } from './other-build';
-import { outcome, startTiny, trains, whole } from './tiny';
+import { letGo, outcome, startTiny, trains, whole } from './tiny';
 
-jest.setTimeout(240_000);
+jest.setTimeout(400_000);
 const TAG = 'upgraded';
 let service: Service;
 /** Programs of three builds. */
@@ -26,13 +26,7 @@ afterAll(() => service?.remove());
 
 test('a release that forgot `patched` is refused in the middle of an experiment; worker and run go on', async () => {
   const { worker } = await up();
-  await startTiny(service, TAG, {
-    experiments: 2,
-    slow: [
-      [1, 16],
-      [3, 8],
-    ],
-  });
+  await startTiny(service, TAG, { experiments: 2, held: [1, 3] });
   await trains(service, TAG, 1);
   service.program = careless;
   const refused = await service.run('up', ...service.ports);
@@ -48,6 +42,7 @@ test('one that has it takes over there: nothing is lost or done twice, and all h
   await trains(service, TAG, 1);
   service.program = patched;
   expect(await up()).toMatchObject({ worker: { state: 'replaced' } });
+  letGo(service, TAG, 1);
   expect(await outcome(service, TAG, 2)).toEqual(whole(2));
   expect(await service.run('replay', TAG)).toMatchObject({ code: 0 });
 });
@@ -66,6 +61,7 @@ test('a step back is refused while an experiment has taken the new step', async 
 test('stopped by the new release, the study is resumed by the old one from its ledger', async () => {
   service.program = patched;
   await service.ask('stop', TAG);
+  letGo(service, TAG, 3);
   const stopped = (): Promise<boolean> => service.status(TAG).then(({ study }) => study.phase === 'stopped');
   await until(stopped, Boolean, 90);
   service.program = today;

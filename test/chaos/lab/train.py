@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import random
 import struct
 import time
@@ -12,6 +13,7 @@ from client import Runner
 RATE = 0.5
 STEP_SECONDS = 0.03  # long enough to be killed in
 SCORE_SECONDS = 0.4  # what the scorer waits, told in the graph
+HELD = False  # whether it stays at its first step until a file `go` lies beside it
 
 
 def softmax(logits):
@@ -47,6 +49,8 @@ def main():
         for token, chance in enumerate(chances):
             logits[token] += RATE * (targets.count(token) / len(targets) - chance)
         time.sleep(STEP_SECONDS)
+        while HELD and not os.path.exists("go"):
+            time.sleep(0.05)
         runner.say({"type": "report", "step": step, "loss": loss, **usage})
         runner.say({"type": "batches", "count": 1, "rows": 8})
     runner.say({"type": "submit", "steps": step, **usage}, pack(*logits))
