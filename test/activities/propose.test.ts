@@ -177,31 +177,6 @@ test('what takes too long in all ends without a proposal, before it would be ask
   expect(asked).toBe(1);
 });
 
-/** Trouble of ours, after questions that cost so much. */
-const failing =
-  (dollars: number): Ask =>
-  async ({ purse }) => {
-    if (dollars > 0) await purse.spend(dollars, async (settle) => settle(dollars));
-    throw new RangeError('no space left');
-  };
-
-test('what takes too long in all ends without a proposal, before it would be asked and paid for again', async () => {
-  const { input } = await place();
-  const reasons: string[] = [];
-  const slow: Ask = async ({ purse }, signal) => {
-    reasons.push('asked');
-    await purse.spend(0.1, async (settle) => settle(0.1));
-    if (reasons.length === 1) throw new NoProposal('no idea');
-    await once(signal, 'abort');
-    throw new Error('ended');
-  };
-  expect(await propose(input, slow, { longestMs: 1_200 })).toMatchObject({
-    gaveUp: 'no idea; it took more than 0.02 minutes in all',
-    dollars: 0.2,
-  });
-  expect(reasons).toEqual(['asked', 'asked']);
-});
-
 test('our own trouble after a paid answer is not paid for each minute', async () => {
   const { input } = await place();
   for (const [attempt, minutes] of [
