@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ActivityCancellationDetails } from '@temporalio/common';
@@ -40,6 +40,7 @@ runs.write_text((runs.read_text() if runs.exists() else "") + "x")
 text = pathlib.Path(source, "text").read_text() if os.path.isdir(source) else source
 print("preparing", sorted(name for name in os.environ if "KEY" in name), os.environ["AUTORESEARCH_PACKAGES"], flush=True)
 if text == "slow": time.sleep(1)
+while text == "held" and not (out.parent / "go").exists(): time.sleep(0.02)
 if text == "forever": time.sleep(600)
 if text == "killed": os.kill(os.getpid(), 9)
 if text == "bad": print("prepare: too little text", file=sys.stderr); sys.exit(2)
@@ -124,12 +125,13 @@ test('two studies that prepare the same at once run one preparer', async () => {
 });
 
 test('a preparer is found again by the next attempt when its worker goes', async () => {
-  const place = makeData('slow');
+  const place = makeData('held');
   const environment = newEnvironment();
   const first = prepare(place, environment);
   await started();
   environment.cancel('WORKER_SHUTDOWN', new ActivityCancellationDetails({ workerShutdown: true }));
   await expect(first).rejects.toThrow(/SHUTDOWN/);
+  writeFileSync(join(dataCache(), 'go'), '');
   await prepare(place);
   expect(runs()).toBe(1);
 });

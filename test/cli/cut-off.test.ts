@@ -16,7 +16,7 @@ let stage: Stage;
 
 beforeAll(async () => {
   stage = await withCallersCache(() => openStage(() => world));
-}, 60_000);
+});
 afterAll(() => stage?.stop(), 60_000);
 
 /** A lab with a study, and what `resume` would begin it with. */
@@ -81,4 +81,4 @@ test('of one that cannot answer, or that there is not: what the ledger has, and 
   const silent = await asked();
   expect(silent).toMatchObject({ limits: config.limits, waiting: config.waiting });
   expect(silent.said).toEqual([expect.stringContaining('was terminated and does not answer')]);
-}, 60_000);
+});

@@ -8,7 +8,6 @@ import { fakePrograms, realPrograms } from '../setup/fake-programs';
 import { ensureServer } from '../../src/temporal/server';
 import { freePorts, useOwnState } from '../temporal/own-state';
 
-jest.setTimeout(60_000);
 useOwnState();
 
 const answerSchema = z.object({

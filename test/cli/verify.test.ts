@@ -37,7 +37,7 @@ beforeAll(async () => {
     () => client.workflow.getHandle(study.config.workflowId).query(messages.statusQuery),
     ({ phase }) => phase === 'paused',
   );
-}, 90_000);
+});
 afterAll(() => stage?.stop(), 60_000);
 beforeEach(() => {
   process.env['TEMPORAL_ADDRESS'] = stage.environment.address;
@@ -155,7 +155,7 @@ describe('an archive', () => {
     process.env['TEMPORAL_ADDRESS'] = stage.environment.address;
     const { document } = await asJson('export', TAG, file());
     ids = document.histories.map((one: { workflowId: string }) => one.workflowId);
-  }, 60_000);
+  });
 
   test('has the whole chain that continue-as-new made, and every experiment, also one that was cut off', () => {
     expect(ids.filter((id) => id === study.config.workflowId).length).toBeGreaterThanOrEqual(3);
@@ -179,7 +179,7 @@ describe('an archive', () => {
     });
     const again = await asJson('export', TAG, file(), '--lab', lab.root);
     expect(again.document.error).toMatchObject({ code: 'conflict' });
-  }, 60_000);
+  });
 
   test('is replayed without a server, as the study is with one', async () => {
     const fromServer = await replay(TAG, '--lab', lab.root);
@@ -189,7 +189,7 @@ describe('an archive', () => {
     expect(exitCode).toBe(0);
     expect(document).toEqual(fromServer.document);
     expect(document.histories.length).toBeGreaterThanOrEqual(10);
-  }, 90_000);
+  });
 
   test('of version 0.2, and tampered with, is caught, with workflow, run and event', async () => {
     const folder = temporary('tampered');
@@ -220,7 +220,7 @@ describe('an archive', () => {
         },
       },
     ]);
-  }, 60_000);
+  });
 
   test('that is something else is refused', async () => {
     const path = join(archives, 'other.tar.gz');
@@ -229,7 +229,7 @@ describe('an archive', () => {
     writeFileSync(path, readFileSync(file()).subarray(0, 2000));
     expect((await replay(path)).document.error).toMatchObject({ code: 'lab' });
     expect((await replay(join(archives, 'none.tar.gz'))).document.error).toMatchObject({ code: 'not-found' });
-  }, 60_000);
+  });
 });
 
 test('experiments of which the server has nothing are told by export, its archive and replay', async () => {
@@ -245,7 +245,7 @@ test('experiments of which the server has nothing are told by export, its archiv
   expect((await replay(file)).document).toMatchObject({ agrees: true, ledger });
   expect((await replay(TAG, '--lab', lab.root)).document).toMatchObject({ agrees: true, ledger });
   git(lab.root, 'update-ref', ref, whole);
-}, 60_000);
+});
 
 test('a branch that is behind, while its experiment is not done, is a note', async () => {
   const late = await studied(['keep', 'keep', 'crash', 'keep', 'keep', 'keep', 'keep'], 'late');
@@ -274,7 +274,7 @@ test('a branch that is behind, while its experiment is not done, is a note', asy
   ]);
   // The workflow's earlier experiments are the other lab's.
   expect(document.differences.map(({ about }: { about: string }) => about)).not.toContain('branch');
-}, 60_000);
+});
 
 test('an open study that no worker serves, on a server of somebody else’s, can be mended', async () => {
   const left = await studied(['keep', 'keep'], 'left');

@@ -16,7 +16,7 @@ import { runningWorker } from '../../src/temporal/worker-process';
 import { freePorts, useOwnState } from '../temporal/own-state';
 import { until } from '../workflows/world';
 
-jest.setTimeout(120_000);
+jest.setTimeout(240_000);
 const state = useOwnState();
 
 /** After a first death; a second is a pause of 2 s. */
@@ -132,8 +132,9 @@ test('with another build installed it starts nothing, and ends for its service m
   try {
     const { owner } = (await until(runningWorker, (worker) => worker !== null, 60))!;
     writeFileSync(join(installed, 'dist', 'build-id'), 'ffffffffffff');
+    const ended = exitCode(command);
     await terminate(owner, { graceMs: 0 });
-    expect(await exitCode(command)).toBe(6);
+    expect(await ended).toBe(6);
   } finally {
     await end(command);
   }

@@ -2,16 +2,16 @@
  * A worker that dies before it has heard of "stop now" cannot end its run. The next worker does, and the device is free. The smallest
  * lab, everything else real.
  */
-import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { holderOf } from '../../src/process/detach';
-import { isAlive, ownerOf, type Owner } from '../../src/process/owner';
+import { isAlive, type Owner } from '../../src/process/owner';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
 import { startTiny, trains } from '../production/tiny';
 import { until } from '../workflows/world';
+import { family } from './family';
 import { Service } from './service';
 
 jest.setTimeout(500_000);
@@ -36,17 +36,6 @@ function trainings(): TaskStatus[] {
   return readdirSync(run)
     .filter((name) => name.startsWith('train-'))
     .map((name) => taskStatusSchema.parse(JSON.parse(readFileSync(join(run, name, 'status.json'), 'utf8'))));
-}
-
-/** A process and all that it has started, the sandbox's processes too. */
-function family(pid: number): Owner[] {
-  const lines = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
-  const processes = lines.map((line) => line.trim().split(/\s+/).map(Number));
-  const pids = [pid];
-  for (const parent of pids) {
-    pids.push(...processes.flatMap(([child, ppid]) => (ppid === parent && child !== undefined ? child : [])));
-  }
-  return pids.map(ownerOf).filter((owner) => owner !== null);
 }
 
 const stopped = (tag = TAG) =>

@@ -1,15 +1,16 @@
 /** One study of the default lab, with everything real: server, worker, git, sandbox, training and scoring. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { runSeed } from '../../src/domain/seed';
-import { isAlive } from '../../src/process/owner';
+import { isAlive, type Owner } from '../../src/process/owner';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
 import { until } from '../workflows/world';
+import { family } from './family';
 import { Service, type StatusAnswer } from './service';
 
-jest.setTimeout(600_000);
+jest.setTimeout(900_000);
 const TAG = 'e2e';
 const STEPS = 12;
 let service: Service;
@@ -33,9 +34,32 @@ function trainings(experiment: string): TaskStatus[] {
   const labs = join(service.root, 'state', 'autoresearch', 'labs');
   const [labId = ''] = readdirSync(labs);
   const run = join(labs, labId, TAG, 'runs', experiment, '1');
+  if (!existsSync(run)) return [];
   return readdirSync(run)
     .filter((name) => name.startsWith('train-'))
-    .map((name) => taskStatusSchema.parse(JSON.parse(readFileSync(join(run, name, 'status.json'), 'utf8'))));
+    .map((name) => join(run, name, 'status.json'))
+    .filter((file) => existsSync(file))
+    .map((file) => taskStatusSchema.parse(JSON.parse(readFileSync(file, 'utf8'))));
+}
+
+/** The training of an experiment that is about to begin, once its candidate is at work; its hand-in is far away then. */
+async function begun(experiment: string): Promise<{ runner: Owner; candidate: Owner }> {
+  const find = () => {
+    const runner = trainings(experiment).at(-1)?.owner;
+    const processes = runner === undefined ? [] : family(runner.pid);
+    const candidate = processes.find(({ pid }) => /^\S*python\S* train\.py/u.test(commandLine(pid)));
+    return runner === undefined || candidate === undefined ? null : { runner, candidate };
+  };
+  return (await until(find, (found) => found !== null, 300))!;
+}
+
+/** Empty when it has gone since. */
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
 }
 
 test('a study trains, scores, keeps or resets, and waits at its limit', async () => {
@@ -75,16 +99,20 @@ test('a study trains, scores, keeps or resets, and waits at its limit', async ()
 
 test('a worker that is killed in the middle of a run: same experiment, same seed, one row, no second training', async () => {
   await service.ask('budget', TAG, '--experiments', '3');
-  await reached(({ current }) => current?.number === 2 && current.activity?.progress?.phase === 'training');
+  const { runner, candidate } = await begun('0002');
+  // Or it would be done before it has been looked at.
+  process.kill(candidate.pid, 'SIGSTOP');
   const { worker } = await service.up();
-  const before = trainings('0002').at(-1);
   process.kill(worker.owner.pid, 'SIGKILL');
-  expect(before && isAlive(before.owner)).toBe(true);
-
-  expect((await service.up()).worker.owner.pid).not.toBe(worker.owner.pid);
+  const next = (await service.up()).worker;
+  const goesOn = isAlive(runner);
+  process.kill(candidate.pid, 'SIGCONT');
   await limitReached(3);
+
+  expect(next.owner.pid).not.toBe(worker.owner.pid);
+  expect(goesOn).toBe(true);
   expect(trainings('0002')).toHaveLength(1);
-  expect(trainings('0002')[0]?.owner).toEqual(before?.owner);
+  expect(trainings('0002')[0]?.owner).toEqual(runner);
   const [, , record] = await history();
   expect(record?.runs[0]).toMatchObject({ seed: runSeed(TAG, 2, 1), attempts: 1 });
   const rows = git('show', `autoresearch-ledger/${TAG}:results.tsv`).split('\n');
@@ -124,13 +152,13 @@ test('a stopped study is resumed from its ledger; stop --now ends a training wit
   await service.ask('resume', TAG);
   await reached(({ study }) => study.phase === 'paused' && (study.reason ?? '').includes('4 of 4'));
   await service.ask('budget', TAG, '--experiments', 'none');
-  await reached(({ current }) => current?.number === 4 && current.activity?.progress?.phase === 'training');
-  const owner = trainings('0004').at(-1)?.owner;
+  const { runner, candidate } = await begun('0004');
+  // It would never end by itself.
+  process.kill(candidate.pid, 'SIGSTOP');
   await service.ask('stop', TAG, '--now');
   await until(
-    () => owner && isAlive(owner),
-    (alive) => alive === false,
-    5,
+    () => isAlive(runner),
+    (alive) => !alive,
   );
   await reached(({ study }) => study.phase === 'stopped');
   expect(await history()).toHaveLength(4);

@@ -37,7 +37,7 @@ test('of many that move a ref at once, one wins', async () => {
   expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   const reasons = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   for (const reason of reasons) expect(reason).toBeInstanceOf(RefConflict);
-}, 30_000);
+});
 
 test('a lock that a killed git left behind is cleared', async () => {
   const { root, git: repository, base } = makeLab();
@@ -45,7 +45,7 @@ test('a lock that a killed git left behind is cleared', async () => {
   await repository.moveRef(REF, base, null);
   expect(git(root, 'rev-parse', REF)).toBe(base);
   expect(existsSync(lock)).toBe(false);
-}, 30_000);
+});
 
 test('a lock from the future, left before the clock was put back, is cleared as well', async () => {
   const { root, git: repository, base } = makeLab();
@@ -53,7 +53,7 @@ test('a lock from the future, left before the clock was put back, is cleared as 
   await repository.moveRef(REF, base, null);
   expect(git(root, 'rev-parse', REF)).toBe(base);
   expect(existsSync(lock)).toBe(false);
-}, 30_000);
+});
 
 test('a lock is respected while a git is at work on the repository', async () => {
   const { root, git: repository, base } = makeLab();
@@ -70,7 +70,7 @@ test('a lock is respected while a git is at work on the repository', async () =>
   await once(working, 'exit');
   await moved;
   expect(existsSync(lock)).toBe(false);
-}, 30_000);
+});
 
 test('a git that only watches the files, day and night, keeps no lock', async () => {
   const { root, git: repository, base } = makeLab();
@@ -87,7 +87,7 @@ test('a git that only watches the files, day and night, keeps no lock', async ()
   expect(existsSync(lock)).toBe(false);
   expect(watching.exitCode).toBeNull();
   watching.stdin.end();
-}, 10_000);
+});
 
 test('a fresh lock is waited for, and its end is noticed', async () => {
   const { root, git: repository, base } = makeLab();
@@ -95,7 +95,7 @@ test('a fresh lock is waited for, and its end is noticed', async () => {
   setTimeout(() => rmSync(lock), 500);
   await repository.moveRef(REF, base, null);
   expect(git(root, 'rev-parse', REF)).toBe(base);
-}, 30_000);
+});
 
 test('an error says what was asked, where, and what git said', async () => {
   const { root, git: repository } = makeLab();

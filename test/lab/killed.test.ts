@@ -75,4 +75,4 @@ test('killed anywhere, done again: the same refs, one record, nothing broken', a
     expect(git(lab.root, 'rev-list', '--count', 'autoresearch-ledger/nov21')).toBe('2');
     expect(git(lab.root, 'fsck', '--strict', '--no-dangling')).toBe('');
   }
-}, 120_000);
+}, 400_000);

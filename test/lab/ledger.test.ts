@@ -179,7 +179,7 @@ test('three processes that append at once lose nothing', async () => {
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
   ]);
   expect(git(root, 'rev-list', '--count', ledgerRef(study.tag))).toBe('11');
-}, 60_000);
+});
 
 test('a ref is moved only from where it was believed to be', async () => {
   const { git: repository, study, base } = open();

@@ -39,9 +39,9 @@ async function start(command: string[], more: { lock?: string; waitFor?: string[
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 60_000;
   while (!(await condition())) {
-    if (performance.now() > end) throw new Error('waited for 10 s in vain');
+    if (performance.now() > end) throw new Error('waited for a minute in vain');
     await sleep(20);
   }
 }

@@ -51,7 +51,7 @@ describe('owner', () => {
     const owner = ownerOf(child.pid!)!;
     expect(owner.startTime).toMatch(/^\d{3,}$/);
     const ended = once(child, 'exit');
-    await terminate(owner, { graceMs: 5_000 });
+    await terminate(owner, { graceMs: 60_000 });
     expect(await ended).toEqual([null, 'SIGTERM']);
     rmSync(folder, { recursive: true });
   });

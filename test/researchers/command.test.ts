@@ -221,7 +221,7 @@ describe('its money', () => {
     const hanging = createCommand({ ...(await options('sleep 300')), timeoutMs: 300 });
     await expect(hanging.propose(context, never)).rejects.toThrow('took more than');
     expect(context.purse.spent()).toBe(2);
-    const told = { ...(await options(`echo '{"dollars": 0.25}'; sleep 300`)), timeoutMs: 2_000 };
+    const told = { ...(await options(`echo '{"dollars": 0.25}'; sleep 300`)), timeoutMs: 6_000 };
     await expect(createCommand(told).propose(context, never)).rejects.toThrow('took more than');
     expect(context.purse.spent()).toBe(2.25);
   });

@@ -7,7 +7,6 @@ import { asset } from '../../src/process/package-root';
 import { makeLab, temporary, write, git } from '../lab/make-lab';
 import { contextOf } from './context';
 
-jest.setTimeout(60_000);
 const never = new AbortController().signal;
 const before = { ...process.env };
 afterEach(() => (process.env = { ...before }));

@@ -57,7 +57,7 @@ function hold(user: number, lock: string, wait: string) {
 
 const until = async (condition: () => boolean): Promise<void> => {
   for (let waited = 0; !condition(); waited++) {
-    if (waited > 500) throw new Error('waited for 10 s in vain');
+    if (waited > 3_000) throw new Error('waited for a minute in vain');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 };

@@ -7,8 +7,6 @@ import { asset } from '../../src/process/package-root';
 import { findLimits } from '../../src/runner/limits';
 import { smallest } from '../../src/runner/sandbox';
 
-jest.setTimeout(60_000);
-
 const TASKS = 400;
 /** Sleeping children one after the other, never more than 500 over the limit: a real bomb would take the host with it. */
 const BOUNDED_BOMB = `

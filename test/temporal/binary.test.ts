@@ -43,7 +43,7 @@ test('what does not run or is no Temporal is passed over, down to a build with G
   expect(binary.path).toBe(join(cache, 'autoresearch', 'tools', 'temporal-1.5.1', 'temporal'));
   expect(said.join('\n')).toMatch(/download failed[^]*built with Go[^]*done in/u);
   expect(await findTemporal()).toEqual(binary);
-}, 60_000);
+});
 
 test('when nothing works, tells each that was tried and what to install', async () => {
   process.env['PATH'] =
@@ -55,7 +55,7 @@ test('when nothing works, tells each that was tried and what to install', async 
     ),
     todo: expect.stringContaining('TEMPORAL_ADDRESS'),
   });
-}, 60_000);
+});
 
 const goThatInstalls = (install: string): string =>
   `[ "$1" = version ] && { echo go1.24; exit 0; }\n${install}`;

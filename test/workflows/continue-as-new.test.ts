@@ -9,7 +9,7 @@ beforeAll(async () => {
   stage = await openStage(() => world, {
     extraArgs: ['--dynamic-config-value', 'limit.historyCount.suggestContinueAsNew=40'],
   });
-}, 60_000);
+});
 afterAll(() => stage.stop(), 60_000);
 
 test('a long study continues as new, and nobody notices: state, budget and messages go on', async () => {
@@ -33,7 +33,7 @@ test('a long study continues as new, and nobody notices: state, budget and messa
   // A pause survives a continue-as-new as well: nothing runs while it lasts.
   await follow.signal('stop');
   expect(await handle.result()).toMatchObject({ phase: 'stopped' });
-}, 90_000);
+});
 
 test('cancelled in the UI just where it would continue as new, it ends, and keeps what waits', async () => {
   const gate = new EventEmitter();
@@ -56,4 +56,4 @@ test('cancelled in the UI just where it would continue as new, it ends, and keep
   gate.emit('open');
   await expect(handle.result()).rejects.toThrow('cancelled');
   expect(world.saved.map(({ waiting }) => waiting.hints)).toEqual([hints]);
-}, 60_000);
+});

@@ -10,7 +10,7 @@ let done: string[];
 
 beforeAll(async () => {
   stage = await openStage(() => world, { interceptors: [require.resolve('./quick-trouble')] });
-}, 60_000);
+});
 afterAll(() => stage.stop(), 60_000);
 beforeEach(() => {
   world = new World();

@@ -10,7 +10,7 @@ let world: World;
 
 beforeAll(async () => {
   stage = await openStage(() => world);
-}, 60_000);
+});
 afterAll(() => stage.stop(), 60_000);
 beforeEach(() => {
   world = new World();

@@ -11,7 +11,7 @@ let world: World;
 
 beforeAll(async () => {
   stage = await openStage(() => world);
-}, 60_000);
+});
 afterAll(() => stage.stop(), 60_000);
 beforeEach(() => {
   world = new World();
@@ -57,7 +57,7 @@ test('a long history ends between two experiments, with all that is known and as
   ]);
   await next.signal('stop');
   await next.result();
-}, 60_000);
+});
 
 test('an experiment whose end was not heard of has heard its hint: the next run does not give it again', async () => {
   const record = world.activities.record.bind(world.activities);
@@ -88,7 +88,7 @@ test('an experiment whose end was not heard of has heard its hint: the next run 
   );
   expect(world.records.map(({ taken }) => taken.hints)).toEqual([[], ['wider'], []]);
   await latest(study).signal('stop');
-}, 60_000);
+});
 
 test('a history that an earlier version has let grow ends with the next experiment, and replays', async () => {
   world.unknownPatches.add('continue-by-length');
@@ -106,4 +106,4 @@ test('a history that an earlier version has let grow ends with the next experime
   );
   await latest(study).signal('stop');
   await latest(study).result();
-}, 90_000);
+});

@@ -23,7 +23,7 @@ let together: { trainings: number; records: number };
 
 beforeAll(async () => {
   stage = await openStage(() => world);
-}, 60_000);
+});
 afterAll(() => stage.stop(), 60_000);
 beforeEach(() => {
   world = new World();
@@ -77,7 +77,7 @@ test('a training that has not let go yet is waited for, and begun again by its o
   expect(world.records.map(({ number }) => number)).toEqual([0, 1, 2]);
   expect(together.trainings).toBe(1);
   await end(again);
-}, 60_000);
+});
 
 test('a record that has not let go yet counts, with the hint that it took in', async () => {
   const record = holdOn('records');
@@ -103,7 +103,7 @@ test('a record that has not let go yet counts, with the hint that it took in', a
   ]);
   expect(world.trained).toEqual([0, 1, 1, 2]);
   await end(again);
-}, 60_000);
+});
 
 test('what is said after a record whose end was not heard of waits for the next experiment', async () => {
   const record = world.activities.record.bind(world.activities);
@@ -127,7 +127,7 @@ test('what is said after a record whose end was not heard of waits for the next 
   );
   expect(world.records.map(({ taken }) => taken.ideas)).toEqual([[], [], ['said since']]);
   await end(study);
-}, 60_000);
+});
 
 test.each(['stop', 'pause'] as const)(
   'while it waits, it obeys: %s',

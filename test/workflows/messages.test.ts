@@ -16,7 +16,7 @@ beforeAll(async () => {
     () => study.handle.query(messages.statusQuery),
     (now) => now.phase === 'paused',
   );
-}, 60_000);
+});
 afterAll(() => stage.stop(), 60_000);
 
 const NAMES = ['stop', 'pause', 'resume', 'adjustBudget', 'hint', 'idea', 'unheard of'];

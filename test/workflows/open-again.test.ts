@@ -7,7 +7,7 @@ let world: World;
 
 beforeAll(async () => {
   stage = await openStage(() => world, { interceptors: [require.resolve('./short-waits')] });
-}, 60_000);
+});
 afterAll(() => stage.stop(), 60_000);
 beforeEach(() => {
   world = new World();

@@ -14,7 +14,7 @@ let world: World;
 
 beforeAll(async () => {
   stage = await openStage(() => world);
-}, 60_000);
+});
 afterAll(() => stage.stop(), 60_000);
 beforeEach(() => {
   world = new World();
@@ -302,4 +302,4 @@ test('histories replay, and one that was tampered with does not', async () => {
       /[Nn]ondeterminism/,
     );
   }
-}, 60_000);
+});

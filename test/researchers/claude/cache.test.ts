@@ -8,7 +8,6 @@ import { answer, toolUse } from '../../messages-api/reply';
 import { ask, asked, propose, serve } from './asking';
 import { madeRecord } from './records';
 
-jest.setTimeout(60_000);
 const trainer = (name: string): string => readFileSync(join(packageRoot(), 'trainer', name), 'utf8');
 
 /** Parts of the input tokens that were read from the cache. @param minutes between two experiments */

@@ -25,8 +25,6 @@ import {
 import { CHANGE, MODEL, propose, serve } from './asking';
 import { EDIT, failureOf, good, newStudy, PATIENT, reservations, run, spent, type Studied } from './studied';
 
-jest.setTimeout(60_000);
-
 test.each([
   ['429 that says when', () => rateLimited('17'), 'ModelBusy', 17_000],
   ['429 that says nothing', () => rateLimited(), 'ModelBusy', 30_000],
