@@ -16,8 +16,8 @@ import { Service, type StatusAnswer } from './service';
 
 jest.setTimeout(600_000);
 const TAG = 'shutdown';
-/** It takes a few, on a machine that does nothing else; what the worker is at takes longer. */
-const GONE_SECONDS = 30;
+/** It is at most 5 on a machine of its own; what the worker is at takes longer. */
+const GONE_SECONDS = 10;
 let service: Service;
 let worker: Owner;
 
