@@ -33,7 +33,7 @@ import type { ControlActivities, Proposed, ProposeInput } from './interface';
 
 /** Asked this often in vain, the experiment ends without a proposal, rather than asking all night. */
 const ATTEMPTS = 3;
-/** Between two tries that are paid for and fail by our own fault; the first waits a minute. */
+/** Between two tries that are paid for and fail by our own fault; a minute after the very first. */
 const MAX_DELAY_MS = 15 * 60_000;
 /** All that is asked for one proposal. After the activity's own two hours everything would be asked, and paid for, again. */
 const LONGEST_MS = 110 * 60_000;
@@ -135,7 +135,7 @@ async function ask(
     try {
       const asked = { ...context, check, refused };
       const proposal = await heartbeatWhile(researcher.propose(asked, either));
-      const { meaning, objection } = await heartbeatWhile(checker.look(proposal.edits, either));
+      const { meaning, objection } = await heartbeatWhile(checker.look(proposal.edits, cancellationSignal));
       // Edits that break a rule are for the ledger, where people see them; there they are `rejected`.
       if (objection === null || objection.kind === 'edits') {
         return { ...answered(proposal, meaning, context), repeatsRefused };

@@ -38,6 +38,7 @@ export function createCommand(options: CommandOptions): Researcher {
       const transcript = await nextTranscript(context.folder);
       const workspace = await options.openWorkspace(context);
       try {
+        await writeLedgerFile(context);
         // Before its own reservation is made, which is not spent yet.
         const env = environmentOf(context);
         const report = await context.purse.spend(dearest(context), (settle) =>
@@ -86,7 +87,6 @@ async function run(
   signal: AbortSignal,
   settle: (dollars: number) => void,
 ): Promise<AgentReport> {
-  await writeLedgerFile(context);
   let said: Captured | null = null;
   try {
     said = await capture(workspace.enclose(['/bin/sh', '-c', command]), {
@@ -113,7 +113,10 @@ async function run(
       if (!signal.aborted) {
         throw new NoProposal(`${redact(error.message)}; the transcript is ${transcript}`);
       }
+      throw error;
     }
+    // It was never begun.
+    settle(0);
     throw error;
   } finally {
     if (said !== null) await writeFile(transcript, transcriptOf(workspace, said));

@@ -226,6 +226,15 @@ describe('its money', () => {
     expect(context.purse.spent()).toBe(2.25);
   });
 
+  test('one that could not be begun has cost nothing', async () => {
+    const context = await limited(5);
+    const made = await options(CHANGES);
+    const gone = { ...(await made.openWorkspace(context)), path: join(made.path, 'gone') };
+    const asked = createCommand({ ...made, openWorkspace: () => Promise.resolve(gone) });
+    await expect(asked.propose(context, never)).rejects.not.toBeInstanceOf(NoProposal);
+    expect(context.purse.spent()).toBe(0);
+  });
+
   test('what those were taken to cost that said nothing makes the next ones no dearer', async () => {
     const context = await limited(100);
     const hanging = createCommand({ ...(await options('sleep 300')), timeoutMs: 300 });

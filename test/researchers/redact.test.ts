@@ -31,6 +31,7 @@ describe('what the environment names a secret', () => {
     'GITHUB_TOKEN',
     'GH_TOKEN',
     'AWS_SESSION_TOKEN',
+    'GITLAB_ACCESS_TOKEN_RO',
     'TOKEN',
     'GITLAB_PAT',
     'AUTORESEARCH_CODEC_KEY',
