@@ -15,7 +15,8 @@ const KEY_LIKE = new RegExp(
   ].join('|')})`,
   'g',
 );
-const SECRET_NAME = /API_?KEY|AUTH_TOKEN|ACCESS_TOKEN|SECRET|PASSWORD|(^|_)(TOKEN|KEY|KEY_DATA|PAT|CREDENTIALS?|PASSPHRASE)$/i;
+const SECRET_NAME =
+  /API_?KEY|AUTH_TOKEN|ACCESS_TOKEN|SECRET|PASSWORD|(^|_)(TOKEN|KEY|KEY_DATA|PAT|CREDENTIALS?|PASSPHRASE)$/i;
 /** Short values would make holes in ordinary words. */
 const SHORTEST = 8;
 /** Parts of a value, too: several keys, the lines of a certificate's. Ordinary words are shorter. */
