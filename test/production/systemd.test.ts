@@ -21,7 +21,8 @@ const ownerIn = (file: string): Owner => JSON.parse(readFileSync(file, 'utf8')).
 const kill = ({ pid }: { pid: number }): void => void process.kill(pid, 'SIGKILL');
 
 interface Log {
-  status: { owner: Owner; phase: string };
+  /** None yet where its runner has just begun. */
+  status: { owner: Owner; phase: string } | null;
 }
 
 describe('systemd-analyze verify', () => {
@@ -90,10 +91,10 @@ describe('a study that is left alone', () => {
     // The last heartbeat may be that of a training which has been ended.
     const { status } = await until(
       log,
-      (last) => last.status.phase === 'training' && isAlive(last.status.owner),
+      (last) => last.status?.phase === 'training' && isAlive(last.status.owner),
       60,
     );
-    return status.owner;
+    return status!.owner;
   }
 
   test('killed parts come back by themselves; the run goes on', async () => {
