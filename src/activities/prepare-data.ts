@@ -182,8 +182,9 @@ async function runPreparer(
   const manifest = await readManifest(folder);
   if (manifest !== null) return manifest;
   if (owner === null) return runPreparer(study, lab, { python, source, folder });
-  const code = await readFile(exit, 'utf8').catch(() => null);
-  const how = code === null ? 'was killed' : `ended with exit code ${code.trim()} and no manifest.json`;
+  // A full disk or a power failure may have left nothing of it, which is no code.
+  const code = /^\d+$/m.exec(await readFile(exit, 'utf8').catch(() => ''))?.[0];
+  const how = code === undefined ? 'was killed' : `ended with exit code ${code} and no manifest.json`;
   const message = `${lab.data.prepare.join(' ')} ${how}: ${await lastLines(log)} (all of it: ${log})`;
   throw LASTING_CODES.includes(Number(code ?? 1)) ? new DataError(message) : new Error(message);
 }
@@ -200,7 +201,7 @@ export async function endPreparer(study: StudyRef): Promise<void> {
 const KEEP_EXIT_CODE = [
   '/bin/sh',
   '-c',
-  'exit=$1; shift; rm -f "$exit"; "$@"; echo $? > "$exit.part"; mv "$exit.part" "$exit"',
+  'exit=$1; shift; rm -f "$exit"; "$@"; echo $? > "$exit.part" && mv "$exit.part" "$exit"',
   'sh',
 ];
 

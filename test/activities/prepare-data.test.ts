@@ -46,6 +46,7 @@ if text == "killed": os.kill(os.getpid(), 9)
 if text == "bad": print("prepare: too little text", file=sys.stderr); sys.exit(2)
 if text == "unlucky": print("no network", file=sys.stderr); sys.exit(1)
 if text == "nothing": sys.exit(0)
+if text == "cut off": pathlib.Path(f"{out}.exit").write_text(""); os.kill(os.getppid(), 9); sys.exit(2)
 hash = hashlib.sha256(text.encode()).hexdigest()
 part = lambda name: {"file": name, "rows": 1, "sha256": hash}
 out.mkdir()
@@ -196,6 +197,8 @@ test('a text that is at fault is an error that no retry mends; its words are in 
 test.each([
   ['unlucky', /ended with exit code 1 .*no network/],
   ['killed', /exit code 137/],
+  // No space for its exit code, or the power failed while that was written.
+  ['cut off', /was killed/],
   ['nothing', /exit code 0 and no manifest.json/],
 ])('%s may be retried, or says what is missing', async (text, message) => {
   await expect(prepare(makeData(text))).rejects.toThrow(message);
