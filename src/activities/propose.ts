@@ -7,6 +7,7 @@ import { TemporalFailure } from '@temporalio/common';
 import { experimentName, type Research } from '../domain/experiment';
 import { backlog, lessons } from '../domain/ideas';
 import type { Usage } from '../domain/money';
+import type { StudyConfig } from '../domain/study';
 import { MAX_WITHOUT_PROPOSAL, plateauOf, sinceKeep, withoutProposal } from '../domain/plateau';
 import { diff } from '../lab/commits';
 import type { LabConfig } from '../lab/config';
@@ -219,8 +220,8 @@ async function contextOf(
   git: Git,
   input: ProposeInput,
 ): Promise<{ context: ResearchContext; checker: Checker }> {
-  const { study, number, incumbent, waiting, left } = input;
-  const found = input.repair === null ? null : await findProposal(git, study.tag, number, 0);
+  const { study, number, incumbent, waiting, left, repair } = input;
+  const found = repair === null ? null : await findProposal(git, study.tag, number, 0);
   const crashed = found === null ? null : await readProposal(git, found);
   const lab = await readLabConfigAt(git, study.base);
   const history = await readLedger(git, study.tag);
@@ -249,7 +250,7 @@ async function contextOf(
     lessons: lessons(history).lessons,
     plateau: plateauOf(sinceKeep(history), study.plateauAfter),
     left,
-    repair: crashed === null ? null : await repairing(git, lab, input, crashed),
+    repair: repair === null || crashed === null ? null : await repairing(git, lab, study, repair, crashed),
     model: study.model,
     purse: await Purse.open(join(folder, 'spent.jsonl'), left.dollars),
     check: checker.check,
@@ -271,15 +272,14 @@ async function filesAt(git: Git, lab: LabConfig, commit: string): Promise<Record
 async function repairing(
   git: Git,
   lab: LabConfig,
-  { study, repair }: ProposeInput,
+  { repairs }: StudyConfig,
+  { attempt, commit, failure }: NonNullable<ProposeInput['repair']>,
   { title, hypothesis, researcher }: Proposal,
-): Promise<Repairing | null> {
-  if (repair === null) return null;
-  const { attempt, commit, failure } = repair;
+): Promise<Repairing> {
   return {
     researcher: researcher ?? null,
     attempt,
-    of: study.repairs,
+    of: repairs,
     commit,
     files: await filesAt(git, lab, commit),
     title,
