@@ -15,6 +15,7 @@ import { heartbeatWhile } from './heartbeat';
 import type { ControlActivities, Lane, OpenedStudy } from './interface';
 import { checkLeague, type Machine } from './league';
 import type { PreparedData } from './prepare-data';
+import { claimStateFolder } from './state-folder';
 
 export interface OpenStudyDependencies {
   /** The GPU, or the CPU, that the study trains on. */
@@ -32,9 +33,11 @@ async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Pr
   const git = new Git(study.lab);
   const lab = await openBase(git, study);
   await checkBranches(git);
-  checkSame(study, await openLedger(git, study));
+  const kept = await openLedger(git, study);
+  checkSame(study, kept);
   const records = await readLedger(git, study.tag);
   checkWhole(study, records);
+  await claimStateFolder({ ...study, createdAt: kept.createdAt }, records.at(-1));
   const state = rebuild(study.limits, records.map(summarize));
   await advanceBranch(git, study.tag, state.incumbent?.commit ?? study.base);
   const data = await dependencies.prepareData(study, lab);

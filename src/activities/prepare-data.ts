@@ -64,6 +64,11 @@ const pinSchema = z.strictObject({ folder: z.string(), hash: z.string() }) satis
 const pinOf = ({ labId, tag }: Pick<StudyConfig, 'labId' | 'tag'>): string =>
   join(studyState(labId, tag), 'data.json');
 
+/** The hash of the data that a study was opened with; undefined where that is not known. */
+export async function pinnedHash(study: Pick<StudyConfig, 'labId' | 'tag'>): Promise<string | undefined> {
+  return (await readJsonIfWhole(pinOf(study), pinSchema))?.hash;
+}
+
 /** The data that a study was opened with. @throws DataGone if it is not there */
 export async function studyData(study: Pick<StudyConfig, 'labId' | 'tag'>): Promise<PreparedData> {
   const pinned = await readJsonIfWhole(pinOf(study), pinSchema);

@@ -31,6 +31,7 @@ import {
   runFolder,
   statusOf,
   type Attempt,
+  type Run,
 } from './attempts';
 import { endRun, STOP_MS } from './end-runs';
 import { isEnded } from './ended';
@@ -150,20 +151,24 @@ const identitySchema = z.strictObject({
   budget: trainBudgetSchema,
 });
 
+const identityFile = (run: Run): string => `${runFolder(run)}.json`;
+
+/** What the run is whose folder bears this name; null where there is none. */
+export const identityOfRun = (run: Run): Promise<z.infer<typeof identitySchema> | null> =>
+  readJsonIfWhole(identityFile(run), identitySchema);
+
 /** Puts aside the folder of another run of the same name, with its logs; its results are not this run's. */
 async function ownFolder(input: TrainInput): Promise<void> {
   const { study, commit, seed, budget } = input;
   const root = runFolder(input);
-  const file = `${root}.json`;
   const identity = { base: study.base, commit, seed, budget };
-  const found = await readJsonIfWhole(file, identitySchema);
-  if (isDeepStrictEqual(found, identity)) return;
+  if (isDeepStrictEqual(await identityOfRun(input), identity)) return;
   await endRun(input);
   await rename(root, `${root}.replaced-${Date.now()}`).catch((error: unknown) => {
     if (errorCode(error) !== 'ENOENT') throw error;
   });
   await mkdir(dirname(root), { recursive: true });
-  await writeJsonAtomic(file, identity);
+  await writeJsonAtomic(identityFile(input), identity);
 }
 
 async function untilDone(task: Task, show: (status: TaskStatus) => void): Promise<Outcome> {

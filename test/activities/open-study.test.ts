@@ -8,10 +8,17 @@ import { rebuild, type StudyConfig } from '../../src/domain/study';
 import { keepCandidate } from '../../src/lab/commits';
 import { appendRecord, openLedger, readStudy } from '../../src/lab/ledger';
 import { baseRef, branchRef, ledgerRef } from '../../src/lab/refs';
-import { git, makeLab, makeRecord, makeStudy, write } from '../lab/make-lab';
+import { git, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
 
 /** Failures are what these tests ask for. */
 const newEnvironment = () => new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });
+
+const callersState = process.env['XDG_STATE_HOME'];
+beforeAll(() => (process.env['XDG_STATE_HOME'] = temporary('state')));
+afterAll(() => {
+  if (callersState === undefined) delete process.env['XDG_STATE_HOME'];
+  else process.env['XDG_STATE_HOME'] = callersState;
+});
 
 let prepared = 0;
 const dependencies: OpenStudyDependencies = {

@@ -1,17 +1,19 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ActivityCancellationDetails } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createEndWork } from '../../src/activities/end-work';
+import { createOpenStudy } from '../../src/activities/open-study';
 import { DataError, prepareData, studyData, type PreparedData } from '../../src/activities/prepare-data';
 import type { StudyConfig } from '../../src/domain/study';
+import { appendRecord } from '../../src/lab/ledger';
 import { readLabConfigAt } from '../../src/lab/lab';
 import { packageRoot } from '../../src/process/package-root';
 import { dataCache, studyState } from '../../src/process/paths';
 import { takeDown } from '../../src/setup/down';
-import { FILES, git, LAB_YAML, makeLab, makeStudy, temporary, write } from '../lab/make-lab';
+import { FILES, git, LAB_YAML, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
 import { processesWith } from '../runner/workshop';
 
 /** Failures are what these tests ask for. */
@@ -71,6 +73,27 @@ async function prepare(
   return environment.run((each: StudyConfig) => prepareData(each, config, 'python3'), study);
 }
 
+/** As the worker opens a study. */
+function open(study: StudyConfig): Promise<unknown> {
+  const activity = createOpenStudy({
+    lane: async () => ({ queue: 'cpu-host', device: 'cpu' }),
+    machine: async () => ({ device: 'cpu', torch: '2.15' }),
+    prepareData: (each, lab) => prepareData(each, lab, 'python3'),
+  });
+  return newEnvironment().run(activity, study);
+}
+
+/** Another lab in the place of one that was deleted: same path, same tag. */
+function madeAnew(old: ReturnType<typeof makeData>, text: string): StudyConfig {
+  const next = makeData(text);
+  rmSync(old.root, { recursive: true });
+  renameSync(next.root, old.root);
+  return { ...makeStudy(old.root, next.base), createdAt: '2026-11-21T09:00:00.000Z' };
+}
+
+const stateOf = ({ labId, tag }: StudyConfig, ...path: string[]): string =>
+  join(studyState(labId, tag), ...path);
+
 const runs = (): number => readFileSync(join(dataCache(), 'runs'), 'utf8').length;
 const log = (): string =>
   readFileSync(
@@ -115,6 +138,50 @@ test('a study keeps its data when the source changes under it', async () => {
   rmSync(data.folder, { recursive: true });
   await expect(studyData(place.study)).rejects.toMatchObject({ name: 'DataGone' });
   expect((await prepare(place)).hash).not.toBe(data.hash);
+});
+
+test('a lab made anew at the same place has nothing of the old one: not its data, not its prepare.py, not its money', async () => {
+  const old = makeData('old text');
+  await open(old.study);
+  write(stateOf(old.study, 'proposals', '0001'), { 'spent.jsonl': '{"reserve":1,"id":1}\n' });
+  const { hash } = await studyData(old.study);
+  const study = madeAnew(old, 'new text');
+  await open(study);
+  expect((await studyData(study)).hash).not.toBe(hash);
+  expect(runs()).toBe(2);
+  expect(readFileSync(stateOf(study, 'base', 'lab.yaml'), 'utf8')).toBe(
+    readFileSync(join(study.lab, 'lab.yaml'), 'utf8'),
+  );
+  expect(existsSync(stateOf(study, 'proposals'))).toBe(false);
+  // It is put aside, not thrown away.
+  const aside = readdirSync(stateOf(study, '..')).find((name) => name.startsWith('nov21.replaced-'));
+  expect(existsSync(stateOf(study, '..', aside ?? '', 'proposals', '0001', 'spent.jsonl'))).toBe(true);
+});
+
+test('a study that is opened again keeps its state, also that of a version that did not say whose it is', async () => {
+  const place = makeData('some text');
+  await open(place.study);
+  const { hash } = await studyData(place.study);
+  write(stateOf(place.study, 'proposals', '0001'), { 'spent.jsonl': '' });
+  write(place.folder, { text: 'changed' });
+  await open(place.study);
+  const fingerprint = { device: 'cpu', torch: '2.15', lab: 'lab', data: hash };
+  await appendRecord(place.git, place.study, makeRecord(place.study, 0, { commit: place.base, fingerprint }));
+  rmSync(stateOf(place.study, 'study.json'));
+  await open(place.study);
+  expect((await studyData(place.study)).hash).toBe(hash);
+  expect(existsSync(stateOf(place.study, 'proposals', '0001', 'spent.jsonl'))).toBe(true);
+});
+
+test('without a record the run of the baseline says whose the state is', async () => {
+  const { study } = makeData('some text');
+  const identity = { commit: 'c', seed: 1, budget: study.budget };
+  for (const base of [study.base, 'another']) {
+    rmSync(stateOf(study), { recursive: true, force: true });
+    write(stateOf(study, 'runs', '0000'), { '1.json': JSON.stringify({ base, ...identity }) });
+    await open(study);
+    expect(existsSync(stateOf(study, 'runs'))).toBe(base === study.base);
+  }
 });
 
 test('two studies that prepare the same at once run one preparer', async () => {
