@@ -3,7 +3,8 @@ import { simpleGit } from 'simple-git';
 import { redact, type Git } from './git';
 import { BranchCheckedOut } from './branch';
 import { LabError } from './lab';
-import { branchRef, ledgerRef, namespace } from './refs';
+import { recordedNumbers } from './ledger';
+import { baseRef, branchRef, ledgerRef, namespace } from './refs';
 
 /** There is no such study, or no such remote. */
 export class NotThere extends Error {
@@ -16,19 +17,13 @@ export class Diverged extends Error {
 }
 
 /**
- * Pushes a study, all of it or nothing, and overwrites nothing.
+ * Pushes a study, all of it or nothing, and overwrites nothing that has a record. Experiments under way are left out.
  * @throws NotThere, Diverged, LabError if git fails otherwise
  */
 export async function push(git: Git, remote: string, tag: string): Promise<void> {
   if ((await git.resolve(ledgerRef(tag))) === null) throw unknownStudy(git.directory, tag);
-  const refs = await git.text([
-    'for-each-ref',
-    '--format=%(refname)',
-    branchRef(tag),
-    ledgerRef(tag),
-    `${namespace(tag)}/`,
-  ]);
-  const specs = refs.split('\n').map((ref) => `${ref}:${ref}`);
+  const heads = await refsOf(git, fixed(tag));
+  const specs = [...heads.map(same), ...numbered(tag), ...without(await underWay(git, tag))];
   await carry(git, remote, tag, [
     'push',
     '--atomic',
@@ -41,23 +36,62 @@ export async function push(git: Git, remote: string, tag: string): Promise<void>
 }
 
 /**
- * Fetches a study as it is at the remote, all of it or nothing; a study that is here already is brought forward.
+ * Fetches a study as it is at the remote, all of it or nothing; a study that is here already is brought forward. What is
+ * under way here stays as it is.
  * @throws NotThere, Diverged, BranchCheckedOut, LabError if git fails otherwise
  */
 export async function fetch(git: Git, remote: string, tag: string): Promise<void> {
-  const heads = [branchRef(tag), ledgerRef(tag)].map((ref) => `${ref}:${ref}`);
-  const rest = `${namespace(tag)}/*:${namespace(tag)}/*`;
-  await carry(git, remote, tag, [
-    'fetch',
-    '--atomic',
-    '--no-tags',
-    '--no-write-fetch-head',
-    '--refmap=',
-    '--',
-    remote,
-    ...heads,
-    rest,
-  ]);
+  let left: string[];
+  let still: string[] = await underWay(git, tag);
+  do {
+    left = still;
+    await carry(git, remote, tag, [
+      'fetch',
+      '--atomic',
+      '--no-tags',
+      '--no-prune',
+      '--no-write-fetch-head',
+      '--refmap=',
+      '--',
+      remote,
+      ...fixed(tag).map(same),
+      ...numbered(tag),
+      ...without(left),
+    ]);
+    still = await underWay(git, tag);
+    // What was under way when this lab last fetched has a record by now: then it is as the remote has it.
+  } while (left.some((ref) => !still.includes(ref)));
+}
+
+/** They only ever go forward: where one would not, the study has gone different ways, and nothing at all is carried. */
+const fixed = (tag: string): string[] => [branchRef(tag), ledgerRef(tag), baseRef(tag)];
+
+const same = (ref: string): string => `${ref}:${ref}`;
+
+/**
+ * What experiments have, by patterns: a study may have more refs than a command line has room for. Forced, for before its
+ * record a candidate gives its place to its repair, and an older version carried it all the same.
+ */
+const numbered = (tag: string): string[] =>
+  ['exp', 'proposal', 'crashed'].map((kind) => `+${same(`${namespace(tag)}/${kind}/*`)}`);
+
+const without = (refs: readonly string[]): string[] => refs.map((ref) => `^${ref}`);
+
+/** The refs of experiments that have no record yet, as a rule of one. */
+async function underWay(git: Git, tag: string): Promise<string[]> {
+  if ((await git.resolve(ledgerRef(tag))) === null) return [];
+  // In this order: an experiment that is recorded meanwhile is over.
+  const refs = await refsOf(git, [`${namespace(tag)}/`]);
+  const recorded = new Set(await recordedNumbers(git, tag));
+  return refs.filter((ref) => {
+    const number = /\/(\d+)(-\d+)?$/.exec(ref)?.[1];
+    return number !== undefined && !recorded.has(Number(number));
+  });
+}
+
+async function refsOf(git: Git, places: readonly string[]): Promise<string[]> {
+  const refs = await git.text(['for-each-ref', '--format=%(refname)', ...places]);
+  return refs.split('\n').filter(Boolean);
 }
 
 /** git's words for a name or a folder that is no repository. */

@@ -1,9 +1,11 @@
-import { keepCandidate } from '../../src/lab/commits';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { keepCandidate, keepCrashed } from '../../src/lab/commits';
 import { storeProposal, readProposal, findProposal } from '../../src/lab/edits';
 import { Git } from '../../src/lab/git';
 import { LabError } from '../../src/lab/lab';
 import { appendRecord, openLedger, readLedger, readStudy } from '../../src/lab/ledger';
-import { baseRef, branchRef, experimentRef } from '../../src/lab/refs';
+import { baseRef, branchRef, crashedRef, experimentRef, proposalRef } from '../../src/lab/refs';
 import { fetch, push, NotThere } from '../../src/lab/share';
 import { git, makeLab, makeRecord, makeStudy, temporary } from './make-lab';
 
@@ -72,6 +74,85 @@ test('again, with more, brings both forward', async () => {
   await fetch(clone, 'origin', 'nov21');
   expect(await readLedger(clone, 'nov21')).toHaveLength(3);
 });
+
+/** A candidate of an experiment that is under way, or the repair that has taken its place. */
+async function addCandidate(lab: ReturnType<typeof makeLab>, number: number, title: string): Promise<string> {
+  const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
+  const common = { tag: 'nov21', number, incumbent: lab.base, tree, hypothesis: '', rejected: null };
+  return keepCandidate(lab.git, { ...common, title, at: '2026-11-21T00:00:00.000Z' });
+}
+
+/** As version 0.3 pushed: each ref by its name, those of experiments under way too. */
+function pushAll(lab: ReturnType<typeof makeLab>): void {
+  const refs = git(lab.root, 'for-each-ref', '--format=%(refname)', ...STUDY_REFS).split('\n');
+  git(lab.root, 'push', '--quiet', '--atomic', 'origin', ...refs.map((ref) => `${ref}:${ref}`));
+}
+
+const CARRIED = {
+  now: (lab: ReturnType<typeof makeLab>) => push(lab.git, 'origin', 'nov21'),
+  before: pushAll,
+};
+
+test.each(['now', 'before'] as const)(
+  'a repair that takes a place that was pushed %s is pushed and fetched once it has a record',
+  async (version) => {
+    const { lab, study, remote, clone } = await share();
+    await storeProposal(lab.git, 'nov21', 2, PROPOSAL);
+    const crashed = await addCandidate(lab, 2, 'change 2');
+    await CARRIED[version](lab);
+    await fetch(clone, 'origin', 'nov21');
+    expect(git(remote, 'for-each-ref', experimentRef('nov21', 2), crashedRef('nov21', 2, 1)) === '').toBe(
+      version === 'now',
+    );
+    await keepCrashed(lab.git, 'nov21', 2, 1, crashed);
+    const repair = await addCandidate(lab, 2, 'change 2, mended');
+    await push(lab.git, 'origin', 'nov21');
+    await appendRecord(lab.git, study, makeRecord(study, 2, { commit: repair }));
+    await addCandidate(lab, 3, 'change 3');
+    await push(lab.git, 'origin', 'nov21');
+    await fetch(clone, 'origin', 'nov21');
+    const refs = git(clone.directory, 'for-each-ref', '--format=%(refname) %(objectname)', ...STUDY_REFS);
+    expect(refs).toContain(`${experimentRef('nov21', 2)} ${repair}`);
+    expect(refs).toContain(`${crashedRef('nov21', 2, 1)} ${crashed}`);
+    expect(refs).toContain(proposalRef('nov21', 2));
+    expect(refs).not.toContain(experimentRef('nov21', 3));
+  },
+);
+
+test('fetching leaves what is under way here, whatever the remote has of it and the user prunes', async () => {
+  const { lab, clone } = await share();
+  await addCandidate(lab, 2, 'change 2');
+  pushAll(lab);
+  await fetch(clone, 'origin', 'nov21');
+  const crashed = git(lab.root, 'rev-parse', experimentRef('nov21', 2));
+  await keepCrashed(lab.git, 'nov21', 2, 1, crashed);
+  await addCandidate(lab, 2, 'change 2, mended');
+  await storeProposal(lab.git, 'nov21', 3, PROPOSAL);
+  git(lab.root, 'config', 'fetch.prune', 'true');
+  const before = git(lab.root, 'for-each-ref', ...STUDY_REFS);
+  await fetch(lab.git, 'origin', 'nov21');
+  expect(git(lab.root, 'for-each-ref', ...STUDY_REFS)).toBe(before);
+});
+
+test('a study of more refs than a command line can name is pushed', async () => {
+  const tag = 'a-tag-that-has-as-many-characters-as-may';
+  const lab = makeLab();
+  const study = makeStudy(lab.root, lab.base, tag);
+  await openLedger(lab.git, study);
+  await appendRecord(lab.git, study, makeRecord(study, 0));
+  const names = Array.from({ length: 13_500 }, (_, nth) => crashedRef(tag, 0, 10_000 + nth));
+  writeFileSync(
+    join(lab.root, '.git', 'packed-refs'),
+    `# pack-refs with: peeled fully-peeled sorted \n${names.map((name) => `${lab.base} ${name}\n`).join('')}`,
+  );
+  const remote = temporary('remote');
+  git(remote, 'init', '--quiet', '--bare');
+  // Each of them would be waited for until it is on the disk.
+  git(remote, 'config', 'core.fsync', 'none');
+  await push(lab.git, remote, tag);
+  const carried = git(remote, 'for-each-ref', '--format=%(refname:lstrip=4)', 'refs/autoresearch');
+  expect(carried.split('\n')).toHaveLength(names.length);
+}, 120_000);
 
 test('studies that went different ways overwrite nothing, either way', async () => {
   const { lab, study, remote, clone } = await share();
