@@ -3,6 +3,9 @@ The sealed scorer: a handed-in graph and weights → bits per byte on the valida
 
     python score.py --graph FILE --weights FILE --data DIR --out FILE [--device cpu|cuda]
 
+It scores on the device that $AUTORESEARCH_DEVICE names (the runner sets it), and on no other: another device's
+arithmetic gives another score. By hand, without it, on a GPU where there is one, and it says where.
+
 It rebuilds the graph over the op allow-list and never runs the candidate's Python or unpickles its files. It
 owns rows, batch shape, targets, softmax, cross-entropy and byte counts; the model sees inputs and answers logits.
 
@@ -262,15 +265,28 @@ def write(path: Path, answer: dict) -> None:
     partial.replace(path)
 
 
+def device_of(name: str | None) -> torch.device:
+    """
+    The device of that name; without one, this machine's GPU or else its CPU.
+    @throws RuntimeError, AssertionError if it does not work: before anything is blamed on the hand-in
+    """
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        print(f"scoring on {name}: neither --device nor AUTORESEARCH_DEVICE says where", file=sys.stderr)
+    device = torch.device("cuda:0" if name == "cuda" else name)
+    torch.zeros(1, device=device).item()
+    return device
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Score a handed-in model.")
     parser.add_argument("--graph", required=True, type=Path)
     parser.add_argument("--weights", required=True, type=Path)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=os.environ.get("AUTORESEARCH_DEVICE"))
     options = parser.parse_args(arguments)
-    device = torch.device("cuda:0" if options.device == "cuda" else options.device)
+    device = device_of(options.device)
     keep_freed_memory()
     data = Data.load(options.data)
     if device.type == "cpu":

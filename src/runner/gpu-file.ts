@@ -1,5 +1,5 @@
 /** Which device file is `cuda:<index>`: CUDA (CUDA_DEVICE_ORDER=PCI_BUS_ID) and nvidia-smi count in the order of the PCI bus. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A device is `cpu` or `cuda:<index>`. */
@@ -7,11 +7,26 @@ export const isGpu = (device: string): boolean => device.startsWith('cuda');
 
 export const gpuIndex = (device: string): number => Number(device.split(':')[1] ?? 0);
 
-/** @throws Error if this host (or container) has no such GPU */
-export function gpuFile(device: string, root = '/'): string {
+/** Beside a GPU's own file; CUDA does not start without them, and nobody can make them from inside a sandbox. */
+const CONTROL = ['/dev/nvidiactl', '/dev/nvidia-uvm'];
+/** For debuggers and profilers; not on each host. */
+const TOOLS = '/dev/nvidia-uvm-tools';
+
+/**
+ * The files that a process needs for this GPU and no other.
+ * @throws Error if this host (or container) has no such GPU, or not all of them: after boot they may be made late
+ */
+export function gpuFiles(device: string, root = '/'): string[] {
   const minor = gpuMinor(device, root);
   if (minor === null) throw new Error(`no ${device} here: ${minors(root).length} GPUs were found in /dev`);
-  return `/dev/nvidia${minor}`;
+  const isThere = (file: string): boolean => existsSync(join(root, file));
+  const missing = CONTROL.filter((file) => !isThere(file));
+  if (missing.length > 0) {
+    throw new Error(
+      `no ${missing.join(', no ')} on this host, so no process can use ${device}: run nvidia-modprobe -u -c=${minor} as root, at each boot`,
+    );
+  }
+  return [...CONTROL, ...[TOOLS].filter(isThere), `/dev/nvidia${minor}`];
 }
 
 /**

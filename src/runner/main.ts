@@ -13,6 +13,7 @@ import { keepBounded } from '../process/log-file';
 import { ownerOf } from '../process/owner';
 import { deviceLock } from './device-lock';
 import { failure } from './failure';
+import { unlessGpuFails } from './gpu-probe';
 import { BoundedLog } from './log';
 import { findSandbox } from './sandbox';
 import { score } from './scoring';
@@ -41,7 +42,8 @@ async function main(folder: string): Promise<void> {
     const device = descriptorOf(await deviceLock(spec.device));
     const context = { folder, status, log, stop: stop.signal, device };
     await status.enter(spec.kind === 'train' ? 'starting' : 'scoring');
-    const ending = await (spec.kind === 'train' ? train(spec, context) : score(spec, context));
+    const ended = await (spec.kind === 'train' ? train(spec, context) : score(spec, context));
+    const ending = await unlessGpuFails(spec, context, ended);
     const failed = ending.kind === 'failed' ? failure(ending.reason, ending.message, log.tail()) : null;
     await finish(status, stop.signal, ending.kind === 'stopped' ? 'stopped' : 'done', failed);
   } catch (error) {

@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
-import { gpuFile, gpuIndex, isGpu } from './gpu-file';
+import { gpuFiles, gpuIndex, isGpu } from './gpu-file';
 import { kernelSettings } from './kernel-settings';
 
 const run = promisify(execFile);
@@ -68,7 +68,6 @@ const SYSTEM_FILES = [
  * SIGKILL: the kernel ignores that when it comes from inside.
  */
 const GATE = ['/bin/sh', '-c', 'echo ready >&4; read -r go <&4 || exit 125; exec 4>&-; exec "$@"', 'sh'];
-const NVIDIA_CONTROL = ['/dev/nvidiactl', '/dev/nvidia-uvm', '/dev/nvidia-uvm-tools'];
 
 /**
  * Which sandbox works here, found by a real trial. AUTORESEARCH_SANDBOX=none forgoes it.
@@ -213,9 +212,7 @@ function gpu(device: string, libraryPath: string): string[] {
     .split(':')
     .filter((folder) => folder.startsWith('/') && !folder.startsWith('/usr/'));
   return [
-    ...[...NVIDIA_CONTROL, gpuFile(device)]
-      .filter((file) => existsSync(file))
-      .flatMap((file) => ['--dev-bind', file, file]),
+    ...gpuFiles(device).flatMap((file) => ['--dev-bind', file, file]),
     '--ro-bind',
     '/sys',
     '/sys',

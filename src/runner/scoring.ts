@@ -1,22 +1,24 @@
 /** One scoring: the locked scorer in a sandbox of its own, which sees the data and the hand-in and writes one file. */
 import { constants } from 'node:fs';
-import { mkdir, open, rm, statfs } from 'node:fs/promises';
+import { appendFile, mkdir, open, readFile, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { Clock, TICK_MS } from './clock';
-import { Contained, type ContainedExit } from './contained';
+import type { ContainedExit } from './contained';
 import { exitFailure } from './failure';
 import { GRAPH_FILE, WEIGHTS_FILE } from './handin';
-import { enclose } from './sandbox';
+import { runContained } from './run-contained';
 import type { ScoreSpec } from './task';
 import type { Ending, TaskContext } from './training';
-import { Watch } from './watch';
 
 const PLACES = { handin: '/handin', data: '/data', out: '/out' };
 const SCORE_FILE = 'score.json';
 const MAX_SCORE_BYTES = 64 * 1024;
 /** The scorer's word for "the hand-in is at fault". */
 const AT_FAULT = 3;
+/** Beside the status: a line for each time that the scorer has failed on this hand-in without blaming it. */
+const FAILURES_FILE = 'scorer-failures';
+const MAX_FAILURES = 3;
+const MAX_NOTE_CHARACTERS = 200;
 /** As Python says it. */
 const NO_ROOM = /No space left on device|Disk quota exceeded/;
 
@@ -36,8 +38,7 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
   const out = join(context.folder, 'out');
   await rm(out, { recursive: true, force: true });
   await mkdir(out);
-  const { sandbox } = context.status.value;
-  const enclosed = await enclose(sandbox, {
+  const room = {
     ...spec,
     command: [
       ...spec.command,
@@ -57,27 +58,13 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
       { host: out, place: PLACES.out, writable: true },
     ],
     env: {},
-  });
-  const onOutput = (chunk: Buffer): void => context.log.append(chunk);
-  const scorer = await Contained.start(sandbox, enclosed, onOutput, context.device);
-  const overdue = cap(spec.scoreSeconds);
-  let watch: Watch | undefined;
-  try {
-    const ended = await Promise.race<ContainedExit | Ending>([
-      scorer.exited,
-      overdue.ending,
-      stopped(context.stop),
-      new Promise((resolve) => {
-        watch = new Watch(scorer, (reason, message) => resolve({ kind: 'failed', reason, message }));
-      }),
-    ]);
-    if ('kind' in ended) return ended;
-    return await verdict(ended, join(out, SCORE_FILE), context);
-  } finally {
-    watch?.end();
-    overdue.clear();
-    await scorer.kill();
-  }
+  };
+  const { sandbox } = context.status.value;
+  const seconds = spec.scoreSeconds;
+  const end = await runContained(room, { ...context, sandbox, seconds });
+  if (end.kind === 'overdue')
+    return { kind: 'failed', reason: 'timeout', message: `score cap: not scored after ${seconds} s` };
+  return end.kind === 'exited' ? verdict(end.exit, join(out, SCORE_FILE), context) : end;
 }
 
 async function verdict(exit: ContainedExit, file: string, context: TaskContext): Promise<Ending> {
@@ -104,7 +91,22 @@ async function verdict(exit: ContainedExit, file: string, context: TaskContext):
   // The scorer is ours, and so is the disk: no candidate is to blame.
   if (NO_ROOM.test(log)) throw new Error(`the scorer found no room on the disk of ${file}`);
   const { reason, message } = exitFailure(exit, log);
-  return { kind: 'failed', reason: reason === 'error' ? 'unscorable' : reason, message };
+  if (reason !== 'error') return { kind: 'failed', reason, message };
+  if (exit.code !== null && exit.code !== AT_FAULT) await doubt(message, context.folder);
+  return { kind: 'failed', reason: 'unscorable', message };
+}
+
+/**
+ * The scorer has failed and blames nobody. That is our own trouble (damaged data, a host in a bad state), or a hand-in that it did not
+ * expect: which of the two, trying again tells.
+ * @throws Error while it is worth another try
+ */
+async function doubt(message: string, folder: string): Promise<void> {
+  const file = join(folder, FAILURES_FILE);
+  await appendFile(file, `${message.slice(0, MAX_NOTE_CHARACTERS).replaceAll(/\s+/g, ' ')}\n`);
+  const failures = (await readFile(file, 'utf8')).trimEnd().split('\n').length;
+  if (failures < MAX_FAILURES)
+    throw new Error(`the scorer failed (${failures} of ${MAX_FAILURES} times): ${message}`);
 }
 
 /** Less than an answer needs. */
@@ -126,25 +128,4 @@ async function readScore(path: string): Promise<unknown> {
   } catch {
     return undefined;
   }
-}
-
-function cap(seconds: number): { ending: Promise<Ending>; clear: () => void } {
-  const clock = new Clock();
-  let timer: NodeJS.Timeout | undefined;
-  const ending = new Promise<Ending>((resolve) => {
-    timer = setInterval(() => {
-      if (clock.now() < seconds) return;
-      resolve({ kind: 'failed', reason: 'timeout', message: `score cap: not scored after ${seconds} s` });
-    }, TICK_MS);
-  });
-  return { ending, clear: () => clearInterval(timer) };
-}
-
-/** The scorer keeps nothing that would be lost: it is ended without asking. */
-function stopped(stop: AbortSignal): Promise<Ending> {
-  return new Promise((resolve) => {
-    const end = (): void => resolve({ kind: 'stopped' });
-    stop.addEventListener('abort', end);
-    if (stop.aborted) end();
-  });
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gpuFile } from '../../src/runner/gpu-file';
+import { gpuFiles } from '../../src/runner/gpu-file';
 
 const made: string[] = [];
 afterAll(() => made.forEach((root) => rmSync(root, { recursive: true })));
@@ -24,6 +24,7 @@ function host(files: number[], bus: Record<string, string>): string {
 const of = (minor: number): string =>
   `Model: \t\t NVIDIA H200\nIRQ:   \t\t 18\nGPU UUID: \t GPU-0\nBus Location: \t 0000:1b:00.0\nDevice Minor: \t ${minor}\n`;
 
+const gpuFile = (device: string, root: string): string | undefined => gpuFiles(device, root).at(-1);
 const devices = ['cuda:0', 'cuda:1', 'cuda:2'];
 
 test('the order is that of the bus, whatever the numbers of the files', () => {
@@ -49,4 +50,15 @@ test.each([
   const root = host([10, 3], bus);
   expect(gpuFile('cuda:0', root)).toBe('/dev/nvidia3');
   expect(gpuFile('cuda:1', root)).toBe('/dev/nvidia10');
+});
+
+test('a GPU comes with what CUDA needs beside it, and is none without', () => {
+  const root = host([0], { '0000:1b:00.0': of(0) });
+  expect(gpuFiles('cuda:0', root)).toEqual(['/dev/nvidiactl', '/dev/nvidia-uvm', '/dev/nvidia0']);
+  writeFileSync(join(root, 'dev', 'nvidia-uvm-tools'), '');
+  expect(gpuFiles('cuda:0', root)).toContain('/dev/nvidia-uvm-tools');
+  rmSync(join(root, 'dev', 'nvidia-uvm'));
+  expect(() => gpuFiles('cuda:0', root)).toThrow(
+    'no /dev/nvidia-uvm on this host, so no process can use cuda:0: run nvidia-modprobe -u -c=0 as root',
+  );
 });

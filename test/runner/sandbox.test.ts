@@ -332,19 +332,22 @@ describe('a runner that is stopped for a while', () => {
   });
 });
 
-async function score(script: string, change: Partial<ScoreSpec> = {}): Promise<Ended> {
+async function scoring(script: string, change: Partial<ScoreSpec> = {}): Promise<ScoreSpec> {
   const code = `import json, os, sys\na = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n${script}`;
   const spec = workshop.scoreSpec(['python', '-c', code], change);
   await mkdir(spec.handin);
   for (const file of ['graph.json', 'weights.safetensors']) await writeFile(join(spec.handin, file), file);
-  return workshop.run(spec);
+  return spec;
 }
 
+const score = async (script: string, change: Partial<ScoreSpec> = {}): Promise<Ended> =>
+  workshop.run(await scoring(script, change));
+
 const write = (value: string): string => `open(a["--out"], "w").write(${value})\n`;
+const good = 'json.dumps({"value": 1.5, "tokens": 10, "bytes": 40, "seconds": 0.1, "parameters": 7})';
 
 describe('scoring', () => {
   it('takes the score from the file, sees data and hand-in, and cannot change them', async () => {
-    const good = 'json.dumps({"value": 1.5, "tokens": 10, "bytes": 40, "seconds": 0.1, "parameters": 7})';
     const { status } = await score(
       `assert open(a["--graph"]).read() == "graph.json" and open(a["--weights"]).read() == "weights.safetensors"\n` +
         `assert "train.bin" in os.listdir(a["--data"])\n` +
@@ -376,7 +379,8 @@ describe('scoring', () => {
     ['a missing field', write('\'{"value": 1}\''), 'unscorable', /no valid score/],
     ['a link', 'os.symlink("/lab/candidate.py", a["--out"])', 'unscorable', /no valid score/],
     ['a huge file', write('" " * 1000000'), 'unscorable', /no valid score/],
-    ['an exception', 'raise KeyError("weights")', 'unscorable', /KeyError/],
+    ['a fault without words', 'sys.exit(3)', 'unscorable', /exit code 3, and it printed nothing/],
+    ['a crash of its own', 'os.abort()', 'unscorable', /ended by SIG/],
     ['no memory', 'raise MemoryError', 'oom', /MemoryError/],
   ])('%s: %s', async (_what, script, reason, message) => {
     const { status } = await score(script);
@@ -392,6 +396,41 @@ describe('scoring', () => {
     expect(status).toMatchObject({
       phase: 'stopped',
       failure: { reason: 'lost', message: expect.stringMatching(/no room on the disk/) },
+    });
+  });
+
+  it("that fails without a word on the hand-in is the host's trouble, twice", async () => {
+    const spec = await scoring('raise KeyError("weights")');
+    for (const time of [1, 2]) {
+      const { status } = await workshop.run(spec);
+      expect(status).toMatchObject({
+        phase: 'stopped',
+        failure: {
+          reason: 'lost',
+          message: `Error: the scorer failed (${time} of 3 times): KeyError: 'weights'`,
+        },
+      });
+    }
+    const { status } = await workshop.run(spec);
+    expect(status).toMatchObject({
+      phase: 'done',
+      score: null,
+      failure: { reason: 'unscorable', message: "KeyError: 'weights'" },
+    });
+  });
+
+  it('that fails once is only repeated', async () => {
+    const repaired = 'repaired';
+    const spec = await scoring(
+      `if not os.path.exists(a["--data"] + "/${repaired}"): raise ValueError("val.bin is not what prepare.py wrote")\n` +
+        write(good),
+    );
+    expect((await workshop.run(spec)).status.phase).toBe('stopped');
+    await writeFile(join(workshop.data, repaired), '');
+    expect((await workshop.run(spec)).status).toMatchObject({
+      phase: 'done',
+      failure: null,
+      score: { value: 1.5 },
     });
   });
 

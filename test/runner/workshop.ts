@@ -12,9 +12,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { replaceable } from '../../src/activities/attempts';
 import { launch } from '../../src/process/detach';
 import { readJson, writeJsonAtomic } from '../../src/process/json-file';
-import { terminate, type Owner } from '../../src/process/owner';
+import { isAlive, terminate, type Owner } from '../../src/process/owner';
 import { asset, packageRoot } from '../../src/process/package-root';
 import { queuedStatus } from '../../src/runner/status-file';
 import {
@@ -50,7 +51,8 @@ export class Workshop {
   /** Starts a sandbox and says so at once: `node STARTER TREE MARKER`. */
   readonly starter: string;
   private readonly compiled: string;
-  private readonly owners: Owner[] = [];
+  /** By the task's folder. */
+  private readonly owners = new Map<string, Owner>();
   private readonly before = { ...process.env };
   private tasks = 0;
 
@@ -82,7 +84,7 @@ export class Workshop {
 
   /** Ends what is left and takes everything away. */
   async close(): Promise<void> {
-    await Promise.all(this.owners.map((owner) => terminate(owner, { graceMs: 0 })));
+    await Promise.all([...this.owners.values()].map((owner) => terminate(owner, { graceMs: 0 })));
     rmSync(process.env['XDG_RUNTIME_DIR']!, { recursive: true, force: true });
     process.env = { ...this.before };
     for (const folder of [this.folder, this.compiled]) rmSync(folder, { recursive: true, force: true });
@@ -144,13 +146,19 @@ export class Workshop {
     };
   }
 
-  /** Starts the runner on a task, `prefix` before its command line. Its folder is where the hand-in goes. */
+  /**
+   * Starts the runner on a task, again if it was stopped, `prefix` before its command line. Its folder is where the hand-in
+   * goes.
+   */
   async start(
     spec: TaskSpec,
     { env = {}, prefix = [], waitFor = [] }: How = {},
   ): Promise<{ folder: string; owner: Owner }> {
     const folder = join(spec.handin, '..');
     await writeJsonAtomic(join(folder, 'spec.json'), spec);
+    const earlier = this.owners.get(folder);
+    if (earlier !== undefined) while (isAlive(earlier)) await sleep(20);
+    const stopped = await readJson(join(folder, 'status.json'), taskStatusSchema);
     const owner = await launch({
       command: [...prefix, process.execPath, this.runner, folder],
       cwd: folder,
@@ -159,11 +167,15 @@ export class Workshop {
       lock: join(folder, 'lock'),
       name: 'test/0001 run 1',
       waitFor,
-      queued: { file: join(folder, 'status.json'), content: queuedStatus() },
+      queued: {
+        file: join(folder, 'status.json'),
+        content: queuedStatus(),
+        instead: await replaceable(folder, stopped),
+      },
       adoptOrphans: true,
     });
     if (owner === null) throw new Error('somebody else has the lock');
-    this.owners.push(owner);
+    this.owners.set(folder, owner);
     return { folder, owner };
   }
 

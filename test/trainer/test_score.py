@@ -284,3 +284,19 @@ def test_as_a_process_with_its_memory_limit(data: Path, good, tmp_path: Path) ->
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == code, done.stderr
         assert key in json.loads((tmp_path / "score.json").read_text())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here: it would score")
+def test_never_changes_to_the_cpu_by_itself(data: Path, good, tmp_path: Path) -> None:
+    (tmp_path / "graph.json").write_bytes(good[0])
+    (tmp_path / "weights.safetensors").write_bytes(safetensors.torch.save(good[1]))
+    command = [sys.executable, str(ROOT / "trainer" / "score.py"), *options(data, tmp_path)]
+    command = command[: command.index("--device")]
+    on_a_gpu = {**os.environ, "AUTORESEARCH_DEVICE": "cuda:0"}
+    done = subprocess.run(command, env=on_a_gpu, capture_output=True, text=True, timeout=120)
+    assert done.returncode not in (0, 3), done.stdout
+    assert not (tmp_path / "score.json").exists()
+    by_hand = {name: value for name, value in os.environ.items() if name != "AUTORESEARCH_DEVICE"}
+    done = subprocess.run(command, env=by_hand, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "scoring on cpu" in done.stderr

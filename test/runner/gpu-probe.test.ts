@@ -1,0 +1,126 @@
+import { existsSync } from 'node:fs';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TrainSpec } from '../../src/runner/task';
+import { left, Workshop } from './workshop';
+
+jest.setTimeout(90_000);
+
+let workshop: Workshop;
+beforeAll(() => {
+  workshop = new Workshop();
+});
+afterAll(() => workshop.close());
+
+/** No GPU is needed without a sandbox: the candidates here use none, and the interpreter plays what the probe finds. */
+const none = { env: { AUTORESEARCH_SANDBOX: 'none' } };
+
+let made = 0;
+/** A run on a GPU whose probe, alone in being isolated, does as the shell is told. */
+async function onGpu(
+  probe: string,
+  candidate: string[],
+  change: Partial<TrainSpec> = {},
+): Promise<TrainSpec> {
+  const python = join(workshop.folder, `python-${made++}`);
+  await writeFile(python, `#!/bin/sh\nif [ "$1" = -I ]; then\n${probe}\nfi\nexec /usr/bin/python3 "$@"\n`);
+  await chmod(python, 0o755);
+  return workshop.trainSpec(candidate, { python, device: 'cuda:0', startupSeconds: 120, ...change });
+}
+
+const WORKS = 'exit 0';
+const GONE = 'echo "RuntimeError: CUDA unknown error" >&2; exit 1';
+
+const hangs = (marker: string): string =>
+  `touch ${marker}; exec /usr/bin/python3 -c "import time; time.sleep(600)" ${marker}`;
+
+describe('a candidate that fails', () => {
+  it.each([
+    ['crash', {}],
+    ['cuda_memory', {}],
+    ['silent', { startupSeconds: 2 }],
+    ['stall', { stallSeconds: 0.5, budget: { steps: 30 } }],
+    ['closes', {}],
+  ] as const)('on a GPU that is gone is not to blame: %s', async (candidate, change: Partial<TrainSpec>) => {
+    const { status } = await workshop.run(await onGpu(GONE, [candidate], change), none);
+    expect(status).toMatchObject({
+      phase: 'stopped',
+      failure: {
+        reason: 'lost',
+        message: expect.stringMatching(/^Error: cuda:0 does not work \(see nvidia-smi/),
+      },
+    });
+  });
+
+  it.each([
+    ['crash', 'error'],
+    ['cuda_memory', 'oom'],
+    ['closes', 'rejected'],
+  ])('on a GPU that works is: %s', async (candidate, reason) => {
+    const { status } = await workshop.run(await onGpu(WORKS, [candidate]), none);
+    expect(status).toMatchObject({ phase: 'done', failure: { reason } });
+  });
+
+  it('says what the probe said, and keeps its own words', async () => {
+    const { status, log } = await workshop.run(await onGpu(GONE, ['crash']), none);
+    expect(status.failure?.message).toMatch(/: RuntimeError: CUDA unknown error$/);
+    expect(log).toContain('ValueError: a wrong');
+    expect(log).not.toContain('CUDA unknown error');
+  });
+
+  it('in a lab without torch is to blame: there is nothing to try the GPU with', async () => {
+    const withoutPackages = 'exec /usr/bin/python3 -S "$@"';
+    const { status } = await workshop.run(await onGpu(withoutPackages, ['crash']), none);
+    expect(status).toMatchObject({ phase: 'done', failure: { reason: 'error' } });
+  });
+
+  it.each([
+    ['a loss that is not finite', 'nan', 'cuda:0', 'diverged'],
+    ['a CPU', 'crash', 'cpu', 'error'],
+  ])('is not doubted with %s', async (_what, candidate, device, reason) => {
+    const { status } = await workshop.run(await onGpu(GONE, [candidate], { device }), none);
+    expect(status).toMatchObject({ phase: 'done', failure: { reason } });
+  });
+});
+
+test('a hand-in on a GPU that is gone since is a hand-in', async () => {
+  const { status } = await workshop.run(await onGpu(GONE, ['happy']), none);
+  expect(status).toMatchObject({ phase: 'done', failure: null });
+});
+
+test('a scorer that finds no GPU does not make its hand-in unscorable', async () => {
+  const { python, device } = await onGpu(GONE, []);
+  const fault = '{"error": {"reason": "unscorable", "message": "the graph does not run: CUDA error"}}';
+  const script = `import sys\nopen(sys.argv[sys.argv.index("--out") + 1], "w").write('${fault}')\nsys.exit(3)`;
+  const { status } = await workshop.run(
+    workshop.scoreSpec(['python', '-c', script], { python, device }),
+    none,
+  );
+  expect(status).toMatchObject({ phase: 'stopped', failure: { reason: 'lost' } });
+});
+
+describe('a probe that hangs', () => {
+  it('says that the GPU does not work', async () => {
+    const marker = join(workshop.folder, 'hangs');
+    const { status } = await workshop.run(await onGpu(hangs(marker), ['crash'], { startupSeconds: 3 }), none);
+    expect(status).toMatchObject({
+      phase: 'stopped',
+      failure: { reason: 'lost', message: expect.stringMatching(/: no answer in 3 s$/) },
+    });
+    expect(await left(marker)).toEqual([]);
+  });
+
+  it('is ended with its runner', async () => {
+    const marker = join(workshop.folder, 'ended');
+    const { folder, owner } = await workshop.start(
+      await onGpu(hangs(marker), ['crash'], { startupSeconds: 600 }),
+      none,
+    );
+    while (!existsSync(marker)) await sleep(20);
+    process.kill(owner.pid, 'SIGTERM');
+    const { phase, failure } = await workshop.until(folder, (status) => status.phase !== 'training');
+    expect({ phase, failure }).toEqual({ phase: 'stopped', failure: null });
+    expect(await left(marker)).toEqual([]);
+  });
+});
