@@ -8,9 +8,11 @@ import { experimentName, type ExperimentRecord } from '../domain/experiment';
 import { errorCode } from '../process/error-code';
 import { boundLog } from '../process/log-file';
 import { studyState } from '../process/paths';
+import { removeWorkspaces } from '../researchers/workspace';
+import type { StudyRef } from './interface';
 
 /** `tree.partial-…` is an export that was cut off, as `….tmp` is a file that was to take another's place. */
-const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out|.*\.tmp)$/;
+const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out|ledger\.jsonl|.*\.tmp)$/;
 /** The study's own export of the lab. Nobody but time tells whether somebody is at one: it takes seconds. */
 const PARTIAL_BASE = /^base\.partial-/;
 const CUT_OFF_MS = 3_600_000;
@@ -21,7 +23,7 @@ const LOGS = /^(log|runner\.log|transcript.*\.log)$/;
 /** May be called again; a folder that is gone is no error. */
 export async function cleanUpRuns(
   { study, number, verdict }: ExperimentRecord,
-  labId: string,
+  { lab, labId }: Pick<StudyRef, 'lab' | 'labId'>,
 ): Promise<void> {
   const state = studyState(labId, study);
   const experiment = join(state, 'runs', experimentName(number));
@@ -31,7 +33,9 @@ export async function cleanUpRuns(
     if (run.includes('.replaced-') || UNNEEDED.test(run)) await remove(folder);
     else if (/^\d+$/.test(run)) await cleanUpRun(folder, verdict === 'keep');
   }
-  await shorten(join(state, 'proposals', experimentName(number)));
+  const proposal = join(state, 'proposals', experimentName(number));
+  await removeWorkspaces(lab, proposal);
+  await shorten(proposal);
   for (const name of (await entries(state)).filter((each) => PARTIAL_BASE.test(each)))
     await removeCutOff(join(state, name));
 }

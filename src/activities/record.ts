@@ -3,6 +3,7 @@ import { log } from '@temporalio/activity';
 import { gpuSeconds, summarize, type ExperimentRecord, type Research } from '../domain/experiment';
 import { newIdeas } from '../domain/ideas';
 import { addUsage, gpuCost } from '../domain/money';
+import type { StudyConfig } from '../domain/study';
 import { NOTHING_WAITS, takenBy } from '../domain/waiting';
 import { advanceBranch } from '../lab/branch';
 import { compact } from '../lab/compact';
@@ -17,7 +18,7 @@ import type { ControlActivities, Recorded, RecordInput } from './interface';
 
 export interface RecordDependencies {
   /** Removes what an experiment's runs no longer need; logs and statuses stay. */
-  cleanUp(record: ExperimentRecord, labId: string): Promise<void>;
+  cleanUp(record: ExperimentRecord, study: StudyConfig): Promise<void>;
 }
 
 export function createRecord(dependencies: RecordDependencies): ControlActivities['record'] {
@@ -39,7 +40,7 @@ async function record(dependencies: RecordDependencies, input: RecordInput): Pro
     made,
   );
   const branch = await followVerdict(git, kept);
-  await dependencies.cleanUp(kept, study.labId);
+  await dependencies.cleanUp(kept, study);
   // Only housekeeping: the record is made, and the next hundredth tries again.
   await compact(git, kept.number).catch((error: unknown) =>
     log.warn('the lab was not packed', { error: String(error) }),

@@ -25,7 +25,7 @@ export async function addWorktree(git: Git, path: string, commit: string): Promi
   return { path, commit };
 }
 
-/** Removes a worktree, whole, half made or with its folder gone; nothing happens if there is none. */
+/** Removes a worktree, or all in a folder: whole, half made or with their folder gone; nothing happens if there is none. */
 export async function removeWorktree(git: Git, path: string): Promise<void> {
   // The folder first: git refuses to remove one whose `.git` is damaged, but forgets one that is gone.
   await rm(path, { recursive: true, force: true });
@@ -33,7 +33,8 @@ export async function removeWorktree(git: Git, path: string): Promise<void> {
   const names = [path, join(parent, basename(path))];
   for (const { path: known } of await listWorktrees(git)) {
     // Forced twice: also one that git has locked because it was being made.
-    if (names.includes(known)) await git.bytes(['worktree', 'remove', '--force', '--force', known]);
+    if (names.some((name) => known === name || known.startsWith(`${name}/`)))
+      await git.bytes(['worktree', 'remove', '--force', '--force', known]);
   }
 }
 

@@ -9,9 +9,9 @@ import type { ResearchContext } from './researcher';
 const RECENT = 30;
 const KEPT = 50;
 
-export const ledgerFile = ({ folder }: ResearchContext): string => join(folder, 'ledger.jsonl');
+const ledgerFile = ({ folder }: ResearchContext): string => join(folder, 'ledger.jsonl');
 
-/** Writes the whole ledger, a record a line. */
+/** Writes the whole ledger, a record a line. It goes when the experiment is over: another attempt may read it meanwhile. */
 export async function writeLedgerFile(context: ResearchContext): Promise<void> {
   const { history } = context;
   await writeFile(ledgerFile(context), history.map((record) => `${JSON.stringify(record)}\n`).join(''));

@@ -3,7 +3,7 @@
  * its own at the incumbent's commit, reads the context as one JSON object on stdin, and leaves its edits in the
  * worktree, committed or not. What it says of its change and its cost is read from what it prints.
  */
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Research } from '../domain/experiment';
@@ -12,7 +12,7 @@ import type { Proposal } from '../lab/edits';
 import { withoutTemporalSettings } from '../temporal/own-environment';
 import { readAgentOutput, type AgentReport } from './agent-output';
 import { capture, CaptureError, type Captured } from './capture';
-import { contextJson, ledgerFile, writeLedgerFile } from './command-context';
+import { contextJson, writeLedgerFile } from './command-context';
 import { holdsKey, redact } from './redact';
 import { NoProposal, type Researcher, type ResearchContext } from './researcher';
 import type { Workspace } from './workspace';
@@ -61,8 +61,6 @@ export function createCommand(options: CommandOptions): Researcher {
         };
       } finally {
         await workspace.remove();
-        // As long as the study, and in git anyway.
-        await rm(ledgerFile(context), { force: true });
       }
     },
   };

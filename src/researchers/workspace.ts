@@ -1,5 +1,6 @@
 /** Where a command works: a git worktree in which only the lab's editable files can be written. */
-import { chmod, lstat, mkdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, lstat, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Edit } from '../lab/edits';
 import { Git } from '../lab/git';
@@ -18,14 +19,25 @@ export interface Workspace {
   remove(): Promise<void>;
 }
 
+/** @param folder the proposal's own */
+const worktreesIn = (folder: string): string => join(folder, 'worktree');
+
+/** Removes what attempts have left that were killed. Its caller knows that none is at work any more. */
+export async function removeWorkspaces(lab: string, folder: string): Promise<void> {
+  const worktrees = worktreesIn(folder);
+  if (existsSync(worktrees)) await removeWorktree(new Git(lab), worktrees);
+}
+
 /** @param lab the lab's folder */
 export async function openWorkspace(lab: string, context: ResearchContext): Promise<Workspace> {
   const { folder, incumbent, repair } = context;
   const { editable, caps } = context.lab;
   const git = new Git(lab);
-  await mkdir(folder, { recursive: true });
   const commit = repair?.commit ?? incumbent.commit;
-  const worktree = await addWorktree(git, join(folder, 'worktree'), commit);
+  // One for each attempt: one that has lost its place to the next may not have heard of that yet.
+  const worktrees = worktreesIn(folder);
+  await mkdir(worktrees, { recursive: true });
+  const worktree = await addWorktree(git, await mkdtemp(join(worktrees, 'attempt-')), commit);
   const path = worktree.path;
   const { sandbox, detail } = await findSandbox();
   const contained = sandbox === 'bubblewrap';

@@ -24,6 +24,7 @@ afterAll(() => {
   rmSync(home, { recursive: true });
 });
 
+const STUDY = { lab: '/lab', labId: 'lab' };
 const recordOf = (number: number, verdict: Verdict) =>
   ({ study: 'nov21', number, verdict }) as ExperimentRecord;
 
@@ -45,6 +46,7 @@ function leave(number: string): (path: string) => string {
     'runs/N/2/train-2/runner.log',
     'runs/N/1.replaced-1700000000000/train-1/log',
     'proposals/N/transcript.log',
+    'proposals/N/ledger.jsonl',
   ]) {
     const file = place(path.replace('N', number));
     mkdirSync(dirname(file), { recursive: true });
@@ -58,12 +60,13 @@ test.each(['discard', 'crash', 'keep'] as const)(
   async (verdict) => {
     const number = ['discard', 'crash', 'keep'].indexOf(verdict) + 1;
     const at = leave(`000${number}`);
-    await cleanUpRuns(recordOf(number, verdict), 'lab');
-    await cleanUpRuns(recordOf(number, verdict), 'lab');
+    await cleanUpRuns(recordOf(number, verdict), STUDY);
+    await cleanUpRuns(recordOf(number, verdict), STUDY);
     for (const run of [1, 2])
       expect(existsSync(at(`runs/N/${run}/handin/weights.safetensors`))).toBe(verdict === 'keep');
     for (const gone of ['1/train-1/tree', '1/train-1/scratch', '1/score-1/out', '1.replaced-1700000000000'])
       expect(existsSync(at(`runs/N/${gone}`))).toBe(false);
+    expect(existsSync(at('proposals/N/ledger.jsonl'))).toBe(false);
     for (const log of ['runs/N/1/train-1/log', 'runs/N/2/train-2/runner.log', 'proposals/N/transcript.log']) {
       expect(statSync(at(log)).size).toBeLessThan(64 * 1024);
       expect(readFileSync(at(log), 'utf8')).toMatch(/^beginx+\n.*\nx+end$/);
@@ -89,12 +92,12 @@ test('what was half written when somebody was killed is gone', async () => {
   }
   const hoursAgo = new Date(Date.now() - 2 * 3_600_000);
   for (const folder of ['base.partial-aB3xYz', 'base']) utimesSync(place(folder), hoursAgo, hoursAgo);
-  await cleanUpRuns(recordOf(7, 'discard'), 'lab');
+  await cleanUpRuns(recordOf(7, 'discard'), STUDY);
   expect(halves.filter((file) => existsSync(file))).toEqual([]);
   // The second export may be somebody's who is at it.
   expect(others.filter((file) => !existsSync(file))).toEqual([]);
 });
 
 test('what was never there needs no cleaning', async () => {
-  await expect(cleanUpRuns(recordOf(99, 'crash'), 'lab')).resolves.toBeUndefined();
+  await expect(cleanUpRuns(recordOf(99, 'crash'), STUDY)).resolves.toBeUndefined();
 });

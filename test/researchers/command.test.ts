@@ -280,7 +280,6 @@ assert len(open(context["ledger"]).readlines()) == 1000 and context["counts"]["e
 open("train.py", "a").write("# read")'`);
   const context = await contextOf(past(1000));
   expect((await createCommand(made).propose(context, never)).edits).toHaveLength(1);
-  expect(existsSync(join(context.folder, 'ledger.jsonl'))).toBe(false);
 });
 
 test('it gets the key of its own model, and nothing of what is between us and Temporal', async () => {

@@ -1,7 +1,10 @@
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { listWorktrees } from '../../src/lab/worktree';
 import { createCommand } from '../../src/researchers/command';
-import { openWorkspace } from '../../src/researchers/workspace';
+import { openWorkspace, removeWorkspaces } from '../../src/researchers/workspace';
 import type { ResearchContext } from '../../src/researchers/researcher';
 import { asset } from '../../src/process/package-root';
 import { makeLab, temporary, write, git } from '../lab/make-lab';
@@ -91,6 +94,47 @@ open("train.py", "w").write(text.replace("BROKEN", "MENDED"))'`;
   }
   const names = (await readdir(context.folder)).filter((name) => name.startsWith('transcript'));
   expect(names.toSorted()).toEqual(['transcript-1.log', 'transcript-2.log']);
+});
+
+test('an attempt that hears late that it was replaced leaves the next one its worktree and its ledger', async () => {
+  const { lab, context } = await place('');
+  const signs = temporary('signs');
+  const ask = (command: string, signal: AbortSignal) =>
+    createCommand({
+      command,
+      timeoutMs: 60_000,
+      openWorkspace: (each) => openWorkspace(lab.root, each),
+    }).propose(context, signal);
+  const stale = new AbortController();
+  const first = ask(`touch ${signs}/first; exec sleep 600`, stale.signal);
+  first.catch(() => undefined);
+  await seen(join(signs, 'first'));
+  const second = ask(
+    `echo "X = 1" >train.py; touch ${signs}/second; while [ ! -e ${signs}/go ]; do sleep 0.05; done; test -e ../../ledger.jsonl`,
+    never,
+  );
+  await seen(join(signs, 'second'));
+  stale.abort();
+  await expect(first).rejects.toThrow('was ended');
+  await writeFile(join(signs, 'go'), '');
+  expect((await second).edits).toEqual([{ path: 'train.py', content: 'X = 1\n' }]);
+  expect(await listWorktrees(lab.git)).toHaveLength(1);
+});
+
+async function seen(file: string): Promise<void> {
+  while (!existsSync(file)) await sleep(20);
+}
+
+test('what killed attempts have left is taken away, with what git knows of it', async () => {
+  const { lab, context } = await place('');
+  const gone = await openWorkspace(lab.root, context);
+  await rm(gone.path, { recursive: true });
+  const left = await openWorkspace(lab.root, context);
+  expect(await listWorktrees(lab.git)).toHaveLength(3);
+  await removeWorkspaces(lab.root, context.folder);
+  await removeWorkspaces(lab.root, context.folder);
+  expect(await listWorktrees(lab.git)).toHaveLength(1);
+  expect(existsSync(left.path)).toBe(false);
 });
 
 /** Stands in for the agent: reads the context file that its prompt names, edits in place, prints recorded output. */
