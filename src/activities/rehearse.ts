@@ -3,12 +3,13 @@
  * It is candidate code, so it runs as a training does: by a runner, in the sandbox, under the device's lock, never
  * beside a run that is timed. Nothing is compiled, and nothing of it is kept.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { experimentName, type Failure } from '../domain/experiment';
 import type { LabConfig } from '../lab/config';
 import { holderOf } from '../process/detach';
+import { errorCode } from '../process/error-code';
 import { writeJsonAtomic } from '../process/json-file';
 import { launchListed, unlist } from '../process/listed';
 import { isAlive, terminate, type Owner } from '../process/owner';
@@ -53,36 +54,53 @@ const TAIL_CHARACTERS = 2_000;
 export function createRehearse(dependencies: RehearseDependencies): Rehearse {
   return async (input, lab, tree, signal) => {
     const { study, number } = input;
-    const folder = rehearsalFolder(study, number);
     await endRehearsal(study, number);
-    await mkdir(folder, { recursive: true });
+    // Of this attempt alone: one that was replaced and has not heard of it yet takes away only its own.
+    const proposal = proposalFolder(study, number);
+    await mkdir(proposal, { recursive: true });
+    const folder = await mkdtemp(join(proposal, 'rehearsal-'));
     try {
       await dependencies.exportTree(study, tree, join(folder, 'tree'));
       const name = `${study.tag}/${experimentName(number)} rehearsal`;
       await writeJsonAtomic(join(folder, 'spec.json'), await specOf(dependencies, input, lab, folder, name));
       await run(dependencies, folder, name, signal);
-      return objectionTo((await statusOf(folder))?.failure ?? null);
+      const status = await statusOf(folder);
+      if (status === null) throw new Error(`the ${name} was ended from outside`);
+      return objectionTo(status.failure);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   };
 }
 
-const rehearsalFolder = ({ labId, tag }: StudyRef, number: number): string =>
-  join(studyState(labId, tag), 'proposals', experimentName(number), 'rehearsal');
+const proposalFolder = ({ labId, tag }: StudyRef, number: number): string =>
+  join(studyState(labId, tag), 'proposals', experimentName(number));
 
 /** Beside the folder, which goes: whoever comes next, and `down`, find its holder. */
 const lockOf = (folder: string): string => `${folder}.lock`;
+/** Version 0.3 had one name for all attempts. */
+const REHEARSAL = /^(rehearsal(?:-\w+)?)(\.lock)?$/;
 
-/** Ends the rehearsal of an experiment that has lost its worker, and takes away what it has left. */
+/** Ends the rehearsals of an experiment that have lost their worker, and takes away what they have left. */
 export async function endRehearsal(study: StudyRef, number: number): Promise<void> {
-  const folder = rehearsalFolder(study, number);
-  const holder = await holderOf(lockOf(folder));
+  const proposal = proposalFolder(study, number);
+  const names = await readdir(proposal).catch((error: unknown) => {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  });
+  const folders = new Set(names.flatMap((name) => REHEARSAL.exec(name)?.[1] ?? []));
+  for (const folder of folders) await endOne(join(proposal, folder));
+}
+
+async function endOne(folder: string): Promise<void> {
+  const lock = lockOf(folder);
+  const holder = await holderOf(lock);
   if (holder !== null) {
     await terminate(holder, { graceMs: STOP_MS });
-    await unlist(lockOf(folder));
+    await unlist(lock);
   }
   await rm(folder, { recursive: true, force: true });
+  await rm(lock, { force: true });
 }
 
 async function specOf(
@@ -140,6 +158,7 @@ async function run(
   } finally {
     await terminate(owner, { graceMs: STOP_MS });
     await unlist(lock);
+    await rm(lock, { force: true });
   }
 }
 

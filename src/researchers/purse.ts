@@ -2,6 +2,7 @@
  * The money that one experiment may spend on being proposed. Each call is reserved before it is made and settled after,
  * in a journal on disk: a worker that dies in the middle leaves a reservation, and that counts as spent in full.
  */
+import { randomInt } from 'node:crypto';
 import { appendFile, mkdir, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -19,6 +20,9 @@ const entrySchema = z.union([
 ]);
 
 type Entry = z.infer<typeof entrySchema>;
+
+/** As large as randomInt can. */
+const MAX_ID = 2 ** 48 - 1;
 
 export class Purse {
   private constructor(
@@ -68,7 +72,8 @@ export class Purse {
         `the next call may cost ${dollarText(atMost)}, and ${dollarText(Math.max(0, this.limit - this.spent()))} is left of the study's dollars`,
       );
     }
-    const id = Math.max(0, ...this.calls.keys()) + 1;
+    // Not the next number: an attempt that was replaced may still write to the same journal.
+    const id = randomInt(1, MAX_ID);
     await this.enter({ reserve: atMost, id });
     let settled: number | null = null;
     try {

@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createEndWork } from '../../src/activities/end-work';
@@ -22,7 +22,8 @@ beforeAll(() => {
 afterAll(() => workshop.close());
 
 const rehearse = (candidate: string[], signal?: AbortSignal) => rehearseIn(workshop, candidate, signal);
-const folder = (): string => join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001', 'rehearsal');
+/** What is left of rehearsals. */
+const left = (): string[] => readdirSync(join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001'));
 const candidates = (kind: string): number[] => pidsOf(`candidate.py ${kind}`, CANDIDATE);
 
 /** In a process of its own, until its candidate has begun. */
@@ -50,7 +51,7 @@ async function kill(worker: ChildProcess): Promise<void> {
 
 test('a candidate that starts, takes its step and hands in has nothing to mend, and leaves nothing', async () => {
   expect(await rehearse(['happy'])).toBeNull();
-  expect(existsSync(folder())).toBe(false);
+  expect(left()).toEqual([]);
 });
 
 test('none of it is data', async () => {
@@ -73,7 +74,7 @@ test('ended with whoever asked for it', async () => {
   stop.abort();
   await expect(asked).rejects.toThrow('aborted');
   expect(candidates('silent')).toEqual([]);
-  expect(existsSync(folder())).toBe(false);
+  expect(left()).toEqual([]);
 });
 
 test('one that has lost its worker is ended by the next, which has the device at once', async () => {
@@ -86,6 +87,30 @@ test('one that has lost its worker is ended by the next, which has the device at
   expect(candidates('silent')).toEqual([]);
   expect(await holderOf(await deviceLock('cpu'))).toBeNull();
   expect(await listed()).toEqual([]);
+});
+
+test('an attempt that hears late that it was replaced leaves the next one its rehearsal', async () => {
+  const stale = new AbortController();
+  const first = rehearse(['silent'], stale.signal);
+  first.catch(() => undefined);
+  await until(
+    () => candidates('silent'),
+    ({ length }) => length > 0,
+    30,
+  );
+  const second = rehearse(['held', 'go']);
+  await until(
+    () => candidates('held'),
+    ({ length }) => length > 0,
+    30,
+  );
+  stale.abort();
+  // It was ended by the next one, or by whoever had asked for it: no word about the candidate either way.
+  await expect(first).rejects.toThrow(/ended from outside|aborted/);
+  expect((await listed()).map(({ name }) => name)).toEqual(['nov21/0001 rehearsal']);
+  const folder = left().find((name) => /^rehearsal-\w+$/.test(name)) ?? '';
+  writeFileSync(join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001', folder, 'tree', 'go'), '');
+  expect(await second).toBeNull();
 });
 
 test('one that has lost its worker is ended when its experiment was cancelled', async () => {

@@ -48,3 +48,14 @@ test('a worker that died in a call has spent what was reserved, also when a line
   // Of the one that said nothing it is not known.
   expect((await Purse.open(file, 1)).dearestCall()).toBe(0.25);
 });
+
+test('two attempts that write to one journal are both counted', async () => {
+  const file = journal();
+  const stale = await Purse.open(file, null);
+  const next = await Purse.open(file, null);
+  await next.spend(1, async (settleNext) => {
+    await stale.spend(1, async (settle) => settle(0.5));
+    settleNext(0.25);
+  });
+  expect((await Purse.open(file, null)).spent()).toBe(0.75);
+});
