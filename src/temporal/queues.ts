@@ -2,10 +2,10 @@
  * Task queue names. All of them name the host: a study's lab and its runs lie on one, and another host's worker on the
  * same server must not take its work.
  */
-import { hostname } from 'node:os';
+import { hostName } from './host-name';
 
 const host = (): string =>
-  hostname()
+  hostName()
     .toLowerCase()
     .replace(/[^a-z0-9.-]/g, '-');
 

@@ -1,6 +1,6 @@
 /** deploy/systemd/: what systemd says of the units, and the user's one doing its work on a running study. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -68,10 +68,7 @@ describe('a study that is left alone', () => {
     mkdirSync(join(home, '.config', 'autoresearch'), { recursive: true });
     service.env['AUTORESEARCH_DEVICES'] = 'cpu';
     const given = Object.entries(service.env).filter(([name]) => /^(PATH|XDG_|AUTORESEARCH_)/u.test(name));
-    writeFileSync(
-      join(home, '.config', 'autoresearch', 'environment'),
-      given.map(([name, value]) => `${name}=${value}\n`).join(''),
-    );
+    writeFileSync(environmentFile(), given.map(([name, value]) => `${name}=${value}\n`).join(''));
     unit = new Unit(OF_A_USER, home);
   });
   afterAll(async () => {
@@ -82,6 +79,7 @@ describe('a study that is left alone', () => {
   const state = (...path: string[]): string => join(service.root, 'state', 'autoresearch', ...path);
   const worker = (): Owner => ownerIn(state('worker', 'worker.json'));
   const server = (): Owner => ownerIn(state('server', 'server.json'));
+  const environmentFile = (): string => join(service.root, 'home', '.config', 'autoresearch', 'environment');
   const works = async (): Promise<boolean> => (await service.run('worker', '--check')).code === 0;
 
   /** The runner of the training that is under way, once it trains. */
@@ -137,10 +135,14 @@ describe('a study that is left alone', () => {
     expect(unit.ofUser()).toEqual([unit.pid]);
   });
 
-  test('after the power has failed it goes on from boot, and nothing was done twice', async () => {
+  test('after the power has failed it goes on from boot, under whatever name, and nothing was done twice', async () => {
     await service.up();
     await runner(2);
     await unit.powerFails();
+    const renamed = join(service.root, 'renamed.cjs');
+    writeFileSync(renamed, `require('node:os').hostname = () => 'renamed-by-the-network';\n`);
+    service.env['NODE_OPTIONS'] = `--require=${renamed}`;
+    appendFileSync(environmentFile(), `NODE_OPTIONS=--require=${renamed}\n`);
     unit.start();
     await runner(2);
     letGo(service, TAG, 2);
