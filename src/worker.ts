@@ -79,6 +79,7 @@ async function main(): Promise<void> {
     queues: [controlQueue(), ...devices.map((device) => laneOf(device).queue)],
     devices: devices.map(({ id }) => id),
     python,
+    torch: await torchVersion(python).catch(() => null),
     has: environmentHas(),
     startedAt: new Date().toISOString(),
     isEnding: false,

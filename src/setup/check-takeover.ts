@@ -13,12 +13,15 @@ import type { Replayed } from '../temporal/replay';
 import { readWorkerInfo } from '../temporal/worker-info';
 import type { Say } from './progress';
 
-/** A running study could not go on with this build: the message says which and where, `todo` what to do. */
+/** A running study could not go on with what would take over: the message says which and why. */
 export class TakeoverRefused extends Error {
   override name = 'TakeoverRefused';
-  readonly todo =
-    'go on with the build that ran it; or let that one `stop` the study, and `resume` it with this one: it then goes on ' +
-    'from its ledger. `up --force` takes over all the same, and that study waits for a build that knows it';
+  constructor(
+    message: string,
+    readonly todo: string,
+  ) {
+    super(message);
+  }
 }
 
 function whyNot({ workflowId, failure }: Replayed): string {
@@ -46,6 +49,8 @@ export async function checkTakeover(server: ServerAddress, say: Say): Promise<vo
   if (refused.length > 0) {
     throw new TakeoverRefused(
       `the last worker was of build ${last.build}; with this one (${buildId()}) cannot go on: ${refused.join('; ')}`,
+      'go on with the build that ran it; or let that one `stop` the study, and `resume` it with this one: it then goes on ' +
+        'from its ledger. `up --force` takes over all the same, and that study waits for a build that knows it',
     );
   }
   if (replayed.length > 0) {

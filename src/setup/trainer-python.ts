@@ -1,6 +1,6 @@
 /**
  * The trainer's Python environment: what trainer/requirements.lock says, made once by uv and named after that
- * file's hash, so that a new lock gets a new environment and running studies keep theirs.
+ * file's hash, so that a new lock gets a new environment, and the one before stays (keep-trainer.ts says for whom).
  * AUTORESEARCH_PYTHON names another interpreter, which is then only checked.
  */
 import { createHash } from 'node:crypto';

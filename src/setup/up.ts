@@ -3,19 +3,21 @@ import { join } from 'node:path';
 import { stateRoot } from '../process/paths';
 import { findSandbox, type SandboxFound } from '../runner/sandbox';
 import { namedServer } from '../temporal/connection';
+import { keepHostName } from '../temporal/host-name';
 import { ensureServer, type ServerWish } from '../temporal/server';
 import { runningServer } from '../temporal/server-info';
 import { ensureWorker } from '../temporal/worker-process';
 import { checkDevices } from './check-devices';
 import { checkTakeover } from './check-takeover';
 import { exclusively } from './exclusive';
+import { keepTrainer } from './keep-trainer';
 import { isPutDown, takeUp } from './put-down';
 import type { Say } from './progress';
 import { ensureTools } from './tools';
 import { ensureTrainerPython } from './trainer-python';
 
 export interface UpWish extends ServerWish {
-  /** Replaces a worker of another build also where that could not go on with a running study. */
+  /** Replaces a worker of another build or torch also where that could not go on with a running study. */
   force?: boolean | undefined;
   /** Nobody asks for it: it ran, and is gone. */
   again?: boolean | undefined;
@@ -37,7 +39,7 @@ interface Ready {
 /**
  * Makes the trainer's environment, starts server and worker; what is there already is left as it is.
  * Two at once give one server and one worker: the second waits and finds them.
- * @throws MissingPrerequisite, ServerUnavailable, PortInUse, TakeoverRefused, WorkerFailed, WasPutDown
+ * @throws MissingPrerequisite, DevicesUnknown, ServerUnavailable, PortInUse, TakeoverRefused, WorkerFailed, HeldElsewhere, WasPutDown
  */
 export async function bringUp(wish: UpWish, say: Say): Promise<Ready> {
   return exclusively(
@@ -46,12 +48,13 @@ export async function bringUp(wish: UpWish, say: Say): Promise<Ready> {
     async () => {
       if (wish.again === true && isPutDown()) throw new WasPutDown();
       await takeUp();
+      await keepHostName(say);
       const needsBinary = namedServer() === null && (await runningServer()) === null;
-      const python = await (needsBinary ? ensureTools(say) : ensureTrainerPython(say));
+      const installed = await (needsBinary ? ensureTools(say) : ensureTrainerPython(say));
       const server = await ensureServer(wish, say);
-      await checkDevices();
       if (wish.force !== true) await checkTakeover(server, say);
-      const worker = await ensureWorker(server, python);
+      const python = wish.force === true ? installed : await keepTrainer(server, installed, say);
+      const worker = await ensureWorker(server, python, checkDevices);
       return { server, worker, python, sandbox: await findSandbox() };
     },
   );

@@ -1,4 +1,4 @@
-/** The workflow executions of a study that the server still has: the study's own runs, and its experiments'. */
+/** The workflow executions that the server has: a study's own runs and its experiments', and the studies that go on. */
 import type { Client } from '@temporalio/client';
 import { SCORE, VERDICT } from './search-attributes';
 
@@ -30,5 +30,13 @@ export async function listExecutions(client: Client, workflowId: string): Promis
       score: typedSearchAttributes.get(SCORE) ?? null,
     });
   }
+  return found;
+}
+
+/** Of the studies that have not ended, on one task queue: their workflow ids. */
+export async function openStudies(client: Client, taskQueue: string): Promise<string[]> {
+  const query = `ExecutionStatus = 'Running' AND WorkflowType = 'study' AND TaskQueue = '${taskQueue}'`;
+  const found: string[] = [];
+  for await (const { workflowId } of client.workflow.list({ query })) found.push(workflowId);
   return found;
 }

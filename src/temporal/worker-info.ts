@@ -25,6 +25,8 @@ const workerInfoSchema = z.object({
   devices: z.array(z.string()),
   /** The trainer's Python interpreter. */
   python: z.string(),
+  /** The version of torch that it had; null before it was written down. */
+  torch: z.string().nullable().default(null),
   /** What its environment has, never the values. */
   has: z.object({
     anthropicKey: z.boolean(),

@@ -52,6 +52,7 @@ const worker: WorkerInfo = {
   queues: ['q'],
   devices: ['cpu'],
   python: '/usr/bin/python3',
+  torch: null,
   has: { anthropicKey: false, codecKeys: [] },
   startedAt: '2026-11-21T00:00:00.000Z',
   isEnding: false,
