@@ -20,6 +20,8 @@ const CODES: Record<string, ErrorCode> = {
   NotThere: 'not-found',
   TakeoverRefused: 'conflict',
   BuildReplaced: 'conflict',
+  HeldElsewhere: 'conflict',
+  DevicesUnknown: 'prerequisite',
   MissingPrerequisite: 'prerequisite',
 };
 

@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import { LaunchError, python3 } from './interpreter';
-import { isAlive, ownerOf, ownerSchema, type Owner } from './owner';
+import { isAlive, isOfOtherBoot, ownerOf, ownerSchema, type Owner } from './owner';
 import { asset } from './package-root';
 
 export interface Launch {
@@ -127,6 +127,29 @@ type Holder = z.infer<typeof holderSchema>;
  * others, take the lock: this is only what its last holder wrote into it.
  */
 export async function holderOf(lock: string): Promise<Holder | null> {
+  const holder = await lastHolder(lock);
+  return holder !== null && isAlive(holder) ? holder : null;
+}
+
+/**
+ * For a lock that was found taken: by a machine that shares its folder (NFS passes locks on)?
+ * @throws HeldElsewhere
+ */
+export async function checkHeldHere(lock: string): Promise<void> {
+  const holder = await lastHolder(lock);
+  if (holder !== null && isOfOtherBoot(holder)) throw new HeldElsewhere(holder.name, lock);
+}
+
+/** Two machines share our folders, and the other one is at work in them. */
+export class HeldElsewhere extends Error {
+  override name = 'HeldElsewhere';
+  readonly todo = 'give each host an XDG_STATE_HOME and an XDG_CACHE_HOME of its own, on a disk of its own';
+  constructor(name: string, lock: string) {
+    super(`another machine shares ${dirname(lock)} with this one, and its ${name} runs`);
+  }
+}
+
+async function lastHolder(lock: string): Promise<Holder | null> {
   let written: unknown;
   try {
     written = JSON.parse(await readFile(lock, 'utf8'));
@@ -134,8 +157,5 @@ export async function holderOf(lock: string): Promise<Holder | null> {
     // Absent, or just being written.
     return null;
   }
-  const holder = holderSchema.safeParse(written);
-  if (!holder.success) return null;
-  const { name, ...owner } = holder.data;
-  return isAlive(owner) ? { ...owner, name } : null;
+  return holderSchema.safeParse(written).data ?? null;
 }

@@ -27,18 +27,25 @@ export function ownerOf(pid: number): Owner | null {
   return startTime === null ? null : { pid, startTime, bootId: bootId() };
 }
 
+/** A pid alone is not enough: in a container the next process often has the last one's. */
+export const isSame = (one: Owner, other: Owner): boolean =>
+  one.pid === other.pid && one.startTime === other.startTime && one.bootId === other.bootId;
+
 /** Is that very process there, and not a zombie? */
 export function isAlive(owner: Owner): boolean {
   const now = ownerOf(owner.pid);
-  return now !== null && now.startTime === owner.startTime && now.bootId === owner.bootId;
+  return now !== null && isSame(now, owner);
 }
+
+/** Did it run before this boot, or on another machine? */
+export const isOfOtherBoot = (owner: Owner): boolean => owner.bootId !== bootId();
 
 /**
  * Has the machine gone down since, or the container? All that ran there went with it, whatever it was at. A container keeps
  * its host's boot id; but no process in it can be older than its first one.
  */
 export function isOfEarlierLife(owner: Owner): boolean {
-  if (owner.bootId !== bootId()) return true;
+  if (isOfOtherBoot(owner)) return true;
   const first = LINUX ? linuxStartTime(1) : null;
   return first !== null && Number(owner.startTime) < Number(first);
 }

@@ -1,7 +1,10 @@
 /** What this host trains on: its NVIDIA GPUs, or without one its CPU. */
 import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { z } from 'zod';
 import type { Lane } from '../activities/interface';
 import { laneQueue } from '../temporal/queues';
 
@@ -13,18 +16,30 @@ export interface Device {
 }
 
 const NVIDIA_SMI_MS = 10_000;
+/** Of a loaded driver: a folder for each GPU. */
+const DRIVER = '/proc/driver/nvidia/gpus';
+
+/** There may be GPUs here, and which cannot be told now: that is no host without one. */
+export class DevicesUnknown extends Error {
+  override name = 'DevicesUnknown';
+  readonly todo =
+    'see what `nvidia-smi` says, and wait for the driver or mend it; AUTORESEARCH_DEVICES=cpu trains on the CPU from now on';
+}
 
 /**
  * The devices of this host, or those that AUTORESEARCH_DEVICES names (`cuda:1,cuda:3`, `cpu`).
+ * @param root where /dev and /proc are
  * @throws Error if it names one that is not there
+ * @throws DevicesUnknown
  */
-export async function detectDevices(): Promise<Device[]> {
-  const gpus = await nvidiaGpus();
+export async function detectDevices(root = '/'): Promise<Device[]> {
+  const wanted = (process.env['AUTORESEARCH_DEVICES'] ?? '').split(',').map((id) => id.trim());
+  // Asked for nothing else, the driver may be as broken as it likes.
+  const gpus = wanted.every((id) => id === 'cpu') ? [] : await nvidiaGpus(root);
+  if (wanted.join('') === '') return gpus.length > 0 ? gpus : [cpu()];
   const found = [...gpus, cpu()];
-  const wanted = process.env['AUTORESEARCH_DEVICES'] ?? '';
-  if (wanted === '') return gpus.length > 0 ? gpus : [cpu()];
-  return wanted.split(',').map((id) => {
-    const device = found.find((candidate) => candidate.id === id.trim());
+  return wanted.map((id) => {
+    const device = found.find((candidate) => candidate.id === id);
     if (device !== undefined) return device;
     throw new Error(
       `AUTORESEARCH_DEVICES names ${id}, and this host has ${found.map((each) => each.id).join(', ')}`,
@@ -35,10 +50,11 @@ export async function detectDevices(): Promise<Device[]> {
 /** The lane of a device: its place in a study, with a task queue of its own. */
 export const laneOf = ({ id }: Device): Lane => ({ queue: laneQueue(id), device: id });
 
-async function nvidiaGpus(): Promise<Device[]> {
+async function nvidiaGpus(root: string): Promise<Device[]> {
   try {
     const query = ['--query-gpu=index,name', '--format=csv,noheader'];
-    const { stdout } = await promisify(execFile)('nvidia-smi', query, { timeout: NVIDIA_SMI_MS });
+    const options = { timeout: NVIDIA_SMI_MS, killSignal: 'SIGKILL', env: process.env } as const;
+    const { stdout } = await promisify(execFile)('nvidia-smi', query, options);
     return stdout
       .trim()
       .split('\n')
@@ -46,8 +62,37 @@ async function nvidiaGpus(): Promise<Device[]> {
         const [, index, name] = /^(\d+), (.+)$/.exec(line) ?? [];
         return index === undefined || name === undefined ? [] : [{ id: `cuda:${index}`, name }];
       });
+  } catch (error) {
+    const { code, killed, stdout, stderr } = failedSchema.parse(error);
+    if (code === 'ENOENT') return [];
+    if (killed) throw new DevicesUnknown(`nvidia-smi did not answer within ${NVIDIA_SMI_MS / 1000} s`);
+    const driver = driverFiles(root);
+    if (driver.length === 0) return [];
+    const said = (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? '';
+    throw new DevicesUnknown(`nvidia-smi failed (${code}: ${said}), and there is ${driver.join(', ')}`);
+  }
+}
+
+/** As `execFile` fails: by errno where it could not start, by exit code, or killed at its timeout. */
+const failedSchema = z.object({
+  code: z.union([z.string(), z.number()]).nullish(),
+  killed: z.boolean().default(false),
+  stdout: z.string().default(''),
+  stderr: z.string().default(''),
+});
+
+/** What a loaded driver shows of its GPUs, whether or not it answers. */
+function driverFiles(root: string): string[] {
+  const inDev = filesIn(join(root, '/dev')).filter((name) => /^nvidia\d+$/u.test(name));
+  const inProc = filesIn(join(root, DRIVER));
+  return [...inDev.map((name) => `/dev/${name}`), ...inProc.map((name) => `${DRIVER}/${name}`)];
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
   } catch {
-    return []; // no driver: no GPU that we could train on
+    return [];
   }
 }
 

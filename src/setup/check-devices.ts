@@ -2,16 +2,15 @@
  * Before a worker starts: are there still GPUs where the last one had some? After a boot the driver may come later than we do, and a
  * worker that took the CPU instead would keep it, while its studies wait for their GPU.
  */
-import { isAlive } from '../process/owner';
 import { detectDevices } from '../runner/devices';
 import { isGpu } from '../runner/gpu-file';
 import { readWorkerInfo } from '../temporal/worker-info';
 import { MissingPrerequisite } from './missing-prerequisite';
 
-/** @throws MissingPrerequisite if all of them are gone, and AUTORESEARCH_DEVICES names none */
+/** @throws MissingPrerequisite if all of them are gone, and AUTORESEARCH_DEVICES names none; DevicesUnknown */
 export async function checkDevices(): Promise<void> {
   const last = await readWorkerInfo();
-  if (last === null || isAlive(last.owner) || !last.devices.some(isGpu)) return;
+  if (last === null || !last.devices.some(isGpu)) return;
   const wanted = process.env['AUTORESEARCH_DEVICES'] ?? '';
   if (wanted !== '' || (await detectDevices()).some(({ id }) => isGpu(id))) return;
   throw new MissingPrerequisite(

@@ -1,7 +1,7 @@
 /** The dev server of ours: detached, on 127.0.0.1 only, its data in a file. `up` starts it, `down` stops it. */
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { holderOf, launch } from '../process/detach';
+import { checkHeldHere, holderOf, launch } from '../process/detach';
 import { boundLog, endOfLog } from '../process/log-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { serverState } from '../process/paths';
@@ -101,6 +101,7 @@ async function start(
     queued: { file: serverInfoFile(), content },
   });
   if (owner === null) {
+    await checkHeldHere(serverLock());
     throw new ServerUnavailable('another Temporal dev server of ours has just been started', 'try again');
   }
   return { ...content, owner };

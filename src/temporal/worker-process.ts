@@ -1,15 +1,16 @@
 /** The worker of this host: one detached process, which `up` starts or replaces and `down` stops. Runs outlive it. */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { holderOf, launch } from '../process/detach';
+import { checkHeldHere, holderOf, launch } from '../process/detach';
 import { boundLog, endOfLog } from '../process/log-file';
-import { isAlive, terminate, type Owner } from '../process/owner';
+import { isAlive, isSame, terminate, type Owner } from '../process/owner';
 import { asset } from '../process/package-root';
 import { workerState } from '../process/paths';
 import { buildId } from './build-id';
 import { credentialsId, type ServerAddress } from './connection';
-import { environmentHas, readWorkerInfo, workerInfoFile, workerLock, type WorkerInfo } from './worker-info';
+import { controlQueue } from './queues';
+import { environmentHas, readWorkerInfo, workerLock, type WorkerInfo } from './worker-info';
 
 const READY_MS = 60_000;
 const STOP_MS = 5_000;
@@ -39,12 +40,18 @@ export async function runningWorker(): Promise<WorkerInfo | null> {
  * Starts the worker, or finds it running. One that is of another build, of another server or without what this
  * process has (an API key) is replaced: runs go on, and the next worker finds them. Callers hold the lock of `up`.
  * @param python the trainer's interpreter
- * @throws WorkerFailed
+ * @param mayStart asked before one is started, and one that runs is ended: it throws where that would not do
+ * @throws WorkerFailed, HeldElsewhere
  */
-export async function ensureWorker(server: ServerAddress, python: string): Promise<ReadyWorker> {
+export async function ensureWorker(
+  server: ServerAddress,
+  python: string,
+  mayStart: () => Promise<void>,
+): Promise<ReadyWorker> {
   const before = await runningWorker();
   const because = before === null ? null : reasonToReplace(before, server, python);
   if (before !== null && because === null) return { info: before, state: 'running', because };
+  await mayStart();
   await stopWorker();
   const info = await start(python);
   return { info, state: because === null ? 'started' : 'replaced', because };
@@ -64,6 +71,7 @@ function reasonToReplace(worker: WorkerInfo, server: ServerAddress, python: stri
     return `it served ${worker.namespace} at ${worker.address}`;
   }
   if (worker.credentials !== credentialsId(server)) return 'it had other credentials';
+  if (!worker.queues.includes(controlQueue())) return `it served ${worker.queues.join(', ')}`;
   if (worker.python !== python) return `it trained with ${worker.python}`;
   const devices = (process.env['AUTORESEARCH_DEVICES'] ?? '').replaceAll(' ', '');
   if (devices !== '' && devices !== worker.devices.join(',')) {
@@ -80,7 +88,6 @@ function reasonToReplace(worker: WorkerInfo, server: ServerAddress, python: stri
 async function start(python: string): Promise<WorkerInfo> {
   await mkdir(workerState(), { recursive: true });
   const logged = await boundLog(workerLog());
-  await rm(workerInfoFile(), { force: true });
   const owner = await launch({
     command: [process.execPath, '--enable-source-maps', asset('dist', 'worker.js')],
     cwd: workerState(),
@@ -89,18 +96,24 @@ async function start(python: string): Promise<WorkerInfo> {
     lock: workerLock(),
     name: 'worker',
   });
-  if (owner === null) throw new WorkerFailed('another worker has just been started on this host: try again');
+  if (owner === null) {
+    await checkHeldHere(workerLock());
+    throw new WorkerFailed('another worker has just been started on this host: try again');
+  }
   return untilReady(owner, logged);
 }
 
-/** Its word counts also where it has died since: that is the next trouble, told by whoever looks next. */
+/**
+ * What it says of itself; until then the last worker's word stays, for whoever starts one after this. It counts also where it
+ * has died since: that is the next trouble, told by whoever looks next.
+ */
 async function untilReady(owner: Owner, logged: number): Promise<WorkerInfo> {
   const end = performance.now() + READY_MS;
   for (;;) {
     // In this order: what it says before it dies is read after its death.
     const lives = isAlive(owner);
     const info = await readWorkerInfo();
-    if (info !== null && info.owner.pid === owner.pid) return info;
+    if (info !== null && isSame(info.owner, owner)) return info;
     if (!lives) {
       throw new WorkerFailed(`the worker ended before it was ready: ${await endOfLog(workerLog(), logged)}`);
     }

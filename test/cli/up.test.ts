@@ -1,5 +1,6 @@
 /** `up` and `down` as the user calls them: the compiled command, a real server, a real worker. Needs a build. */
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -8,8 +9,8 @@ import { launchListed } from '../../src/process/listed';
 import { isAlive, ownerOf, ownerSchema, terminate } from '../../src/process/owner';
 import { asset } from '../../src/process/package-root';
 
-import { runningServer } from '../../src/temporal/server-info';
-import { workerInfoFile } from '../../src/temporal/worker-info';
+import { runningServer, serverLock } from '../../src/temporal/server-info';
+import { workerInfoFile, workerLock } from '../../src/temporal/worker-info';
 import { freePorts, useOwnState } from '../temporal/own-state';
 
 jest.setTimeout(120_000);
@@ -90,8 +91,7 @@ test('a worker that is ending is not taken for one that works', async () => {
 
 test('a worker of another build is replaced', async () => {
   const first = await up(...(await portArguments()));
-  const info: object = JSON.parse(readFileSync(workerInfoFile(), 'utf8'));
-  writeFileSync(workerInfoFile(), JSON.stringify({ ...info, build: '000000000000' }));
+  rewriteWorker({ build: '000000000000' });
   const second = await up();
   expect(second.worker.state).toBe('replaced');
   expect(isAlive(first.worker.owner)).toBe(false);
@@ -108,14 +108,24 @@ test('a worker that cannot start is told with its reason, and nothing is left of
   expect(await down()).toEqual({ work: [], worker: false, server: true });
 });
 
+/** What the last worker is said to have been. */
+function rewriteWorker(changes: object): void {
+  const info: object = JSON.parse(readFileSync(workerInfoFile(), 'utf8'));
+  writeFileSync(workerInfoFile(), JSON.stringify({ ...info, ...changes }));
+}
+
+/** In the place of the driver's own. */
+function nvidiaSmi(script: string): void {
+  writeFileSync(join(state.home(), 'nvidia-smi'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  process.env['PATH'] = `${state.home()}:${process.env['PATH'] ?? ''}`;
+  delete process.env['AUTORESEARCH_DEVICES'];
+}
+
 test('a GPU that the driver does not show yet is waited for, not replaced by the CPU', async () => {
   await up(...(await portArguments()));
   await down();
-  const info: object = JSON.parse(readFileSync(workerInfoFile(), 'utf8'));
-  writeFileSync(workerInfoFile(), JSON.stringify({ ...info, devices: ['cuda:0'] }));
-  writeFileSync(join(state.home(), 'nvidia-smi'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });
-  process.env['PATH'] = `${state.home()}:${process.env['PATH'] ?? ''}`;
-  delete process.env['AUTORESEARCH_DEVICES'];
+  rewriteWorker({ devices: ['cuda:0'] });
+  nvidiaSmi('exit 9');
   const { exitCode, stdout } = await autoresearch('up');
   expect([exitCode, JSON.parse(stdout)]).toEqual([
     7,
@@ -124,6 +134,53 @@ test('a GPU that the driver does not show yet is waited for, not replaced by the
   expect((await down()).worker).toBe(false);
   process.env['AUTORESEARCH_DEVICES'] = 'cpu';
   await up();
+});
+
+test('nor is a living worker with a GPU ended for one without, nor a GPU forgotten when a worker cannot start', async () => {
+  const { worker } = await up(...(await portArguments()));
+  rewriteWorker({ devices: ['cuda:0'], build: '000000000000' });
+  nvidiaSmi('exit 9');
+  expect((await autoresearch('up')).exitCode).toBe(7);
+  expect(isAlive(worker.owner)).toBe(true);
+  await terminate(worker.owner, { graceMs: 5_000 });
+  rewriteWorker({ devices: ['cuda:0'] });
+  // Named, it is not looked for before the worker does it, in vain.
+  process.env['AUTORESEARCH_DEVICES'] = 'cuda:0';
+  expect((await autoresearch('up')).exitCode).toBe(4);
+  delete process.env['AUTORESEARCH_DEVICES'];
+  expect((await autoresearch('up')).exitCode).toBe(7);
+});
+
+test('folders that another machine works in as well are not shared with it', async () => {
+  await up(...(await portArguments()));
+  await down();
+  // As NFS passes on what is locked elsewhere.
+  const locks = [serverLock(), workerLock()];
+  const other = { pid: 7, startTime: '1', bootId: '6f3b0c1e-0000-4000-8000-000000000000' };
+  const code =
+    'import fcntl, sys\nfor path in sys.argv[2:]:\n' +
+    ' file = open(path, "w", opener=None); fcntl.flock(file, fcntl.LOCK_EX); file.write(sys.argv[1]); file.flush()\n' +
+    ' globals()[path] = file\nprint("held", flush=True); sys.stdin.read()';
+  const holder = spawn('python3', ['-c', code, JSON.stringify({ ...other, name: 'worker' }), ...locks], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  try {
+    await once(holder.stdout, 'data');
+    const before = readFileSync(workerInfoFile(), 'utf8');
+    const refused = await autoresearch('up');
+    expect([refused.exitCode, JSON.parse(refused.stdout)]).toEqual([
+      6,
+      {
+        error: expect.objectContaining({
+          message: expect.stringContaining('another machine shares'),
+          todo: expect.stringContaining('XDG_STATE_HOME'),
+        }),
+      },
+    ]);
+    expect(readFileSync(workerInfoFile(), 'utf8')).toBe(before);
+  } finally {
+    holder.kill('SIGKILL');
+  }
 });
 
 test('down ends live runs of ours, and nothing that is not ours', async () => {
