@@ -43,6 +43,8 @@ class DataGone extends DataError {
 
 const POLL_MS = 250;
 const STOP_MS = 2_000;
+/** Between two looks at a preparer that cannot be seen from here: of another host, or container, with the same cache. */
+const UNSEEN_MS = 2_000;
 const TAIL_CHARACTERS = 2000;
 /** prepare.py exits with 2 when its request or the text is at fault; 0 without a manifest is a fault of its own. */
 const LASTING_CODES = [0, 2];
@@ -171,27 +173,35 @@ async function runPreparer(
   const command = [program === 'python' ? python : program, ...words, '--source', source, '--out', folder];
   const env = { ...inherited(), AUTORESEARCH_PACKAGES: join(packageRoot(), 'node_modules') };
   const name = nameOf(study);
-  const owner = await launchListed({
-    command: [...KEEP_EXIT_CODE, exit, ...command],
-    cwd: tree,
-    env,
-    log,
-    lock,
-    name,
-  });
-  if (owner !== null && (await isEnded(study))) {
-    await terminate(owner, { graceMs: STOP_MS, group: true });
-    throw new Error(`${name}: the study was stopped meanwhile`);
+  for (;;) {
+    const owner = await launchListed({
+      command: [...KEEP_EXIT_CODE, exit, ...command],
+      cwd: tree,
+      env,
+      log,
+      lock,
+      name,
+    });
+    if (owner !== null && (await isEnded(study))) {
+      await terminate(owner, { graceMs: STOP_MS, group: true });
+      throw new Error(`${name}: the study was stopped meanwhile`);
+    }
+    const preparer = owner ?? (await holderOf(lock));
+    if (preparer !== null) await ended(preparer, lock, log);
+    const manifest = await readManifest(folder);
+    if (manifest !== null) return manifest;
+    if (owner !== null) throw await failureOf(lab, exit, log);
+    if (preparer === null) await Context.current().sleep(UNSEEN_MS);
   }
-  await ended(owner ?? (await holderOf(lock)), lock, log);
-  const manifest = await readManifest(folder);
-  if (manifest !== null) return manifest;
-  if (owner === null) return runPreparer(study, lab, { python, source, folder });
+}
+
+/** Of a preparer that has ended without a manifest. */
+async function failureOf(lab: LabConfig, exit: string, log: string): Promise<Error> {
   // A full disk or a power failure may have left nothing of it, which is no code.
   const code = /^\d+$/m.exec(await readFile(exit, 'utf8').catch(() => ''))?.[0];
   const how = code === undefined ? 'was killed' : `ended with exit code ${code} and no manifest.json`;
   const message = `${lab.data.prepare.join(' ')} ${how}: ${await lastLines(log)} (all of it: ${log})`;
-  throw LASTING_CODES.includes(Number(code ?? 1)) ? new DataError(message) : new Error(message);
+  return LASTING_CODES.includes(Number(code ?? 1)) ? new DataError(message) : new Error(message);
 }
 
 const nameOf = ({ tag }: StudyRef): string => `data for study ${tag}`;
@@ -211,9 +221,8 @@ const KEEP_EXIT_CODE = [
 ];
 
 /** Waits for the preparer. It outlives this worker and this attempt; a study that is stopped takes it along. */
-async function ended(owner: Owner | null, lock: string, log: string): Promise<void> {
+async function ended(owner: Owner, lock: string, log: string): Promise<void> {
   const { cancellationSignal } = Context.current();
-  if (owner === null) return;
   while (isAlive(owner)) {
     try {
       await sleep(POLL_MS, undefined, { signal: cancellationSignal });

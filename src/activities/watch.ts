@@ -236,7 +236,11 @@ async function start(
     },
     adoptOrphans: true,
   });
-  if (owner === null) return;
+  if (owner === null) {
+    // Whoever is at it is seen at the next look; or cannot be seen from here, and may be at it for long.
+    await Context.current().sleep(POLL_MS);
+    return;
+  }
   if (await isEnded(input.study)) {
     await terminate(owner, { graceMs: STOP_MS });
     throw ended(task);

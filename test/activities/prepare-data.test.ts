@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ActivityCancellationDetails } from '@temporalio/common';
@@ -11,10 +21,11 @@ import type { StudyConfig } from '../../src/domain/study';
 import { appendRecord } from '../../src/lab/ledger';
 import { readLabConfigAt } from '../../src/lab/lab';
 import { packageRoot } from '../../src/process/package-root';
-import { dataCache, studyState } from '../../src/process/paths';
+import { dataCache, stateRoot, studyState } from '../../src/process/paths';
 import { takeDown } from '../../src/setup/down';
 import { FILES, git, LAB_YAML, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
 import { processesWith } from '../runner/workshop';
+import { holdElsewhere } from './other-host';
 
 /** Failures are what these tests ask for. */
 const newEnvironment = (runId = 'a workflow') =>
@@ -203,6 +214,40 @@ test('a preparer is found again by the next attempt when its worker goes', async
   await prepare(place);
   expect(runs()).toBe(1);
 });
+
+test('a preparer that cannot be seen from here is waited for, without haste, until it is done or the study is stopped', async () => {
+  const place = makeData('some text');
+  const { folder } = await prepare(place);
+  rmSync(folder, { recursive: true });
+  const holder = await holdElsewhere(`${folder}.lock`);
+  try {
+    const environment = newEnvironment();
+    const stopped = prepare(place, environment);
+    stopped.catch(() => undefined);
+    const begun = performance.now();
+    const launches = new Set<number>();
+    while (launches.size < 3) {
+      for (const { mtimeMs } of listings()) launches.add(mtimeMs);
+      await sleep(5);
+    }
+    // Each launch begins an interpreter: a wait of hours was a busy core.
+    expect(performance.now() - begun).toBeGreaterThan(2 * 2_000);
+    environment.cancel('CANCELLED', new ActivityCancellationDetails({ cancelRequested: true }));
+    await expect(stopped).rejects.toThrow(/CANCELLED/);
+    const waiting = prepare(place);
+    holder.kill('SIGKILL');
+    expect((await waiting).folder).toBe(folder);
+  } finally {
+    holder.kill('SIGKILL');
+  }
+});
+
+/** Of what this installation says that it has begun. */
+const listings = (): Stats[] => {
+  const working = join(stateRoot(), 'working');
+  const files = existsSync(working) ? readdirSync(working).filter((name) => name.endsWith('.json')) : [];
+  return files.map((name) => statSync(join(working, name)));
+};
 
 test('a study that is stopped ends its preparer', async () => {
   const place = makeData('forever');

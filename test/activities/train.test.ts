@@ -1,7 +1,16 @@
 import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { EventEmitter, once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createEndWork } from '../../src/activities/end-work';
@@ -19,6 +28,7 @@ import { deviceLock } from '../../src/runner/device-lock';
 import { takeDown } from '../../src/setup/down';
 import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
 import { labOf } from './lab';
+import { holdElsewhere } from './other-host';
 import { CANDIDATE, pidsOf, processesWith, Workshop } from '../runner/workshop';
 
 jest.setTimeout(180_000);
@@ -564,4 +574,32 @@ it('a runner that cannot begin is our trouble, with its last words', async () =>
     input(),
   );
   await expect(running).rejects.toThrow(/ended before it began: Error: Cannot find module/);
+});
+
+test('a run that another host is at, which cannot be seen from here, is waited for without haste', async () => {
+  const of = input();
+  const folder = join(runFolder(of), 'train-1');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(
+    `${runFolder(of)}.json`,
+    JSON.stringify({ base: of.study.base, commit: of.commit, seed: of.seed, budget: of.budget }),
+  );
+  const holder = await holdElsewhere(join(folder, 'lock'));
+  const { environment, cancel } = activity();
+  const waiting = train(of, ['happy'], { environment, beats: [], cancel });
+  waiting.catch(() => undefined);
+  try {
+    const begun = performance.now();
+    const launches = new Set<number>();
+    while (launches.size < 8) {
+      const { mtimeMs = null } = statSync(join(folder, 'spec.json'), { throwIfNoEntry: false }) ?? {};
+      if (mtimeMs !== null) launches.add(mtimeMs);
+      await sleep(5);
+    }
+    expect(performance.now() - begun).toBeGreaterThan(7 * 250);
+    cancel('workerShutdown');
+    await expect(waiting).rejects.toThrow(CancelledFailure);
+  } finally {
+    holder.kill('SIGKILL');
+  }
 });
