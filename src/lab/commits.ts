@@ -81,7 +81,8 @@ function candidateMessage({ tag, number, title, hypothesis, rejected }: Candidat
   const trailers = [`Study: ${tag}`, `Experiment: ${experimentName(number)}`];
   if (rejected !== null) trailers.push(`Rejected: ${rejected}`);
   const paragraphs = [title, messageText(hypothesis), trailers.join('\n')];
-  return `${paragraphs.filter(Boolean).join('\n\n')}\n`;
+  // As git gives it back: what is found again is told by its words.
+  return `${paragraphs.filter(Boolean).join('\n\n')}\n`.toWellFormed();
 }
 
 /** What a commit changed, as a patch; empty for the baseline and for rejected edits. */

@@ -3,12 +3,12 @@ import { z } from 'zod';
 import { RefConflict, type Git } from './git';
 import { readBlobs, writeBlob } from './objects';
 import { proposalRef } from './refs';
-import { noteSchema, researchSchema } from './research';
+import { noteSchema, researchSchema, textSchema } from './research';
 
 export const MAX_EDITS = 200;
 export const MAX_HYPOTHESIS = 4000;
 
-const line = z.string().regex(/^\P{Cc}+$/u, 'expected one line');
+const line = textSchema.regex(/^\P{Cc}+$/u, 'expected one line');
 /** Paths are checked when edits are applied, so that a wrong one is the candidate's failure and has a reason. */
 const path = z.string().min(1).max(1000);
 
@@ -25,7 +25,7 @@ const editSchema = z.union([
 export const proposalSchema = z.strictObject({
   format: z.literal(1),
   title: line.max(120),
-  hypothesis: z.string().max(MAX_HYPOTHESIS),
+  hypothesis: textSchema.max(MAX_HYPOTHESIS),
   edits: z.array(editSchema).max(MAX_EDITS),
   /** What it cost to propose, in US dollars, with all that was asked for this experiment before. */
   dollars: z.number().nonnegative().optional(),
@@ -37,7 +37,7 @@ export const proposalSchema = z.strictObject({
   /** Changes that were refused before this one because they had been tried. */
   repeatsRefused: z.int().nonnegative().optional(),
   /** Nothing was proposed, and why: an answer too, so that nobody is asked again for this experiment. */
-  gaveUp: z.string().max(1000).optional(),
+  gaveUp: textSchema.max(1000).optional(),
 });
 
 export type Edit = z.infer<typeof editSchema>;

@@ -143,8 +143,8 @@ export async function writeCommit(git: Git, { tree, parent, message, at }: NewCo
 
 /** Text as a commit message carries it: no control characters, no blank space at the ends of lines. */
 export function messageText(text: string): string {
-  return Buffer.from(text)
-    .toString()
+  return text
+    .toWellFormed()
     .replaceAll(/[^\P{Cc}\n\t]/gu, '')
     .replaceAll(/[^\S\n]+$/gmu, '')
     .replaceAll(/\n{3,}/g, '\n\n')

@@ -7,7 +7,7 @@ import type { ExperimentRecord } from '../domain/experiment';
 import { UNLIMITED } from '../domain/limits';
 import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { trainBudgetSchema } from '../runner/protocol';
-import { ideaSchema, researchSchema } from './research';
+import { ideaSchema, researchSchema, textSchema } from './research';
 
 const count = z.int().nonnegative();
 const amount = z.number().nonnegative();
@@ -62,8 +62,8 @@ export const recordSchema = z.object({
   commit: hash,
   incumbent: hash,
   researcher: z.string(),
-  title: z.string(),
-  hypothesis: z.string(),
+  title: textSchema,
+  hypothesis: textSchema,
   research: researchSchema.nullable().default(null),
   ideas: z.array(ideaSchema).default([]),
   droppedIdeas: z.array(z.string()).default([]),

@@ -8,6 +8,8 @@ import { knobSchema } from './config';
 export const MOST_NOTED = 50;
 
 const count = z.int().nonnegative();
+/** Text that git gives back as it was: it keeps UTF-8, which half a character, cut in its middle, is not. */
+export const textSchema = z.string().overwrite((text) => text.toWellFormed());
 /** Long enough for a thought, short enough for a prompt that quotes many of them. */
 export const noteSchema = z.string().min(1).max(2000);
 const ideaId = z.string().regex(/^\d+\.\d+$/);

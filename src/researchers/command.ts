@@ -12,6 +12,7 @@ import type { Proposal } from '../lab/edits';
 import { withoutTemporalSettings } from '../temporal/own-environment';
 import { readAgentOutput, type AgentReport } from './agent-output';
 import { capture, CaptureError, type Captured } from './capture';
+import { oneLine } from './claude/quote';
 import { contextJson, writeLedgerFile } from './command-context';
 import { holdsKey, redact } from './redact';
 import { NoProposal, type Researcher, type ResearchContext } from './researcher';
@@ -54,7 +55,8 @@ export function createCommand(options: CommandOptions): Researcher {
         const files = edits.map((edit) => edit.path).join(', ');
         return {
           format: 1,
-          title: oneLine(redact(report.title ?? '')) || oneLine(`change to ${files}`),
+          title:
+            oneLine(redact(report.title ?? ''), TITLE_LENGTH) || oneLine(`change to ${files}`, TITLE_LENGTH),
           hypothesis: redact(report.hypothesis ?? ''),
           edits,
           research: researchOf(context, report),
@@ -172,9 +174,4 @@ function bounded(text: string): string {
   const half = TRANSCRIPT_CHARACTERS / 2;
   if (text.length <= TRANSCRIPT_CHARACTERS) return text;
   return `${text.slice(0, half)}\n… ${text.length - 2 * half} characters left out …\n${text.slice(-half)}`;
-}
-
-function oneLine(text: string): string {
-  const line = text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
-  return line.length <= TITLE_LENGTH ? line : `${line.slice(0, TITLE_LENGTH - 1)}…`;
 }

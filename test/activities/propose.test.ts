@@ -13,7 +13,7 @@ import type { StudyConfig } from '../../src/domain/study';
 import { NOTHING_WAITS } from '../../src/domain/waiting';
 import { readProposal, type Proposal } from '../../src/lab/edits';
 import { appendRecord, openLedger, readRecord } from '../../src/lab/ledger';
-import { crashedRef, experimentRef } from '../../src/lab/refs';
+import { baseRef, crashedRef, experimentRef } from '../../src/lab/refs';
 import { verifyStudy } from '../../src/lab/verify/verify';
 import { BudgetExhausted } from '../../src/researchers/purse';
 import { GivenUp, NoProposal, type ResearchContext } from '../../src/researchers/researcher';
@@ -283,6 +283,27 @@ test('a repair is to the files of what crashed, has its name, and both candidate
   expect(damaged.differences.map(({ what }) => what)).toContainEqual(
     expect.stringContaining(`${crashedRef(study.tag, 1, 1)} is missing`),
   );
+});
+
+test('a title that was cut in the middle of a character is one and the same in git, the record and the proposal', async () => {
+  const { git: repository, study, input } = await place();
+  await repository.moveRef(baseRef(study.tag), study.base, null);
+  const { proposal, title } = await propose(input, async () => ({
+    ...wider(),
+    title: `${'x'.repeat(118)}\ud83d…`,
+    hypothesis: 'half a rocket: \ude80',
+  }));
+  const change = { study, number: 1, incumbent: input.incumbent, proposal, repair: null };
+  const { commit } = await createApply()({ ...change, at: AT });
+  expect(await createApply()({ ...change, at: '2026-11-21T02:00:00.000Z' })).toMatchObject({ commit });
+  expect(git(input.study.lab, 'show', '-s', '--format=%s', commit)).toBe(title);
+  const { hypothesis } = await readProposal(repository, proposal);
+  // As version 0.3 wrote it.
+  const record = makeRecord(study, 1, { commit, title: `${'x'.repeat(118)}\ud83d…`, hypothesis, runs: [] });
+  await appendRecord(repository, study, record);
+  expect(await readRecord(repository, study.tag, 1)).toMatchObject({ title, hypothesis });
+  const { differences } = await verifyStudy(repository, study.tag);
+  expect(differences.filter(({ experiment }) => experiment === 1)).toEqual([]);
 });
 
 test('a repair that its researcher gives up is not asked for again', async () => {

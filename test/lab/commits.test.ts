@@ -42,6 +42,13 @@ test('a candidate is a commit on the incumbent with trailers, kept by a ref', as
   expect(git(lab.root, 'branch', '--list')).toBe('* main');
 });
 
+test('half a character in its words does not make it another at another time', async () => {
+  const lab = makeLab();
+  const half = await candidateOf(lab, { title: 'rocket \ud83d…', rejected: 'there is no "\ud83d…"' });
+  const commit = await keepCandidate(lab.git, half);
+  expect(await keepCandidate(lab.git, { ...half, at: '2026-11-21T09:00:00.000Z' })).toBe(commit);
+});
+
 test('the user’s configuration, hooks and replacements change nothing', async () => {
   const lab = makeLab();
   const clean = await keepCandidate(lab.git, await candidateOf(lab));

@@ -3,14 +3,15 @@ import { estimateTokens } from './tokens';
 
 /** The beginning and the end of a text, at most so many tokens in all. */
 export function cut(text: string, tokens: number): string {
-  if (estimateTokens(text) <= tokens) return text;
+  if (estimateTokens(text) <= tokens) return text.toWellFormed();
   let chars = Math.max(0, Math.floor((text.length * tokens) / estimateTokens(text)));
   for (;;) {
     const half = Math.floor(chars / 2);
     const left = text.length - 2 * half;
     const shorter = `${text.slice(0, half)}\n… ${left} characters left out …\n${text.slice(text.length - half)}`;
     if (half === 0) return '';
-    if (estimateTokens(shorter) <= tokens) return shorter;
+    // Between the halves of an emoji it would leave what the API refuses.
+    if (estimateTokens(shorter) <= tokens) return shorter.toWellFormed();
     chars = Math.floor(chars * 0.8);
   }
 }
@@ -18,7 +19,8 @@ export function cut(text: string, tokens: number): string {
 /** One line of at most so many characters. */
 export function oneLine(text: string, length: number): string {
   const line = text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
-  return line.length <= length ? line : `${line.slice(0, length - 1)}…`;
+  const shorter = line.length <= length ? line : `${line.slice(0, length - 1)}…`;
+  return shorter.toWellFormed();
 }
 
 /** The text between two fences that are longer than any in it. */
