@@ -13,6 +13,7 @@ import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
 import { gpuFiles, gpuIndex, isGpu } from './gpu-file';
 import { kernelSettings } from './kernel-settings';
+import { howToSandbox } from './why-no-sandbox';
 
 const run = promisify(execFile);
 
@@ -43,12 +44,16 @@ export interface SandboxFound {
   sandbox: Sandbox;
   /** Why, in words for `doctor`. */
   detail: string;
+  /** What to do for one; null where there is one. */
+  todo: string | null;
 }
 
 /** What bubblewrap says of a host that is short of something just now: that tells nothing of what it can do. */
 const SHORTAGE = /Resource temporarily unavailable|Cannot allocate memory|Too many open files/;
 /** A probe takes a second; a machine that sleeps, or stands still, does so inside this time. */
 const PROBE_MS = 10 * 60_000;
+const INSTALL =
+  'install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)';
 const TREE = '/lab';
 const SCRATCH = '/tmp';
 /** Shared memory of data loaders; it is memory of the host. */
@@ -76,11 +81,15 @@ const GATE = ['/bin/sh', '-c', 'echo ready >&4; read -r go <&4 || exit 125; exec
  */
 export async function findSandbox(): Promise<SandboxFound> {
   const wish = process.env['AUTORESEARCH_SANDBOX'] ?? '';
-  if (wish === 'none') return { sandbox: 'none', detail: 'AUTORESEARCH_SANDBOX=none' };
+  if (wish === 'none') {
+    return { sandbox: 'none', detail: 'AUTORESEARCH_SANDBOX=none', todo: 'unset AUTORESEARCH_SANDBOX' };
+  }
   if (wish !== '' && wish !== 'bubblewrap') {
     throw new Error(`AUTORESEARCH_SANDBOX is "${wish}", expected "bubblewrap" or "none"`);
   }
-  if (process.platform !== 'linux') return { sandbox: 'none', detail: 'bubblewrap needs Linux' };
+  if (process.platform !== 'linux') {
+    return { sandbox: 'none', detail: 'bubblewrap needs Linux', todo: 'run studies on Linux' };
+  }
   const env = { ...process.env, LC_ALL: 'C' };
   const failed = await run('bwrap', [...walls(1 << 20), '/bin/sh', '-c', 'exit 0'], {
     timeout: PROBE_MS,
@@ -89,12 +98,12 @@ export async function findSandbox(): Promise<SandboxFound> {
     () => null,
     (error: unknown) => failedSchema.parse(error),
   );
-  if (failed === null) return { sandbox: 'bubblewrap', detail: 'bubblewrap works' };
+  if (failed === null) return { sandbox: 'bubblewrap', detail: 'bubblewrap works', todo: null };
   const { code, signal, stderr } = failed;
   const said = stderr.trim() || `it ended with ${signal ?? code}`;
-  if (code === 'ENOENT') return { sandbox: 'none', detail: 'bwrap is not installed: install bubblewrap' };
+  if (code === 'ENOENT') return { sandbox: 'none', detail: 'bwrap is not installed', todo: INSTALL };
   if (code === 'EACCES' || (typeof code === 'number' && !SHORTAGE.test(said)))
-    return { sandbox: 'none', detail: `bwrap does not run: ${said}` };
+    return { sandbox: 'none', detail: `bwrap does not run: ${said}`, todo: howToSandbox(said) };
   throw new Error(`whether bubblewrap works could not be found out just now: ${said}`);
 }
 

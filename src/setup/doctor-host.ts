@@ -124,15 +124,10 @@ async function checkDevices(): Promise<Check> {
 }
 
 async function checkSandbox(): Promise<Check> {
-  const { sandbox, detail } = await findSandbox();
-  return sandbox === 'bubblewrap'
+  const { detail, todo } = await findSandbox();
+  return todo === null
     ? fine('sandbox', detail)
-    : warn(
-        'sandbox',
-        `NONE: candidates see this host's files and network (${detail})`,
-        'install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap); ' +
-          'in a container it needs user namespaces',
-      );
+    : warn('sandbox', `NONE: candidates see this host's files and network (${detail})`, todo);
 }
 
 async function checkLimits(): Promise<Check> {

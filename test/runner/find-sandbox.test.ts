@@ -1,8 +1,10 @@
 /** Whether there is a sandbox is found by trying; what the trial comes to must not depend on how busy the host is just then. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { findSandbox } from '../../src/runner/sandbox';
+import { howToSandbox } from '../../src/runner/why-no-sandbox';
 
 const PATH = process.env['PATH'];
 let folder: string;
@@ -30,14 +32,14 @@ test.each([
   ['an end without a word', 'exit 3', 'does not run: it ended with 3'],
 ])('%s: there is none, and why', async (_what, script, detail) => {
   bwrap(script);
-  expect(await findSandbox()).toEqual({ sandbox: 'none', detail: expect.stringContaining(detail) });
+  expect(await findSandbox()).toMatchObject({ sandbox: 'none', detail: expect.stringContaining(detail) });
 });
 
 test('not installed: there is none', async () => {
   process.env['PATH'] = folder;
-  expect(await findSandbox()).toEqual({
+  expect(await findSandbox()).toMatchObject({
     sandbox: 'none',
-    detail: expect.stringContaining('install bubblewrap'),
+    todo: expect.stringContaining('install bubblewrap'),
   });
 });
 
@@ -52,4 +54,56 @@ test.each([
 ])('a host that is short of %s is not one without a sandbox', async (_what, script, message) => {
   bwrap(script);
   await expect(findSandbox()).rejects.toThrow(message);
+});
+
+/** As the NVIDIA container toolkit does it, in a namespace of our own, for a sandbox in one of its own again. */
+test('with something mounted over /proc/driver/nvidia there is none, and it is not for want of installing', () => {
+  const mount = 'mount -t tmpfs tmpfs';
+  const find = `require(${JSON.stringify(require.resolve('../typescript-hook'))}).loadTypeScript();
+    require(${JSON.stringify(require.resolve('../../src/runner/sandbox'))}).findSandbox()
+      .then((found) => console.log(JSON.stringify(found)))`;
+  const script = `${mount} /proc/driver && mkdir /proc/driver/nvidia && ${mount} /proc/driver/nvidia && exec "$@"`;
+  const args = [
+    '--user',
+    '--map-root-user',
+    '--mount',
+    'sh',
+    '-c',
+    script,
+    'sh',
+    process.execPath,
+    '-e',
+    find,
+  ];
+  const found: unknown = JSON.parse(execFileSync('unshare', args, { encoding: 'utf8' }));
+  expect(found).toMatchObject({
+    sandbox: 'none',
+    detail: expect.stringMatching(/mount proc/u),
+    todo: expect.stringMatching(/NVIDIA container toolkit[^]*run the worker on the host/u),
+  });
+});
+
+test.each([
+  [
+    'AppArmor, as on Ubuntu 24.04',
+    'bwrap: setting up uid map: Permission denied',
+    { 'sys/kernel/apparmor_restrict_unprivileged_userns': '1\n' },
+    /\/etc\/apparmor\.d\/bwrap/u,
+  ],
+  [
+    'a masked /proc, as Docker has it',
+    "bwrap: Can't mount proc on /newroot/proc: Operation not permitted",
+    {
+      'self/mountinfo':
+        '62 60 0:21 / /proc rw - proc proc rw\n70 62 0:30 / /proc/kcore rw - tmpfs tmpfs rw\n',
+    },
+    /over \/proc\/kcore.*systempaths=unconfined/u,
+  ],
+  ['no reason that could be seen', 'bwrap: No permissions to create a new namespace', {}, /user namespaces/u],
+])('what to do: %s', (_what, said, files, todo) => {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(join(folder, 'proc', dirname(name)), { recursive: true });
+    writeFileSync(join(folder, 'proc', name), text);
+  }
+  expect(howToSandbox(said, folder)).toMatch(todo);
 });

@@ -1,0 +1,48 @@
+/** What to do where bubblewrap is installed and is not let: told by what it said, and by what this host shows. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const PROFILE = 'abi <abi/4.0>, profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }';
+/** Ubuntu since 23.10: a plain user's namespaces give no rights, unless a profile allows them to the program. */
+const RESTRICTED = '/proc/sys/kernel/apparmor_restrict_unprivileged_userns';
+const MOUNTS = '/proc/self/mountinfo';
+
+/**
+ * @param said bubblewrap's own words
+ * @param root where /proc is
+ */
+export function howToSandbox(said: string, root = '/'): string {
+  if (/mount proc/iu.test(said)) return overProc(root);
+  if (read(root, RESTRICTED).trim() === '1') {
+    return (
+      `AppArmor keeps plain users of this host from namespaces: put the line \`${PROFILE}\` into /etc/apparmor.d/bwrap, then ` +
+      '`sudo systemctl reload apparmor`, on the host also for its containers; or for all programs ' +
+      '`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`'
+    );
+  }
+  return 'bubblewrap needs user namespaces: see what it said; in a container, docs/production.md has the options that allow them';
+}
+
+/** The kernel gives nobody a new /proc that shows more than the one that is there. */
+function overProc(root: string): string {
+  const mounts = read(root, MOUNTS)
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((place) => place.startsWith('/proc/'));
+  if (mounts.some((place) => place.startsWith('/proc/driver/nvidia'))) {
+    return (
+      'the NVIDIA container toolkit mounts over /proc/driver/nvidia, and the kernel allows no /proc for a sandbox beside that, whatever the ' +
+      "container's options: run the worker on the host (docs/production.md, containers with GPUs)"
+    );
+  }
+  const where = mounts.length === 0 ? 'parts of /proc' : mounts.join(', ');
+  return `something is mounted over ${where}, and so the kernel allows no /proc for a sandbox: give the container an unmasked one (Docker: systempaths=unconfined; Podman: unmask=ALL)`;
+}
+
+function read(root: string, file: string): string {
+  try {
+    return readFileSync(join(root, file), 'utf8');
+  } catch {
+    return '';
+  }
+}
