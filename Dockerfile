@@ -22,8 +22,9 @@ RUN python3 -m venv /opt/trainer \
  && /opt/trainer/bin/pip install --no-cache-dir --require-hashes --requirement /tmp/requirements.lock
 
 FROM node:20.20.2-bookworm-slim
+# g++, libc6-dev and python3-dev: on a GPU torch.compile builds a C module when it first runs.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends bubblewrap ca-certificates git openssh-client python3 \
+ && apt-get install -y --no-install-recommends bubblewrap ca-certificates g++ git libc6-dev openssh-client python3 python3-dev \
  && rm -rf /var/lib/apt/lists/* \
  && ln -s /opt/autoresearch/bin/autoresearch.js /usr/local/bin/autoresearch \
  && install --directory --owner node --group node /labs /var/lib/autoresearch /var/cache/autoresearch

@@ -229,6 +229,9 @@ function gpu(device: string, libraryPath: string): string[] {
   ];
 }
 
+/** Where a process inside looks for programs. */
+export const pathInside = (python: string): string => `${dirname(python)}:/usr/local/bin:/usr/bin:/bin`;
+
 /** What a process inside calls its device: it sees no GPU but its own. */
 export const deviceInside = (device: string): string => (isGpu(device) ? 'cuda:0' : device);
 
@@ -236,7 +239,7 @@ function environment(room: Room, scratch: string, sandbox: Sandbox): Record<stri
   const cuda = isGpu(room.device);
   const libraryPath = process.env['LD_LIBRARY_PATH'];
   const env: Record<string, string> = {
-    PATH: `${dirname(room.python)}:/usr/local/bin:/usr/bin:/bin`,
+    PATH: pathInside(room.python),
     LANG: 'C.UTF-8',
     USER: 'candidate',
     HOME: scratch,

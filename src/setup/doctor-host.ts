@@ -10,6 +10,7 @@ import { isGpu } from '../runner/gpu-file';
 import { MAX_SOCKET_PATH_BYTES } from '../runner/protocol';
 import { findLimits } from '../runner/limits';
 import { findSandbox } from '../runner/sandbox';
+import { checkCompiler } from './check-compiler';
 import { failed, fine, lack, warn, type Check } from './check';
 import { run } from './command';
 import { isSupported, pythonAt, systemPython } from './system-python';
@@ -35,6 +36,7 @@ export async function checkHost(): Promise<Check[]> {
     uv: checkUv,
     'trainer environment': checkTrainer,
     devices: checkDevices,
+    'compiler for GPUs': checkCompiler,
     sandbox: checkSandbox,
     'limits of a run': checkLimits,
     memory: checkMemory,

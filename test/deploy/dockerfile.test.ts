@@ -35,3 +35,10 @@ test('it ends as a plain user, on one base with a version', () => {
   const users = stages.at(-1)?.steps.filter((step) => step.getKeyword() === 'USER');
   expect(users?.map(words)).toEqual([['node']]);
 });
+
+test('the last stage has what runs need beside the trainer: a sandbox, and what torch.compile builds with', () => {
+  const installed = stages.at(-1)?.steps.find((step) => step.getKeyword() === 'RUN');
+  expect(installed === undefined ? [] : words(installed)).toEqual(
+    expect.arrayContaining(['bubblewrap', 'git', 'python3', 'g++', 'libc6-dev', 'python3-dev']),
+  );
+});
