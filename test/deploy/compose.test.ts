@@ -17,6 +17,7 @@ const serviceSchema = z.object({
   entrypoint: z.array(z.string()).optional(),
   healthcheck: z.object({ test: z.array(z.string()) }).optional(),
   restart: z.string(),
+  logging: z.object({ driver: z.string() }).optional(),
   ports: z.array(z.string()).default([]),
   volumes: z.array(z.string()).default([]),
   secrets: z.array(z.string()).default([]),
@@ -49,6 +50,7 @@ test('it is a compose file by the Compose Specification', () => {
   const { name: _, ...known } = z.looseObject({ name: z.string() }).parse(document);
   expect([validate(known), validate.errors]).toEqual([true, null]);
   expect(validate({ services: { worker: { imagee: 'x' } } })).toBe(false);
+  expect([validate(parse(read('deploy', 'tls.yml'))), validate.errors]).toEqual([true, null]);
 });
 
 test('every image has a version, and every port is published on this host alone', () => {
@@ -103,11 +105,42 @@ test('its versions are those that are tested: server, UI, this package', () => {
   );
 });
 
+const files = readdirSync(at('deploy', 'temporal'), { recursive: true, encoding: 'utf8' })
+  .map((name) => at('deploy', 'temporal', name))
+  .filter((file) => statSync(file).isFile());
+const configuration = files.map((file) => readFileSync(file, 'utf8')).join('\n');
+
+const overrideSchema = z.object({
+  services: z.record(
+    z.string(),
+    z.object({
+      environment: z.record(z.string(), z.string().nullable()),
+      volumes: z.array(z.string()).default([]),
+    }),
+  ),
+});
+const tls = overrideSchema.parse(parse(read('deploy', 'tls.yml'))).services;
+
 test('every setting of the server that it sets is one that its configuration reads', () => {
-  const files = readdirSync(at('deploy', 'temporal'), { recursive: true, encoding: 'utf8' })
-    .map((name) => at('deploy', 'temporal', name))
-    .filter((file) => statSync(file).isFile());
-  const known = files.map((file) => readFileSync(file, 'utf8')).join('\n');
-  for (const name of Object.keys(services['temporal']?.environment ?? {})) expect(known).toContain(name);
+  const names = [services['temporal']?.environment ?? {}, tls['temporal']?.environment ?? {}].flatMap(
+    Object.keys,
+  );
+  expect(
+    names.filter((name) => !configuration.includes(`"${name}"`) && !configuration.includes(`{${name}:`)),
+  ).toEqual([]);
   expect(existsSync(at('deploy', 'cpu.yml'))).toBe(true);
+});
+
+test('whatever its configuration reads for TLS and tokens can be set, and every certificate named is mounted', () => {
+  const asked = [...configuration.matchAll(/env "(TEMPORAL_(?:TLS_\w+|JWKS))"/gu)].map(([, name]) => name!);
+  expect(new Set(Object.keys(tls['temporal']?.environment ?? {}))).toEqual(new Set(asked));
+  for (const { environment, volumes: mounts } of Object.values(tls)) {
+    const targets = mounts.map((mount) => mount.split(':')[1]);
+    const paths = Object.values(environment).filter((value) => value?.startsWith('/') === true);
+    expect(paths.filter((path) => !targets.includes(path ?? ''))).toEqual([]);
+  }
+});
+
+test('no log grows without end', () => {
+  expect(all.filter(([, { logging }]) => logging?.driver !== 'local')).toEqual([]);
 });
