@@ -2,7 +2,7 @@
  * The event histories of a study that the server still has: every run of the study's workflow, along its
  * continue-as-new chains, and every run of its experiments'. Closed ones go at the namespace's retention.
  */
-import { isGrpcServiceError, type Client } from '@temporalio/client';
+import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { History } from '@temporalio/common/lib/proto-utils';
 import { experimentPrefix, listExecutions } from './executions';
 
@@ -80,13 +80,10 @@ export async function* openHistories(client: Client, taskQueue: string): AsyncGe
 
 /** Of the study itself: those that the server lists, the one that its id stands for, and their whole chains. */
 async function studyRuns(client: Client, workflowId: string, listed: readonly Run[]): Promise<RunHistory[]> {
-  const current = await fetchRun(client, { workflowId, runId: '' });
-  const found: RunHistory[] = current === null ? [] : [current];
-  const known = new Set(found.map(({ runId }) => runId));
-  const waiting = [
-    ...listed.map(({ runId }) => runId),
-    ...found.flatMap(({ history }) => neighbours(history)),
-  ];
+  const found: RunHistory[] = [];
+  const known = new Set<string>();
+  const latest = await unlessGone(client.workflow.getHandle(workflowId).describe());
+  const waiting = [...listed, ...(latest === null ? [] : [latest])].map(({ runId }) => runId);
   for (let runId = waiting.pop(); runId !== undefined; runId = waiting.pop()) {
     if (known.has(runId)) continue;
     known.add(runId);
@@ -98,26 +95,29 @@ async function studyRuns(client: Client, workflowId: string, listed: readonly Ru
   return found.toSorted((a, b) => begunAt(a.history) - begunAt(b.history));
 }
 
-/** Null where the server has it no more. An empty run id means the latest run. */
+/** Null where the server has it no more. */
 async function fetchRun(client: Client, { workflowId, runId }: Run): Promise<RunHistory | null> {
-  const handle = client.workflow.getHandle(workflowId, runId === '' ? undefined : runId);
+  const history = await unlessGone(client.workflow.getHandle(workflowId, runId).fetchHistory());
+  return history === null ? null : { workflowId, runId, history };
+}
+
+async function unlessGone<T>(asked: Promise<T>): Promise<T | null> {
   try {
-    const history = await handle.fetchHistory();
-    const own = history.events?.[0]?.workflowExecutionStartedEventAttributes?.originalExecutionRunId;
-    return { workflowId, runId: runId === '' ? (own ?? '') : runId, history };
+    return await asked;
   } catch (error) {
     const code: number | null = isGrpcServiceError(error) ? error.code : null;
-    if (code === NOT_FOUND) return null;
+    if (code === NOT_FOUND || error instanceof WorkflowNotFoundError) return null;
     throw error;
   }
 }
 
-/** The runs before and after one in its chain. */
+/** The runs before and after one in its chain, and the one from which it was reset; that is its own where it was not. */
 function neighbours({ events }: History): string[] {
   const first = events?.[0]?.workflowExecutionStartedEventAttributes;
   const last = events?.at(-1);
   return [
     first?.continuedExecutionRunId,
+    first?.originalExecutionRunId,
     last?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId,
     last?.workflowExecutionFailedEventAttributes?.newExecutionRunId,
     last?.workflowExecutionTimedOutEventAttributes?.newExecutionRunId,
