@@ -8,12 +8,14 @@ Called with one JSON argument:
     gated       whether the command is a sandbox with a gate: first in it something says "ready" on descriptor 4 and
                 begins only when it hears "go" there
     tasks       with a gate: how many processes and threads the kernel may allow the sandbox; null is no limit
+    locked      whether descriptor 5 is a lock: held until nothing is left, however long that takes, and not handed on;
+                may be missing: a worker that was begun before an upgrade does not say it
 
 Descriptor 3 is the lifeline: when its other end closes, because whoever holds it has died or wants so, all
 descendants are ended with SIGKILL, double forks included. "began PID LIMIT" is written to it when the command begins,
 with the pid of what was started and what limits its tasks: rlimit, namespace or nothing (limit_tasks). SIGTERM is
 passed on to the command's process group. Exits as the command did, 128 + n for signal n, after all that was left
-behind has ended. Where descriptor 5 is there it is a lock, held until then and not handed on.
+behind has ended.
 
 Why bubblewrap needs more than its --die-with-parent: its outer process asks the kernel for that after it has begun,
 its inner one later still; neither sees a parent that has died before, and the inner one waits for ever for an outer
@@ -45,8 +47,9 @@ PR_SET_CHILD_SUBREAPER = 36
 NS_GET_USERNS = 0xB701
 LINUX = sys.platform == "linux"
 SET_UP_SECONDS = 10  # for a sandbox to come to its gate
-GONE_SECONDS = 10  # for the kernel to end a process that waits for a disk or a GPU
+GONE_SECONDS = 10  # for the kernel to end a process that waits for a disk or a GPU; it may take longer, or for ever
 PAUSE_SECONDS = 0.005
+LONG_PAUSE_SECONDS = 0.5
 
 
 class Orphaned(Exception):
@@ -58,6 +61,7 @@ class Keeper:
         self.child = None  # until it has begun, however long that takes
         self.early = None  # a signal that has come before
         self.tasks = task["tasks"]
+        self.locked = task.get("locked", False)
         self.gate = None  # our end of it, until "go" has been said
         self.wakeup = wake_on_signals(self)
 
@@ -145,7 +149,7 @@ class Keeper:
             self.pass_on(signal.SIGKILL)
             return
         end = time.monotonic() + GONE_SECONDS
-        while time.monotonic() < end:
+        while (is_young := time.monotonic() < end) or self.locked:
             self.reap()
             left = descendants()
             if not left:
@@ -153,7 +157,7 @@ class Keeper:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS if is_young else LONG_PAUSE_SECONDS)
 
 
 def wake_on_signals(keeper):

@@ -62,7 +62,14 @@ export async function keep({
   tasks,
   lock = null,
 }: Keep): Promise<Kept> {
-  const task = JSON.stringify({ command, expendable, gated, cgroup: cgroup ?? null, tasks: tasks ?? null });
+  const task = JSON.stringify({
+    command,
+    expendable,
+    gated,
+    cgroup: cgroup ?? null,
+    tasks: tasks ?? null,
+    locked: lock !== null,
+  });
   const keeper = spawn(await python3(), ['-I', '-S', asset('src', 'process', 'keep.py'), task], {
     cwd,
     env,

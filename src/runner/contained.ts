@@ -16,10 +16,12 @@ export interface ContainedExit extends Exit {
 }
 
 const LINUX = process.platform === 'linux';
-/** How long the keeper may take to end everything, before it is ended as well: somebody may have stopped it. */
+/** How long the keeper may take to end everything before it gets help: somebody may have stopped it. */
 const KEEPER_MS = 2_000;
-/** How long the kernel may take to end what was killed. */
-const GONE_MS = 10_000;
+/** How long the kernel may take to end what was killed, where there is a keeper to leave it to. */
+const SLOW_MS = 10_000;
+/** And where all waits for that: a driver may take minutes to give back what a process had. */
+const STUCK_MS = 5 * 60_000;
 const POLL_MS = 10;
 
 export class Contained {
@@ -62,20 +64,38 @@ export class Contained {
     }
   }
 
-  /** Ends everything in the sandbox at once and resolves when it is gone, double forks included. */
-  async kill(): Promise<void> {
+  /**
+   * Ends everything in the sandbox at once and resolves when it is gone, double forks included.
+   * @param isDone whether its work is done, so that nobody has to wait long for processes that hang in the kernel: their end,
+   * and the device's lock until then, is left to the keeper
+   * @throws Error if they hang and it is not
+   */
+  async kill(isDone = false): Promise<void> {
     this.kept.release();
     const began = performance.now();
     while (this.isThere()) {
       const ms = performance.now() - began;
-      if (ms > GONE_MS) throw new Error('processes of the sandbox hang in the kernel and cannot be ended');
-      if (ms > KEEPER_MS || !this.isKept()) for (const pid of this.everyone()) tryKill(pid);
+      if (ms > (isDone && this.isKept() ? SLOW_MS : STUCK_MS)) {
+        const trouble = 'processes of the sandbox hang in the kernel and cannot be ended';
+        if (!isDone) throw new Error(`${trouble}; the device waits for them`);
+        console.error(trouble);
+        return;
+      }
+      if (ms > KEEPER_MS || !this.isKept()) this.help();
       await sleep(POLL_MS);
     }
     if (this.cgroup === null) return;
     // The exit tells what the cgroup says.
     await this.exited.catch(() => undefined);
     await this.cgroup.remove();
+  }
+
+  /** Ends all but the keeper: with it would go the lock, which others are to wait for. */
+  private help(): void {
+    const { pid } = this.kept.keeper;
+    if (this.isKept()) send(pid, 'SIGCONT');
+    if (!LINUX) return;
+    for (const other of this.everyone()) if (other !== pid) send(other, 'SIGKILL');
   }
 
   /**
@@ -104,9 +124,9 @@ function tryMakeCgroup(): Cgroup | null {
   }
 }
 
-function tryKill(pid: number): void {
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     // Gone by itself.
   }

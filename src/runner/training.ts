@@ -54,7 +54,7 @@ export interface TaskContext {
 
 type SessionFor = (socket: Socket, listener: Listener) => Session;
 
-/** Trains. Everything that it has started is gone when it resolves. */
+/** Trains. Everything that it has started is gone when it resolves, or after a hand-in left to its keeper. */
 export async function train(spec: TrainSpec, context: TaskContext): Promise<Ending> {
   const manifest = await readJson(join(spec.data, 'manifest.json'), manifestSchema);
   if (manifest === null) throw new Error(`no prepared data in ${spec.data}: its manifest.json is missing`);
@@ -141,6 +141,7 @@ class Training implements Listener {
     const onOutput = (chunk: Buffer): void => context.log.append(chunk);
     const candidate = await Contained.start(sandbox, enclosed, onOutput, context.device);
     const watch = new Watch(candidate, (reason, message) => this.fail(reason, message));
+    let isAccepted = false;
     try {
       server.on('connection', (socket) => this.connect(socket));
       candidate.exited.then((exit) => this.onExit(exit)).catch(this.abandon);
@@ -149,12 +150,13 @@ class Training implements Listener {
       if (context.stop.aborted) stop();
       this.tick();
       const ending = await this.ended;
-      if (ending.kind === 'accepted') await within(LAST_WORDS_MS, candidate.exited);
+      isAccepted = ending.kind === 'accepted';
+      if (isAccepted) await within(LAST_WORDS_MS, candidate.exited);
       return ending;
     } finally {
       if (this.timer !== null) clearTimeout(this.timer);
       watch.end();
-      await candidate.kill();
+      await candidate.kill(isAccepted);
     }
   }
 

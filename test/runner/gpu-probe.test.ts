@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TrainSpec } from '../../src/runner/task';
 import { left, Workshop } from './workshop';
 
-jest.setTimeout(90_000);
+jest.setTimeout(180_000);
 
 let workshop: Workshop;
 beforeAll(() => {
@@ -26,7 +26,7 @@ async function onGpu(
   const python = join(workshop.folder, `python-${made++}`);
   await writeFile(python, `#!/bin/sh\nif [ "$1" = -I ]; then\n${probe}\nfi\nexec /usr/bin/python3 "$@"\n`);
   await chmod(python, 0o755);
-  return workshop.trainSpec(candidate, { python, device: 'cuda:0', startupSeconds: 120, ...change });
+  return workshop.trainSpec(candidate, { python, device: 'cuda:0', ...change });
 }
 
 const WORKS = 'exit 0';

@@ -175,14 +175,15 @@ describe('in bubblewrap', () => {
     expect(processesWith(marker)).toEqual([]);
   });
 
-  it.each(['runner', 'candidate'])(
+  it.each(['runner', 'candidate', 'keeper'])(
     'ends within seconds of SIGTERM though the %s is frozen',
     async (frozen) => {
       const marker = `marker-${process.pid}-frozen-${frozen}`;
       const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 }, stallSeconds: 600 });
       const { folder, owner } = await workshop.start(spec);
       await workshop.until(folder, ({ step }) => step === 1);
-      for (const pid of frozen === 'runner' ? [owner.pid] : pidsOf(marker, CANDIDATE))
+      const inside = frozen === 'keeper' ? KEEPER : CANDIDATE;
+      for (const pid of frozen === 'runner' ? [owner.pid] : pidsOf(marker, inside))
         process.kill(pid, 'SIGSTOP');
       await terminate(owner, { graceMs: 4_000 });
       expect(await left(marker)).toEqual([]);

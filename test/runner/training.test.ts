@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { TrainSpec } from '../../src/runner/task';
 import { ROW, Workshop } from './workshop';
 
-jest.setTimeout(90_000);
+jest.setTimeout(180_000);
 
 let workshop: Workshop;
 beforeAll(() => {
