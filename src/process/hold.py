@@ -54,13 +54,16 @@ def open_lock(path):
             return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:
             pass
+        everybody = os.stat(os.path.dirname(path)).st_mode & stat.S_ISVTX
+        # Not by fchmod afterwards: whoever is killed before that leaves a file that no other user can ever take.
+        mask = os.umask(0) if everybody else None
         try:
-            lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL, 0o644)
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL, 0o666 if everybody else 0o644)
         except FileExistsError:
             continue
-        if os.stat(os.path.dirname(path)).st_mode & stat.S_ISVTX:
-            os.fchmod(lock, 0o666)
-        return lock
+        finally:
+            if mask is not None:
+                os.umask(mask)
 
 
 def take(path, holder, on_busy):

@@ -24,15 +24,17 @@ export async function deviceLock(device: string, shared = SHARED): Promise<strin
 async function makeShared(folder: string): Promise<void> {
   try {
     await mkdir(folder);
-    // mkdir's own mode is subject to the umask.
-    await chmod(folder, STICKY);
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
   }
   const found = await lstat(folder);
-  if (!found.isDirectory() || (found.mode & STICKY) !== STICKY) {
-    throw new Error(
-      `${folder} holds the locks of this host's GPUs and should be a folder that all may write to (mode 1777): remove it`,
-    );
+  const isShared = (found.mode & STICKY) === STICKY;
+  if (found.isDirectory() && (isShared || found.uid === process.getuid?.())) {
+    // mkdir's own mode is subject to the umask, and whoever was to mend that may have been killed before.
+    if (!isShared) await chmod(folder, STICKY);
+    return;
   }
+  throw new Error(
+    `${folder} holds the locks of this host's GPUs and should be a folder that all may write to (mode 1777): remove it`,
+  );
 }

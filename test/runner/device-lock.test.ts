@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -21,13 +21,19 @@ test('a GPU has one lock for the host, the CPU one for each installation', async
   expect(await deviceLock('cpu', shared)).toBe(join(stateRoot(), 'devices', 'cpu.lock'));
 });
 
-test("a folder that is not everybody's is not taken for it", async () => {
-  mkdirSync(join(root, 'private'), { mode: 0o755 });
+test('a folder of ours that was left half made is finished', async () => {
+  const half = join(root, 'half');
+  mkdirSync(half, { mode: 0o755 });
+  expect(dirname(await deviceLock('cuda:0', half))).toBe(half);
+  expect(statSync(half).mode & 0o7777).toBe(0o1777);
+});
+
+test('what is no folder is not taken for one', async () => {
   symlinkSync(root, join(root, 'link'));
-  for (const name of ['private', 'link'])
-    await expect(deviceLock('cuda:0', join(root, name))).rejects.toThrow(
-      /should be a folder that all may write to/,
-    );
+  await expect(deviceLock('cuda:0', join(root, 'link'))).rejects.toThrow(
+    /should be a folder that all may write to/,
+  );
+  expect(statSync(root).mode & 0o7777).toBe(0o755);
 });
 
 /** Takes a lock as a user and keeps it until it is killed; what it has said so far. */
@@ -66,6 +72,14 @@ const until = async (condition: () => boolean): Promise<void> => {
 const asRoot = process.getuid?.() === 0 ? describe : describe.skip;
 
 asRoot('two users', () => {
+  it('have no folder of locks that belongs to one of them', async () => {
+    const owned = join(root, 'private');
+    mkdirSync(owned, { mode: 0o755 });
+    chownSync(owned, 65_534, 65_534);
+    await expect(deviceLock('cuda:0', owned)).rejects.toThrow(/should be a folder that all may write to/);
+    expect(statSync(owned).mode & 0o7777).toBe(0o755);
+  });
+
   it('wait for each other', async () => {
     const shared = join(root, 'of-two');
     const lock = await deviceLock('cuda:0', shared);
