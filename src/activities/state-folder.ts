@@ -20,6 +20,9 @@ import { identityOfRun } from './watch';
 
 const identitySchema = z.strictObject({ base: z.string(), createdAt: z.string() });
 
+/** What a study leaves that would mislead another. */
+const LEFT = new Set(['base', 'data.json', 'proposals', 'runs']);
+
 /**
  * Makes the state folder this study's own.
  * @param study as the ledger has it
@@ -34,15 +37,21 @@ export async function claimStateFolder(
   const identity = { base: study.base, createdAt: study.createdAt };
   const found = await readJsonIfWhole(file, identitySchema);
   if (isDeepStrictEqual(found, identity)) return;
-  if (found !== null || !(await hasWorkOf(study, last))) await putAside(study, folder);
+  if (found !== null || (await isAnothers(study, folder, last))) await putAside(study, folder);
   await mkdir(folder, { recursive: true });
   await writeJsonAtomic(file, identity);
 }
 
 /** Version 0.3 did not say whose a folder is: then the data of the last record does, or the base of the baseline's run. */
-async function hasWorkOf(study: StudyConfig, last: ExperimentRecord | undefined): Promise<boolean> {
-  if (last !== undefined) return (await pinnedHash(study)) === last.fingerprint.data;
-  return (await identityOfRun({ study, number: 0, run: 1 }))?.base === study.base;
+async function isAnothers(
+  study: StudyConfig,
+  folder: string,
+  last: ExperimentRecord | undefined,
+): Promise<boolean> {
+  // Without these it is nobody's yet: another attempt may be about to say that it is this study's.
+  if (!(await entries(folder)).some((name) => LEFT.has(name))) return false;
+  if (last !== undefined && (await pinnedHash(study)) === last.fingerprint.data) return false;
+  return (await identityOfRun({ study, number: 0, run: 1 }))?.base !== study.base;
 }
 
 async function putAside(study: StudyConfig, folder: string): Promise<void> {
