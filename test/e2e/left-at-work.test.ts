@@ -8,9 +8,9 @@ import { z } from 'zod';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { holderOf } from '../../src/process/detach';
 import { isAlive, type Owner } from '../../src/process/owner';
-import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
 import { startTiny, trains } from '../production/tiny';
 import { until } from '../workflows/world';
+import { attempts } from './attempts';
 import { family } from './family';
 import { Service } from './service';
 
@@ -21,22 +21,14 @@ const entrySchema = z.object({ name: z.string(), lock: z.string() });
 /** A dead worker is missed after 10 s, on a quiet machine; what is at work would never end. */
 const FREE_SECONDS = 120;
 let service: Service;
+/** Of experiment 1. */
+let runner: Owner;
 
 beforeAll(async () => {
   service = await Service.create();
   service.env['AUTORESEARCH_DEVICES'] = 'cpu';
 });
 afterAll(() => service?.remove());
-
-/** Of experiment 1, one an attempt. */
-function trainings(): TaskStatus[] {
-  const labs = join(service.root, 'state', 'autoresearch', 'labs');
-  const [labId = ''] = readdirSync(labs);
-  const run = join(labs, labId, TAG, 'runs', '0001', '1');
-  return readdirSync(run)
-    .filter((name) => name.startsWith('train-'))
-    .map((name) => taskStatusSchema.parse(JSON.parse(readFileSync(join(run, name, 'status.json'), 'utf8'))));
-}
 
 const stopped = (tag = TAG) =>
   until(
@@ -85,9 +77,8 @@ const gone = (processes: Owner[], seconds: number) =>
 test('stopped now while the worker is frozen, which is killed then: the next one ends the run', async () => {
   const { worker } = await service.up();
   await startTiny(service, TAG, { experiments: 2, held: [1] });
-  await trains(service, TAG, 1);
-  const [training] = trainings();
-  const atWork = family(training!.owner.pid);
+  runner = await trains(service, TAG, 1);
+  const atWork = family(runner.pid);
   // Runner, keeper, sandbox, candidate.
   expect(atWork.length).toBeGreaterThanOrEqual(4);
 
@@ -101,16 +92,13 @@ test('stopped now while the worker is frozen, which is killed then: the next one
 });
 
 test('resumed, the same attempt is begun anew', async () => {
-  const [before] = trainings();
   await service.ask('resume', TAG);
-  await trains(service, TAG, 1);
-  const [again, ...others] = trainings();
-  expect(others).toEqual([]);
-  expect(isAlive(again!.owner)).toBe(true);
-  expect(again!.owner).not.toEqual(before!.owner);
+  const again = await trains(service, TAG, 1);
+  expect(attempts(service, TAG, 1, 'train')).toHaveLength(1);
+  expect(again).not.toEqual(runner);
   await service.ask('stop', TAG, '--now');
   await stopped();
-  expect(isAlive(again!.owner)).toBe(false);
+  expect(isAlive(again)).toBe(false);
 });
 
 test('stopped now while the data is prepared: the preparer ends, with and without the worker', async () => {

@@ -4,14 +4,14 @@
  * until it is let go.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { isAlive, type Owner } from '../../src/process/owner';
 import { asset } from '../../src/process/package-root';
-import { taskStatusSchema } from '../../src/runner/task';
 import { until } from '../workflows/world';
+import { attempts } from './attempts';
 import { Service, type StatusAnswer } from './service';
 
 jest.setTimeout(600_000);
@@ -20,6 +20,8 @@ const TAG = 'shutdown';
 const GONE_SECONDS = 10;
 let service: Service;
 let worker: Owner;
+/** Of experiment 0. */
+let [runner, scorer]: (Owner | undefined)[] = [];
 
 beforeAll(async () => {
   service = await Service.create();
@@ -96,23 +98,13 @@ async function nextWorker(): Promise<void> {
   worker = (await service.up()).worker.owner;
 }
 
-/** Folders of an experiment's tasks of one kind, one an attempt. */
-function attemptFolders(experiment: string, kind: string): string[] {
-  const labs = join(service.root, 'state', 'autoresearch', 'labs');
-  const [labId = ''] = readdirSync(labs);
-  const run = join(labs, labId, TAG, 'runs', experiment, '1');
-  return readdirSync(run)
-    .filter((name) => name.startsWith(`${kind}-`))
-    .map((name) => join(run, name));
-}
+/** Each attempt's, of one kind. */
+const owners = (number: number, kind: 'train' | 'score'): (Owner | undefined)[] =>
+  attempts(service, TAG, number, kind).map(({ status }) => status?.owner);
 
-const owners = (experiment: string, kind: string): Owner[] =>
-  attemptFolders(experiment, kind).map(
-    (folder) => taskStatusSchema.parse(JSON.parse(readFileSync(join(folder, 'status.json'), 'utf8'))).owner,
-  );
-
-function letGo(experiment: string, kind: string): void {
-  for (const folder of attemptFolders(experiment, kind)) writeFileSync(join(folder, 'tree', 'go'), '');
+function letGo(number: number, kind: 'train' | 'score'): void {
+  for (const { folder } of attempts(service, TAG, number, kind))
+    writeFileSync(join(folder, 'tree', 'go'), '');
 }
 
 test('while the data is prepared', async () => {
@@ -140,19 +132,19 @@ test('while the data is prepared', async () => {
 
 test('in a training, which goes on', async () => {
   await at('train', 'training');
-  const [runner] = owners('0000', 'train');
+  [runner] = owners(0, 'train');
   expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
   expect(isAlive(runner!)).toBe(true);
-  letGo('0000', 'train');
+  letGo(0, 'train');
   await nextWorker();
 });
 
 test('in a scoring, which goes on', async () => {
   await at('evaluate', 'scoring');
-  const [scorer] = owners('0000', 'score');
+  [scorer] = owners(0, 'score');
   expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
   expect(isAlive(scorer!)).toBe(true);
-  letGo('0000', 'score');
+  letGo(0, 'score');
   await nextWorker();
 });
 
@@ -166,7 +158,7 @@ test('while a researcher thinks that does not listen; it is asked again', async 
 
 test('while a record waits for a lock in git', async () => {
   await at('train', 'training');
-  letGo('0001', 'train');
+  letGo(1, 'train');
   await at('evaluate', 'scoring');
   const lock = inLab('.git', 'refs', 'heads', 'autoresearch-ledger', `${TAG}.lock`);
   writeFileSync(lock, '');
@@ -175,7 +167,7 @@ test('while a record waits for a lock in git', async () => {
     cwd: service.lab(),
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  letGo('0001', 'score');
+  letGo(1, 'score');
   await at('record', null);
   await sleep(1000);
   expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
@@ -187,12 +179,14 @@ test('while a record waits for a lock in git', async () => {
 test('nothing was done twice, and all of it agrees', async () => {
   await reached(({ study }) => study.phase === 'paused' && study.spent.experiments === 2);
   const { experiments } = await service.ask<{ experiments: ExperimentRecord[] }>('history', TAG);
-  expect(experiments.map(({ number, runs }) => [number, runs.map(({ attempts }) => attempts)])).toEqual([
+  expect(experiments.map(({ number, runs }) => [number, runs.map((run) => run.attempts)])).toEqual([
     [0, [1]],
     [1, [1]],
   ]);
   for (const { number } of experiments) {
-    for (const kind of ['train', 'score']) expect(owners(`000${number}`, kind)).toHaveLength(1);
+    for (const kind of ['train', 'score'] as const)
+      expect(attempts(service, TAG, number, kind)).toEqual([expect.objectContaining({ starts: 1 })]);
   }
+  expect([...owners(0, 'train'), ...owners(0, 'score')]).toEqual([runner, scorer]);
   expect(await service.ask('verify', TAG)).toMatchObject({ agrees: true });
 });

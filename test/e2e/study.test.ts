@@ -1,12 +1,12 @@
 /** One study of the default lab, with everything real: server, worker, git, sandbox, training and scoring. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { runSeed } from '../../src/domain/seed';
 import { isAlive, type Owner } from '../../src/process/owner';
-import { taskStatusSchema, type TaskStatus } from '../../src/runner/task';
+import type { TaskStatus } from '../../src/runner/task';
 import { until } from '../workflows/world';
+import { attempts } from './attempts';
 import { family } from './family';
 import { Service, type StatusAnswer } from './service';
 
@@ -30,20 +30,11 @@ const limitReached = (count: number): Promise<StatusAnswer> =>
   reached(({ study }) => study.phase === 'paused' && study.spent.experiments === count);
 
 /** Status of the trainings of an experiment, one an attempt. */
-function trainings(experiment: string): TaskStatus[] {
-  const labs = join(service.root, 'state', 'autoresearch', 'labs');
-  const [labId = ''] = readdirSync(labs);
-  const run = join(labs, labId, TAG, 'runs', experiment, '1');
-  if (!existsSync(run)) return [];
-  return readdirSync(run)
-    .filter((name) => name.startsWith('train-'))
-    .map((name) => join(run, name, 'status.json'))
-    .filter((file) => existsSync(file))
-    .map((file) => taskStatusSchema.parse(JSON.parse(readFileSync(file, 'utf8'))));
-}
+const trainings = (number: number): TaskStatus[] =>
+  attempts(service, TAG, number, 'train').flatMap(({ status }) => status ?? []);
 
 /** The training of an experiment that is about to begin, once its candidate is at work; its hand-in is far away then. */
-async function begun(experiment: string): Promise<{ runner: Owner; candidate: Owner }> {
+async function begun(experiment: number): Promise<{ runner: Owner; candidate: Owner }> {
   const find = () => {
     const runner = trainings(experiment).at(-1)?.owner;
     const processes = runner === undefined ? [] : family(runner.pid);
@@ -99,7 +90,7 @@ test('a study trains, scores, keeps or resets, and waits at its limit', async ()
 
 test('a worker that is killed in the middle of a run: same experiment, same seed, one row, no second training', async () => {
   await service.ask('budget', TAG, '--experiments', '3');
-  const { runner, candidate } = await begun('0002');
+  const { runner, candidate } = await begun(2);
   // Or it would be done before it has been looked at.
   process.kill(candidate.pid, 'SIGSTOP');
   const { worker } = await service.up();
@@ -111,8 +102,8 @@ test('a worker that is killed in the middle of a run: same experiment, same seed
 
   expect(next.owner.pid).not.toBe(worker.owner.pid);
   expect(goesOn).toBe(true);
-  expect(trainings('0002')).toHaveLength(1);
-  expect(trainings('0002')[0]?.owner).toEqual(runner);
+  expect(trainings(2)).toHaveLength(1);
+  expect(trainings(2)[0]?.owner).toEqual(runner);
   const [, , record] = await history();
   expect(record?.runs[0]).toMatchObject({ seed: runSeed(TAG, 2, 1), attempts: 1 });
   const rows = git('show', `autoresearch-ledger/${TAG}:results.tsv`).split('\n');
@@ -152,7 +143,7 @@ test('a stopped study is resumed from its ledger; stop --now ends a training wit
   await service.ask('resume', TAG);
   await reached(({ study }) => study.phase === 'paused' && (study.reason ?? '').includes('4 of 4'));
   await service.ask('budget', TAG, '--experiments', 'none');
-  const { runner, candidate } = await begun('0004');
+  const { runner, candidate } = await begun(4);
   // It would never end by itself.
   process.kill(candidate.pid, 'SIGSTOP');
   await service.ask('stop', TAG, '--now');

@@ -50,7 +50,7 @@ test('in the middle of a training: what waited goes over, what was heard is not 
   expect(JSON.parse(stdout)).toMatchObject({
     study: { limits: { experiments: 3 }, waiting: { ideas: ['sparse attention'] } },
   });
-  expect(await outcome(service, TAG, 3)).toEqual(whole(3));
+  expect(await outcome(service, TAG, 3)).toEqual(whole(3, [1]));
   const records = await done(service, TAG, 3);
   expect(hints(records)).toEqual([[], ['heard before'], ['wider']]);
   expect(ideas(records)).toEqual(['sparse attention']);

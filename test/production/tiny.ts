@@ -1,9 +1,11 @@
 /** Studies on the smallest lab there is (test/chaos/lab), by a researcher that follows a script: seconds each. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { experimentName, type ExperimentRecord } from '../../src/domain/experiment';
+import type { ExperimentRecord } from '../../src/domain/experiment';
+import { isAlive, type Owner } from '../../src/process/owner';
 import { packageRoot } from '../../src/process/package-root';
+import { attempts } from '../e2e/attempts';
 import type { Service, StatusAnswer } from '../e2e/service';
 import { until } from '../workflows/world';
 
@@ -43,22 +45,30 @@ export async function startTiny(
 const reached = (service: Service, tag: string, satisfies: (status: StatusAnswer) => boolean) =>
   until(() => service.status(tag), satisfies, 180, LOOK_MS);
 
-export const trains = (service: Service, tag: string, number: number): Promise<StatusAnswer> =>
-  reached(
+/** Waits until an experiment trains, and gives its runner. */
+export async function trains(service: Service, tag: string, number: number): Promise<Owner> {
+  await reached(
     service,
     tag,
     ({ current }) => current?.number === number && current.activity?.progress?.phase === 'training',
   );
+  // The last heartbeat may be that of a training which has been ended.
+  const last = await until(
+    () => attempts(service, tag, number, 'train').at(-1)?.status ?? null,
+    (status) => status?.phase === 'training' && isAlive(status.owner),
+    180,
+  );
+  return last!.owner;
+}
+
+/** Who trained an experiment last. */
+export const trainerOf = (service: Service, tag: string, number: number): Owner | undefined =>
+  attempts(service, tag, number, 'train').at(-1)?.status?.owner;
 
 /** Lets a training go on that is held, in whichever of its attempts. */
 export function letGo(service: Service, tag: string, number: number): void {
-  const labs = join(service.root, 'state', 'autoresearch', 'labs');
-  for (const lab of readdirSync(labs)) {
-    const run = join(labs, lab, tag, 'runs', experimentName(number), '1');
-    const names = existsSync(run) ? readdirSync(run) : [];
-    const trees = names.map((name) => join(run, name, 'tree')).filter((tree) => existsSync(tree));
-    for (const tree of trees) writeFileSync(join(tree, 'go'), '');
-  }
+  const trees = attempts(service, tag, number, 'train').map(({ folder }) => join(folder, 'tree'));
+  for (const tree of trees.filter((each) => existsSync(each))) writeFileSync(join(tree, 'go'), '');
 }
 
 /** Waits for so many experiments, and gives their records. */
@@ -68,8 +78,15 @@ export async function done(service: Service, tag: string, experiments: number): 
 }
 
 interface Outcome {
-  /** Number, verdict's kind, and how often each run was started. */
-  experiments: { number: number; crashed: boolean; attempts: number[] }[];
+  experiments: {
+    number: number;
+    crashed: boolean;
+    /** Of each run, as its record counts them. */
+    attempts: number[];
+    /** How often a runner began to. */
+    trained: number;
+    scored: number;
+  }[];
   /** Whether branch, refs, ledger, results.tsv and workflows agree. */
   agrees: boolean;
 }
@@ -77,22 +94,31 @@ interface Outcome {
 export async function outcome(service: Service, tag: string, experiments: number): Promise<Outcome> {
   const records = await done(service, tag, experiments);
   const { code } = await service.run('verify', tag);
+  const begun = (number: number, kind: 'train' | 'score'): number =>
+    attempts(service, tag, number, kind).reduce((sum, { starts }) => sum + starts, 0);
   return {
     experiments: records.map(({ number, verdict, runs }) => ({
       number,
       crashed: verdict === 'crash',
-      attempts: runs.map(({ attempts }) => attempts),
+      attempts: runs.map((run) => run.attempts),
+      trained: begun(number, 'train'),
+      scored: begun(number, 'score'),
     })),
     agrees: code === 0,
   };
 }
 
-/** Nothing lost, nothing counted twice, nothing trained twice. */
-export const whole = (experiments: number): Outcome => ({
+/**
+ * Nothing lost, nothing counted twice, nothing trained or scored twice.
+ * @param anew experiments whose training was ended on purpose, once, and begun anew
+ */
+export const whole = (experiments: number, anew: number[] = []): Outcome => ({
   experiments: Array.from({ length: experiments }, (_, number) => ({
     number,
     crashed: false,
     attempts: [1],
+    trained: anew.includes(number) ? 2 : 1,
+    scored: 1,
   })),
   agrees: true,
 });

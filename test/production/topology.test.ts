@@ -1,7 +1,7 @@
 /** PostgreSQL, Temporal's server and our worker, as docker-compose.yml puts them together. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Service } from '../e2e/service';
-import { done, letGo, outcome, startTiny, trains, whole } from './tiny';
+import { done, letGo, outcome, startTiny, trainerOf, trains, whole } from './tiny';
 import { Topology } from './topology';
 
 jest.setTimeout(400_000);
@@ -43,12 +43,13 @@ test('a namespace that is not there is made when that is asked for, with all tha
 
 test('a server that is killed in the middle of a run: the run goes on, and so does the study', async () => {
   await startTiny(service, TAG, { experiments: 3, held: [1] });
-  await trains(service, TAG, 1);
+  const runner = await trains(service, TAG, 1);
   await topology.killServer();
   await sleep(3_000);
   await topology.startServer();
   letGo(service, TAG, 1);
   expect(await outcome(service, TAG, 3)).toEqual(whole(3));
+  expect(trainerOf(service, TAG, 1)).toEqual(runner);
 });
 
 test('the schema job, run again on a database in use, changes nothing', async () => {

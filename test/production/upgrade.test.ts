@@ -1,14 +1,17 @@
 /** A new release takes over a running study, in the middle of a run; one that could not go on with it is not let in. */
+import type { Owner } from '../../src/process/owner';
 import { Service } from '../e2e/service';
 import { until } from '../workflows/world';
 import { otherBuild } from './other-build';
-import { letGo, outcome, startTiny, trains, whole } from './tiny';
+import { letGo, outcome, startTiny, trainerOf, trains, whole } from './tiny';
 
 jest.setTimeout(400_000);
 const TAG = 'upgraded';
 let service: Service;
 /** Programs of three builds. */
 let [today, patched, careless] = ['', '', ''];
+/** Of experiment 1. */
+let runner: Owner;
 
 interface Up {
   worker: { owner: { pid: number }; state: string; build: string };
@@ -27,7 +30,7 @@ afterAll(() => service?.remove());
 test('a release that forgot `patched` is refused in the middle of an experiment; worker and run go on', async () => {
   const { worker } = await up();
   await startTiny(service, TAG, { experiments: 2, held: [1, 3] });
-  await trains(service, TAG, 1);
+  runner = await trains(service, TAG, 1);
   service.program = careless;
   const refused = await service.run('up', ...service.ports);
   expect([refused.code, refused.stderr]).toEqual([
@@ -39,11 +42,12 @@ test('a release that forgot `patched` is refused in the middle of an experiment;
 });
 
 test('one that has it takes over there: nothing is lost or done twice, and all histories are replayed', async () => {
-  await trains(service, TAG, 1);
+  expect(await trains(service, TAG, 1)).toEqual(runner);
   service.program = patched;
   expect(await up()).toMatchObject({ worker: { state: 'replaced' } });
   letGo(service, TAG, 1);
   expect(await outcome(service, TAG, 2)).toEqual(whole(2));
+  expect(trainerOf(service, TAG, 1)).toEqual(runner);
   expect(await service.run('replay', TAG)).toMatchObject({ code: 0 });
 });
 
