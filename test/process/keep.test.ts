@@ -1,12 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keep } from '../../src/process/keep';
 import { asset } from '../../src/process/package-root';
-import { left, processesWith } from '../runner/workshop';
+import { killYoung, left, processesWith } from '../runner/workshop';
 
 /** A child, a double fork and a session of their own, all deaf to SIGTERM; then what the words say. */
 const family = (marker: string, rest: string): string[] => [
@@ -46,19 +45,12 @@ test('nothing outlives whoever started it, killed at whatever instant', async ()
   });
   const starter = `
     const { spawn } = require('node:child_process');
-    spawn('python3', ['-I', '-S', process.argv[1], process.argv[2]], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'], detached: true });
-    process.stdout.write('started');
-    setInterval(() => {}, 1000);`;
-  for (let kill = 0; kill < 20; kill++) {
-    const child = spawn(process.execPath, ['-e', starter, asset('src', 'process', 'keep.py'), task], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const gone = once(child, 'exit');
-    await once(child.stdout, 'data');
-    await sleep(kill * 8);
-    child.kill('SIGKILL');
-    await gone;
-  }
+    const stdio = ['ignore', 'ignore', 'ignore', 'pipe'];
+    const keeper = spawn('python3', ['-I', '-S', process.argv[1], process.argv[2]], { stdio, detached: true });
+    // It says on its lifeline when the command has begun.
+    keeper.stdio[3].pipe(process.stdout);
+    process.stdout.write('started');`;
+  await killYoung([process.execPath, '-e', starter, asset('src', 'process', 'keep.py'), task], 20);
   expect(await left(marker)).toEqual([]);
 });
 

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -10,7 +9,17 @@ import { launch } from '../../src/process/detach';
 import { goneWithin, isAlive, terminate } from '../../src/process/owner';
 import { deviceLock } from '../../src/runner/device-lock';
 import type { ScoreSpec } from '../../src/runner/task';
-import { CANDIDATE, GONE_MS, KEEPER, left, pidsOf, processesWith, Workshop, type Ended } from './workshop';
+import {
+  CANDIDATE,
+  GONE_MS,
+  KEEPER,
+  killYoung,
+  left,
+  pidsOf,
+  processesWith,
+  Workshop,
+  type Ended,
+} from './workshop';
 
 jest.setTimeout(180_000);
 
@@ -23,21 +32,10 @@ beforeAll(() => {
 });
 afterAll(() => workshop.close());
 
-/**
- * Kills whoever starts a sandbox, `prefix` before its command line, at instants of the sandbox's first 120 ms; returns
- * who is left.
- */
+/** Kills whoever starts a sandbox, `prefix` before its command line, while it comes up; returns who is left. */
 async function leftOfKilledYoung(prefix: string[]): Promise<string[]> {
   const marker = `marker-${process.pid}-young`;
-  for (let kill = 0; kill < YOUNG_KILLS; kill++) {
-    const [program, ...words] = [...prefix, process.execPath, workshop.starter, workshop.tree, marker];
-    const starter = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const gone = once(starter, 'exit');
-    await once(starter.stdout, 'data');
-    await sleep((kill / YOUNG_KILLS) * 120);
-    starter.kill('SIGKILL');
-    await gone;
-  }
+  await killYoung([...prefix, process.execPath, workshop.starter, workshop.tree, marker], YOUNG_KILLS);
   return left(marker);
 }
 

@@ -1,5 +1,6 @@
 /** What the tests of runner and activities share: the compiled runner, made data, a folder of candidates. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   copyFileSync,
@@ -32,15 +33,15 @@ export const ROW = 9;
 const CAP_SECONDS = 120;
 const PYTHON = '/usr/bin/python3';
 
-/** What `Contained` does first, in a process that can be killed at once. */
+/** What `Contained` does first, in a process that can be killed at once; it hands on what its command says. */
 const STARTER = `
 const { enclose } = require('./runner/sandbox');
 const { Contained } = require('./runner/contained');
 const [tree, marker] = process.argv.slice(2);
-const room = { python: '/usr/bin/python3', command: ['/bin/sh', '-c', 'sleep 600; exit 0', marker], device: 'cpu', tree,
+const room = { python: '/usr/bin/python3', command: ['/bin/sh', '-c', 'echo began; sleep 600; exit 0', marker], device: 'cpu', tree,
   scratch: '/nonexistent', scratchBytes: 1 << 20, folders: [], env: {} };
 enclose('bubblewrap', room).then((enclosed) => {
-  Contained.start('bubblewrap', enclosed, () => {}, null);
+  Contained.start('bubblewrap', enclosed, (chunk) => process.stdout.write(chunk), null);
   process.stdout.write('started');
 });
 `;
@@ -50,7 +51,7 @@ export class Workshop {
   readonly data: string;
   readonly tree: string;
   readonly runner: string;
-  /** Starts a sandbox and says so at once: `node STARTER TREE MARKER`. */
+  /** For `killYoung`: `node STARTER TREE MARKER` starts a sandbox. */
   readonly starter: string;
   private readonly compiled: string;
   /** By the task's folder. */
@@ -215,12 +216,57 @@ export interface Ended {
   log: string;
 }
 
+/** What pgrep says when it has found nobody; everything else is trouble of its own. */
+const NOBODY = 1;
+
 /** Pids of all processes of this host with `marker` among their arguments. */
 export function processesWith(marker: string): string[] {
-  try {
-    return execFileSync('pgrep', ['-f', '--', marker], { encoding: 'utf8' }).trim().split('\n');
-  } catch {
-    return [];
+  const { error, status, stdout, stderr } = spawnSync('pgrep', ['-f', '--', marker], { encoding: 'utf8' });
+  if (error !== undefined) throw error;
+  if (status === NOBODY) return [];
+  if (status !== 0) throw new Error(`pgrep ended with ${status}, expected 0 or ${NOBODY}: ${stderr}`);
+  return stdout.trim().split('\n');
+}
+
+/** A little more than what is to be struck takes. */
+const BEYOND = 1.5;
+
+/**
+ * Starts a program again and again and kills it, at instants that are spread over what it takes to come up, and a little more.
+ * @param command says "started" when it starts something, and hands on that one's "began"
+ */
+export async function killYoung(command: string[], kills: number): Promise<void> {
+  const first = new Starter(command);
+  await first.says('started');
+  const started = performance.now();
+  await first.says('began');
+  const msToBegin = performance.now() - started;
+  await first.kill();
+  for (let kill = 0; kill < kills; kill++) {
+    const starter = new Starter(command);
+    await starter.says('started');
+    await sleep((kill / kills) * BEYOND * msToBegin);
+    await starter.kill();
+  }
+}
+
+class Starter {
+  private readonly child;
+  private said = '';
+
+  constructor([program = '', ...words]: string[]) {
+    this.child = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.child.stdout.on('data', (chunk: Buffer) => (this.said += String(chunk)));
+  }
+
+  async says(word: string): Promise<void> {
+    while (!this.said.includes(word)) await once(this.child.stdout, 'data');
+  }
+
+  async kill(): Promise<void> {
+    const gone = once(this.child, 'exit');
+    this.child.kill('SIGKILL');
+    await gone;
   }
 }
 
