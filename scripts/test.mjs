@@ -67,12 +67,7 @@ async function production(env) {
 async function jest(env, args) {
   const script = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
   const { code, text } = await withReport((file) =>
-    run(
-      process.execPath,
-      [script, '--json', '--outputFile', file, '--passWithNoTests', ...args],
-      env,
-      'ignore',
-    ),
+    run(process.execPath, [script, '--json', '--outputFile', file, ...args], env, 'ignore'),
   );
   if (text === null) return broken;
   const told = JSON.parse(text);
