@@ -6,15 +6,20 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { Service } from '../e2e/service';
+import { freePort } from '../ports';
 import { until } from '../workflows/world';
-import { letGo, outcome, PLANTED, startTiny, trains, whole } from './tiny';
+import { letGo, outcome, PLANTED, startTiny, trainerOf, trains, whole } from './tiny';
 
 jest.setTimeout(400_000);
 const TAG = 'secret';
 const KEY = randomBytes(32).toString('base64');
 const CHROMIUM = '/usr/bin/chromium';
+/** Where the dev server's UI looks for the endpoint. */
+const EXPECTED = '127.0.0.1:8333';
 let service: Service;
 let endpoint: ChildProcess | null = null;
+/** Of the endpoint. */
+let port: number;
 let browser: Browser | null = null;
 
 const withKey = (key: string | null): void => {
@@ -28,7 +33,7 @@ const readable = (json: string): string =>
   json.replace(/"data": ?"([^"]*)"/gu, (_, data: string) => Buffer.from(data, 'base64').toString());
 
 beforeAll(async () => {
-  service = await Service.create();
+  [service, port] = await Promise.all([Service.create(), freePort()]);
   service.env['AUTORESEARCH_DEVICES'] = 'cpu';
 });
 afterAll(async () => {
@@ -40,11 +45,12 @@ afterAll(async () => {
 test('a study that began in the open goes on encrypted, in the middle of a run', async () => {
   await service.up();
   await startTiny(service, TAG, { experiments: 3, held: [1] });
-  await trains(service, TAG, 1);
+  const runner = await trains(service, TAG, 1);
   withKey(KEY);
   expect(await service.up()).toMatchObject({ worker: { state: 'replaced' } });
   letGo(service, TAG, 1);
   expect(await outcome(service, TAG, 3)).toEqual(whole(3));
+  expect(trainerOf(service, TAG, 1)).toEqual(runner);
   expect(readable(await history('/exp-0001'))).toContain(PLANTED);
   const [first, second] = [await history('/exp-0000'), await history('/exp-0002')];
   expect(first).not.toContain('ImluYXJ5L2VuY3J5cHRlZCI');
@@ -125,7 +131,14 @@ test('the Temporal UI that `up` starts shows what is encrypted, while the endpoi
 async function open(url: string): Promise<Page> {
   browser = await chromium.launch({
     executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--disable-background-networking',
+      // Where the UI expects the endpoint another checkout's may be.
+      `--host-resolver-rules=MAP ${EXPECTED} 127.0.0.1:${port}`,
+    ],
   });
   const page = await browser.newPage();
   await page.goto(url);
@@ -134,10 +147,10 @@ async function open(url: string): Promise<Page> {
 
 /** `autoresearch codec`, until it listens. */
 async function serve(): Promise<void> {
-  endpoint = spawn(process.execPath, [service.program, 'codec'], {
+  endpoint = spawn(process.execPath, [service.program, 'codec', '--port', String(port)], {
     env: service.env,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [said] = await Promise.race([once(endpoint.stdout!, 'data'), once(endpoint, 'exit')]);
-  expect(String(said)).toContain('codec endpoint http://127.0.0.1:8333');
+  expect(String(said)).toContain(`codec endpoint http://127.0.0.1:${port}`);
 }

@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorCode } from '../../src/process/error-code';
 
 /** In the place of RestartSec=, so that a test is quick. */
 const RESTART_MS = 500;
@@ -58,18 +59,18 @@ export class Unit {
       this.#setting('KillMode') === 'process'
         ? [main.pid ?? 0]
         : withVariable(`INVOCATION_ID=${this.#invocation}`);
-    for (const pid of left) process.kill(pid, 'SIGTERM');
+    send(left, 'SIGTERM');
     await gone;
   }
 
   /** All of this user's at once and without a word. */
   async powerFails(): Promise<void> {
     this.#main = null;
-    // Stopped first, so that none sees another die.
-    for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
-      for (const pid of this.ofUser()) process.kill(pid, signal);
+    for (let left = this.ofUser(); left.length > 0; left = this.ofUser()) {
+      // Stopped first, so that none sees another die.
+      for (const signal of ['SIGSTOP', 'SIGKILL'] as const) send(left, signal);
+      await sleep(50);
     }
-    while (this.ofUser().length > 0) await sleep(50);
   }
 
   /** Whatever this user has running, started by the unit or by hand. */
@@ -92,6 +93,17 @@ export class Unit {
       .filter((line) => line.includes('='))
       .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]);
     return { PATH, HOME: this.home, INVOCATION_ID: this.#invocation, ...Object.fromEntries(pairs) };
+  }
+}
+
+/** One that has ended meanwhile is no error. */
+function send(pids: number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if (errorCode(error) !== 'ESRCH') throw error;
+    }
   }
 }
 
