@@ -1,5 +1,5 @@
 /** A whole installation in folders of its own: CLI, dev server, worker and runners as a user has them. */
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +46,8 @@ export class Service {
 
   /** The installation that is called: another one is another version. */
   program = join(packageRoot(), 'bin', 'autoresearch.js');
+  /** Whose commands they are; null is whoever runs the tests. Root may name another one. */
+  user: number | null = null;
 
   static async create(): Promise<Service> {
     const root = await mkdtemp(join(tmpdir(), 'ar-'));
@@ -70,7 +72,7 @@ export class Service {
   /** Runs `autoresearch …`, whatever its exit code. */
   async run(...args: string[]): Promise<Answered> {
     try {
-      const { stdout, stderr } = await run(process.execPath, [this.program, ...args], {
+      const { stdout, stderr } = await run(...this.command(args), {
         env: this.env,
         cwd: this.root,
         maxBuffer: 64 << 20,
@@ -81,6 +83,18 @@ export class Service {
       if (typeof failed.code !== 'number') throw error;
       return { code: failed.code, stdout: failed.stdout, stderr: failed.stderr };
     }
+  }
+
+  private command(args: string[]): [string, string[]] {
+    const words = [this.program, ...args];
+    if (this.user === null) return [process.execPath, words];
+    const who = [`--reuid=${this.user}`, `--regid=${this.user}`, '--clear-groups'];
+    return ['setpriv', [...who, process.execPath, ...words]];
+  }
+
+  /** Gives what the test has made to the user. */
+  handOver(folder: string): void {
+    if (this.user !== null) execFileSync('chown', ['-R', `${this.user}:${this.user}`, folder]);
   }
 
   /** Runs it with `--json` and gives the document. @throws Error if it fails */

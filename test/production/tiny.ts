@@ -34,6 +34,7 @@ export async function startTiny(
   git('init', '--quiet', '--initial-branch', 'main');
   git('add', '--all');
   git('-c', 'user.name=tiny', '-c', 'user.email=tiny@localhost', 'commit', '--quiet', '--message', 'a lab');
+  service.handOver(lab);
   const researcher = ['python3', join(__dirname, 'propose.py'), PLANTED, ...held].join(' ');
   // prettier-ignore
   await service.ask(
