@@ -1,15 +1,16 @@
 /**
  * What git costs an experiment in a study of 100, 1,000 and 10,000: reading the ledger for a proposal, `apply`, `record`, in
- * seconds of wall time, and what the lab's git takes on disk. Records are made by `git fast-import`, the measured ones by the
- * activities themselves.
+ * seconds of wall time, and what the lab's git grows by on disk. Records are made by `git fast-import`, the measured ones by the
+ * activities themselves, with the default lab's train.py.
  *
  *     npm run build && node bench/ledger.mjs [EXPERIMENTS…]
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { bytesOnDisk } from './disk.mjs';
 import { median, round } from './long-life/figures.mjs';
 
 const SIZES = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [100, 1000, 10_000];
@@ -23,6 +24,11 @@ const { Git } = require('../dist/lab/git.js');
 const { openLedger, readLedger } = require('../dist/lab/ledger.js');
 const { baseRef, ledgerRef } = require('../dist/lab/refs.js');
 const { resultsTable } = require('../dist/lab/results-tsv.js');
+const { asset } = require('../dist/process/package-root.js');
+
+const TRAIN = readFileSync(asset('trainer', 'train.py'), 'utf8');
+/** A knob turned. */
+const changed = (number) => TRAIN.replace(/^MATRIX_LR = \S+/mu, `MATRIX_LR = ${0.01 + number / 1e6}`);
 
 const LAB_YAML = `
 version: 1
@@ -86,11 +92,12 @@ async function measure(root, size) {
   };
   await timed('read', () => readLedger(git, study.tag));
   say(size, 'reading the ledger for the first time', seconds.read[0], 's');
+  const before = bytesOnDisk(join(root, '.git'));
   const apply = createApply();
   const record = createRecord({ cleanUp: async () => {} });
   for (let number = size; number < size + STEPS; number++) {
     await timed('read', () => readLedger(git, study.tag));
-    const edits = [{ path: 'train.py', content: `RATE = ${number}\n` }];
+    const edits = [{ path: 'train.py', content: changed(number) }];
     const proposal = await storeProposal(git, study.tag, number, proposalOf(number, edits));
     const change = { study, number, incumbent: study.base, proposal, at: AT };
     const { commit } = await timed('apply', () => apply(change));
@@ -114,6 +121,13 @@ async function measure(root, size) {
   say(size, 'apply, median', median(seconds.apply), 's');
   say(size, 'record, median', median(seconds.record), 's');
   say(size, 'record with the packing of every hundredth', Math.max(...seconds.record), 's');
+  // The last of them has packed, as long as the size is a multiple of a hundred.
+  say(
+    size,
+    "growth of the lab's git, an experiment",
+    (bytesOnDisk(join(root, '.git')) - before) / STEPS / 1e3,
+    'KB',
+  );
   say(size, 'memory of this process', process.memoryUsage().rss / 2 ** 20, 'MB');
 }
 
@@ -126,7 +140,7 @@ async function makeLab(root, git) {
   execFileSync('git', ['init', '--quiet', '--initial-branch=main', root]);
   const files = {
     'lab.yaml': LAB_YAML,
-    'train.py': 'RATE = 0\n',
+    'train.py': TRAIN,
     'score.py': '',
     'prepare.py': '',
     'program.md': '',

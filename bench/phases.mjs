@@ -1,12 +1,18 @@
 /**
- * Where the wall time of a study's experiments went, from its ledger: the training budget, and what came on top.
- * `npm run build && node bench/phases.mjs LAB TAG` prints one JSON line a figure (medians over scored experiments).
+ * Where the wall time of a study's experiments went, from its ledger: the training budget, and what came on top; and what they have
+ * left in its state folder, where that is on this host.
+ * `npm run build && node bench/phases.mjs LAB TAG` prints one JSON line a figure (medians over scored experiments; of the state
+ * folder, means over all).
  */
+import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { bytesOnDisk } from './disk.mjs';
 
 const require = createRequire(import.meta.url);
 const { Git } = require('../dist/lab/git.js');
 const { readLedger } = require('../dist/lab/ledger.js');
+const { labId, studyState } = require('../dist/process/paths.js');
 
 const [lab, tag] = process.argv.slice(2);
 if (lab === undefined || tag === undefined) {
@@ -48,3 +54,18 @@ say(
   '',
 );
 say('tokens trained a second', ({ runs }) => sum(runs, 'tokens') / sum(runs, 'trainSeconds'), 'tokens/s');
+
+const state = studyState(labId(lab), tag);
+if (existsSync(join(state, 'runs'))) {
+  const numbers = readdirSync(join(state, 'runs'));
+  const tell = (figure, bytes, experiments) => {
+    const value = Number((bytes / experiments / 1e3).toPrecision(3));
+    console.log(JSON.stringify({ bench: 'phases', figure, value, unit: 'KB', device, experiments }));
+  };
+  const all = ['runs', 'proposals'].filter((name) => existsSync(join(state, name)));
+  const total = (counts) => all.reduce((bytes, name) => bytes + bytesOnDisk(join(state, name), counts), 0);
+  const rest = total((name) => name !== 'handin');
+  tell('state folder, an experiment, without hand-ins', rest, numbers.length);
+  const kept = scored.filter(({ verdict }) => verdict === 'keep').length;
+  tell('hand-in of a kept one', total() - rest, kept);
+}
