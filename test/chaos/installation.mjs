@@ -35,7 +35,7 @@ export class Installation {
    * @param {object} where
    * @param {string} where.root a folder that is not there yet
    * @param {string} where.build the package that is struck
-   * @param {{ tools: string, python: string, git: string, temporal: string, python3: string }} where.host
+   * @param {{ tools: string, python: string, git: string, temporal: string, python3: string, bwrap: string | null }} where.host
    * @param {boolean} where.isRemote its server is named by TEMPORAL_ADDRESS, across a network of ours; else `up` starts it
    * @param {() => number} where.random
    */
@@ -63,13 +63,15 @@ export class Installation {
     for (const name of ['home', 'bin/real', 'cache/autoresearch'])
       mkdirSync(join(root, name), { recursive: true });
     symlinkSync(host.tools, join(root, 'cache', 'autoresearch', 'tools'));
-    for (const name of ['git', 'temporal']) {
+    for (const name of ['git', 'temporal', ...(host.bwrap === null ? [] : ['bwrap'])]) {
       copyFileSync(join(here, 'bin', name), join(root, 'bin', name));
       symlinkSync(host[name], join(root, 'bin', 'real', name));
     }
     // Past the shims of version managers, which cost more than what they stand before.
     symlinkSync(host.python3, join(root, 'bin', 'python3'));
     this.trap = new GitTrap(join(root, 'bin', 'trap'));
+    /** Where bin/bwrap notes what was begun. */
+    this.begun = join(root, 'bin', 'begun');
     this.port = port;
     this.uiPort = uiPort;
     this.address = `127.0.0.1:${port}`;

@@ -4,9 +4,9 @@
  * strikes. One JSON line for each disturbance and each study that has come to its end, and a last line with the sums.
  * Exits with 0 only when nothing was lost, double, leaked or spent twice.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -16,6 +16,7 @@ import { clearLocks } from './disturbances/files.mjs';
 import { Installation } from './installation.mjs';
 import { compare, outcomeOf, secondsSpentTwice } from './outcome.mjs';
 import { deal } from './plan.mjs';
+import { atMost } from './at-most.mjs';
 import { POINTS } from './points.mjs';
 import { processesOf, signal, strays } from './processes.mjs';
 import { generator } from './random.mjs';
@@ -46,6 +47,9 @@ const TRIES = 6;
 /** What ends by itself is given so long to be gone. */
 const LEAK_MS = 4_000;
 
+/** With more servers and workers that begin at once than there are cores, those that begin are not in time for anybody. */
+const coldStarts = atMost(availableParallelism());
+
 const build = resolve(values.build);
 const compiled = async (path) => (await import(pathToFileURL(join(build, 'dist', path)).href)).default;
 const total = {
@@ -70,6 +74,7 @@ async function main() {
   const host = await findHost();
   const root = mkdtempSync(join(tmpdir(), 'ch-'));
   const installations = [];
+  let counted = 'kills';
   for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => void abandon(root, installations));
   for (let index = 0; index < Number(values.installations); index++) {
     const random = generator(SEED, -1 - index);
@@ -85,7 +90,8 @@ async function main() {
   }
   try {
     const wish = { kills: WANTED, seed: SEED, only: values.only ?? null, isLong: values.long };
-    const { queues, leftOut } = deal(wish, installations);
+    const { queues, leftOut, counts } = deal(wish, installations);
+    counted = counts;
     for (const name of leftOut) say({ leftOut: name, because: 'this host has no means for it' });
     const reference = undisturbed(installations[0]);
     reference.catch(() => undefined);
@@ -110,7 +116,7 @@ async function main() {
   const never = Object.keys(POINTS).filter((point) => !came.points.has(point));
   say({ kinds: came.kinds.size, points: came.points.size, pointsNotStruck: never });
   say({ ...total, seed: SEED, seconds: elapsed() });
-  process.exitCode = total.kills >= WANTED && FAULTS.every((fault) => total[fault] === 0) ? 0 : 1;
+  process.exitCode = total[counted] >= WANTED && FAULTS.every((fault) => total[fault] === 0) ? 0 : 1;
 }
 
 /** Asked to end: nothing stays behind. */
@@ -134,10 +140,15 @@ async function findHost() {
     );
   const askSelf = ['-c', 'import sys; print(sys.executable)'];
   const python3 = execFileSync('python3', askSelf, { encoding: 'utf8' }).trim();
-  return { python, python3, tools: toolCache(), git: which('git'), temporal: which(temporal.path) };
+  const [git, server, bwrap] = ['git', temporal.path, 'bwrap'].map(which);
+  return { python, python3, tools: toolCache(), git, temporal: server, bwrap };
 }
 
-const which = (name) => execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
+/** The path of a program, null where there is none. */
+function which(name) {
+  const { status, stdout } = spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : null;
+}
 
 async function undisturbed(installation) {
   await mustUp(installation);
@@ -165,7 +176,8 @@ async function mustUp(installation) {
 /** Studies in one installation, one after the other, until its disturbances are all done. */
 async function disturb({ installation, index, queue }, reference) {
   if (index === 0) await reference;
-  else await mustUp(installation);
+  else await coldStarts(() => mustUp(installation));
+  const judged = [];
   for (let round = 1; queue.length > 0; round++) {
     const study = new Study(installation, `lab-${round}`);
     const where = { installation: index, round };
@@ -176,7 +188,30 @@ async function disturb({ installation, index, queue }, reference) {
       await study.close();
     }
     await judge({ installation, study, struck }, await reference, where);
+    judged.push({ study, struck, where, ...verdictOn(study, struck, await reference) });
   }
+  for (const { study, struck, where, ...then } of judged)
+    countLate(then, verdictOn(study, struck, await reference), where);
+}
+
+function verdictOn(study, struck, reference) {
+  return { ...compare(study, reference), ...secondsSpentTwice(study, struck) };
+}
+
+/** What has befallen a finished study while others came after it. */
+function countLate(then, now, where) {
+  const late = {
+    lost: now.lost.filter((line) => !then.lost.includes(line)),
+    double: now.double.filter((line) => !then.double.includes(line)),
+    train: now.train - then.train,
+    score: now.score - then.score,
+  };
+  total.lost += late.lost.length;
+  total.double += late.double.length;
+  total.trainSecondsSpentTwice += late.train;
+  total.scoreSecondsSpentTwice += late.score;
+  const isClean = late.lost.length + late.double.length + late.train + late.score === 0;
+  if (!isClean) say({ seconds: elapsed(), ...where, since: 'its end', ...late });
 }
 
 /** One study, from its beginning to its end. */
@@ -226,7 +261,7 @@ async function strike(context, { opening, next, queue, where }) {
     total.disturbances += 1;
     total.kills += Number(DISTURBANCES[planned.name].kills === true);
     came.kinds.add(planned.name);
-    came.points.add(planned.point);
+    if (told.reached !== false) came.points.add(planned.point);
   }
   say({ id: planned.id, seconds: elapsed(), ...where, ...told });
   return told.awaySeconds;
@@ -260,9 +295,8 @@ async function judge({ installation, study, struck }, reference, where) {
   const problems = clearLocks(study, EXPERIMENTS).map((file) => `${file} was never cleared`);
   const leaked = await countLeaks(where, () => strays(installation.processes()));
   const verified = await study.verify();
-  const { lost, double } = compare(study, reference);
+  const { lost, double, train, score, repeated } = verdictOn(study, struck, reference);
   if (verified.code !== 0) lost.push(`verify ended with ${verified.code}: ${verified.said}`);
-  const { train, score, repeated } = secondsSpentTwice(study, struck);
   total.studies += 1;
   total.experiments += reference.length;
   total.lost += lost.length;

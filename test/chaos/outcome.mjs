@@ -1,12 +1,11 @@
 /** What a study has come to, read with plain git and plain files, and what differs from the undisturbed one. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { startsOf } from './runs.mjs';
 import { LEDGER, TAG } from './study.mjs';
 
 /** A runner that is killed has last said how long it ran up to 5 s before: no repeated run counts as free. */
 const UNKNOWN_SECONDS = 1;
-/** A run's folder, or one that was put aside because it was taken for another run's. */
-const RUN = /^\d+(\.replaced-\d+)?$/u;
 
 /** Everything that a disturbance must not change: no times, no commit hashes (they hold dates). */
 export function outcomeOf(study) {
@@ -75,35 +74,24 @@ export function compare(study, reference) {
  */
 export function secondsSpentTwice(study, struck) {
   const spent = { train: 0, score: 0, repeated: [] };
-  const runs = join(study.state(), 'runs');
-  for (const number of readdirSync(runs)) {
-    for (const run of readdirSync(join(runs, number)).filter((name) => RUN.test(name))) {
-      for (const kind of ['train', 'score']) {
-        const attempts = readdirSync(join(runs, number, run)).filter((name) => name.startsWith(`${kind}-`));
-        for (const attempt of attempts) {
-          const folder = join(runs, number, run, attempt);
-          const blows = struck.get(join(runs, number, run.replace(/\..*/u, ''), attempt)) ?? 0;
-          const begun = (read(join(folder, 'runner.log')).match(/Z (starting|scoring)$/gmu) ?? []).length;
-          // The last one is the one that counts; of one that was struck nothing else could be expected.
-          const isLast = attempt === `${kind}-${attempts.length}` && /^\d+$/u.test(run);
-          const wasted = Math.max(0, begun - blows - Number(isLast));
-          if (wasted === 0) continue;
-          const status = JSON.parse(read(join(folder, 'status.json')) || '{}');
-          spent[kind] += Math.max(status.wallSeconds ?? 0, UNKNOWN_SECONDS);
-          spent.repeated.push(
-            `${number}/${run}/${attempt} was begun ${begun} times, ${attempts.length} attempts`,
-          );
-        }
-      }
-    }
+  const starts = startsOf(study);
+  for (const [attempt, begun] of starts) {
+    const [, run, kind, nth] = /^(.*\/(train|score)-)(\d+)$/u.exec(attempt);
+    const isLast = !starts.has(`${run}${Number(nth) + 1}`);
+    // The last one is the one that counts; of one that was struck nothing else could be expected.
+    const wasted = begun - (struck.get(attempt) ?? 0) - Number(isLast);
+    if (wasted <= 0) continue;
+    spent[kind] += wasted * Math.max(wallSeconds(attempt), UNKNOWN_SECONDS);
+    spent.repeated.push(`${attempt.split('/runs/')[1]} was begun ${begun} times`);
   }
   return spent;
 }
 
-function read(file) {
+/** 0 where nobody says it any more. */
+function wallSeconds(attempt) {
   try {
-    return readFileSync(file, 'utf8');
+    return JSON.parse(readFileSync(join(attempt, 'status.json'), 'utf8')).wallSeconds ?? 0;
   } catch {
-    return '';
+    return 0;
   }
 }

@@ -1,31 +1,38 @@
 /** Looks at the processes of an installation as the kernel knows them; asks nothing of what is being tested. */
 import { readdirSync, readFileSync } from 'node:fs';
 
+/** Whoever was there once, by its root: an orphan of a sandbox names nothing of ours. */
+const seen = new Map();
+
 /**
  * Every live process of the installation in `root`: those that name it on their command line or in their
- * environment, and all their descendants (a sandbox's environment is cleared).
+ * environment, and all their descendants (a sandbox's environment is cleared), also once those have no parent any more.
  * @param {number} [staleMs] how old the look at all processes may be: many installations may look at once
  * @returns {{ pid: number, parent: number, command: string, role: string, task: string | null }[]}
  */
 export function processesOf(root, staleMs = 0) {
+  if (!seen.has(root)) seen.set(root, new Set());
+  const known = seen.get(root);
   const all = everyProcess(staleMs);
-  const own = new Set(
-    all.filter((each) => each.pid !== process.pid && names(each, root)).map(({ pid }) => pid),
-  );
+  const isOurs = (each) => known.has(lifeOf(each)) || names(each, root);
+  const own = new Set(all.filter((each) => each.pid !== process.pid && isOurs(each)).map(({ pid }) => pid));
   for (let before = -1; before !== own.size;) {
     before = own.size;
     for (const { pid, parent } of all) if (own.has(parent)) own.add(pid);
   }
-  return all
-    .filter(({ pid }) => own.has(pid))
-    .map(({ pid, parent, command }) => ({
-      pid,
-      parent,
-      command,
-      role: roleOf(command),
-      task: taskOf(command),
-    }));
+  const found = all.filter(({ pid }) => own.has(pid));
+  for (const each of found) known.add(lifeOf(each));
+  return found.map(({ pid, parent, command }) => ({
+    pid,
+    parent,
+    command,
+    role: roleOf(command),
+    task: taskOf(command),
+  }));
 }
+
+/** A pid may come again, for somebody else. */
+const lifeOf = ({ pid, began }) => `${pid} ${began}`;
 
 /** Those that neither a server nor a worker, nor what it is doing just now, can answer for. */
 export function strays(processes) {

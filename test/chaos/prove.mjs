@@ -28,6 +28,24 @@ const FAULTS = {
     strikes: ['--only', 'worker killed@scorer at work', '--experiments', '6', '--kills', '4'],
     seenAs: ['scoreSecondsSpentTwice'],
   },
+  'a run is put aside and trained anew': {
+    change: [
+      'dist/activities/watch.js',
+      'if ((0, node_util_1.isDeepStrictEqual)(found, identity))',
+      'if ((0, node_util_1.isDeepStrictEqual)(found, identity) && activity_1.Context.current().info.attempt === 1)',
+    ],
+    strikes: ['--only', 'worker killed@candidate trains', '--experiments', '4', '--kills', '4'],
+    seenAs: ['trainSecondsSpentTwice'],
+  },
+  'a pause is acknowledged and forgotten': {
+    change: [
+      'dist/workflows.bundle.js',
+      "pause: () => change((0, study_1.pause)((0, study_1.listen)(state), { by: 'user', reason: 'paused by request' }))",
+      'pause: () => change((0, study_1.listen)(state))',
+    ],
+    strikes: ['--only', 'paused, worker killed@candidate trains', '--experiments', '8', '--kills', '2'],
+    seenAs: ['troubles'],
+  },
   'a record is written again': {
     change: ['dist/lab/ledger.js', 'if (earlier !== null) {', 'if (earlier === undefined) {'],
     strikes: [

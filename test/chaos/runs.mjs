@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from './processes.mjs';
 
 const ATTEMPT = /^\d{4}\/\d+\/(train|score)-\d+$/u;
+/** Where an attempt lies whose run was put aside because it was taken for another one's. */
+const REPLACED = /^(\d{4}\/\d+)\.replaced-\d+(\/(?:train|score)-\d+)$/u;
 const HOLD_MS = 60;
 const LOOK_MS = 200;
 /** From taking over to acting on what was found. */
@@ -18,6 +20,28 @@ export function attemptsOf(study) {
   return paths.map((path) => join(runs, path));
 }
 
+/**
+ * How often the candidate or scorer of each attempt was begun: as its runners say, and as the sandboxes show, which know
+ * also of what was cleared away since.
+ * @returns {Map<string, number>} by the attempt's folder
+ */
+export function startsOf(study) {
+  const runs = join(study.state(), 'runs');
+  const told = new Map();
+  for (const path of existsSync(runs) ? readdirSync(runs, { recursive: true }) : []) {
+    const attempt = path.replace(REPLACED, '$1$2');
+    if (!ATTEMPT.test(attempt)) continue;
+    const folder = join(runs, attempt);
+    told.set(folder, (told.get(folder) ?? 0) + linesIn(join(runs, path), /Z (starting|scoring)$/gmu));
+  }
+  const seen = new Map();
+  for (const attempt of study.begun()) seen.set(attempt, (seen.get(attempt) ?? 0) + 1);
+  const attempts = [...new Set([...told.keys(), ...seen.keys()])];
+  return new Map(
+    attempts.map((attempt) => [attempt, Math.max(told.get(attempt) ?? 0, seen.get(attempt) ?? 0)]),
+  );
+}
+
 /** Whether an attempt has come to its end, with or without a failure of its candidate. */
 export function isDone(attempt) {
   try {
@@ -27,10 +51,23 @@ export function isDone(attempt) {
   }
 }
 
-/** How often an attempt's runner has ended because somebody asked for it. */
-export function stopsOf(attempt) {
+/** Whether what it has come to stands: one that says it was lost is begun again. */
+export function isFinal(attempt) {
   try {
-    return (readFileSync(join(attempt, 'runner.log'), 'utf8').match(/Z stopped$/gmu) ?? []).length;
+    const { phase, failure } = JSON.parse(readFileSync(join(attempt, 'status.json'), 'utf8'));
+    return phase === 'done' && failure?.reason !== 'lost';
+  } catch {
+    return false;
+  }
+}
+
+/** How often an attempt's runner has ended because somebody asked for it. */
+export const stopsOf = (attempt) => linesIn(attempt, /Z stopped$/gmu);
+
+/** Lines of its runner's log. */
+function linesIn(attempt, pattern) {
+  try {
+    return (readFileSync(join(attempt, 'runner.log'), 'utf8').match(pattern) ?? []).length;
   } catch {
     return 0;
   }

@@ -1,7 +1,7 @@
 /** One study and its lab, read with plain git and plain files, and asked of the server. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, realpathSync } from 'node:fs';
+import { cpSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
@@ -51,6 +51,16 @@ export class Study {
   state() {
     const id = createHash('sha256').update(realpathSync(this.lab)).digest('hex').slice(0, 8);
     return join(this.installation.root, 'state', 'autoresearch', 'labs', id, TAG);
+  }
+
+  /** Attempts whose sandbox was begun, each as often as it was; none where there are no sandboxes. */
+  begun() {
+    try {
+      const lines = readFileSync(this.installation.begun, 'utf8').trim().split('\n');
+      return lines.filter((attempt) => attempt.startsWith(`${this.state()}/`));
+    } catch {
+      return [];
+    }
   }
 
   /** Records in the ledger, 0 before there is one. */

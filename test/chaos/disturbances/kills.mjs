@@ -2,19 +2,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { between } from '../random.mjs';
 import { signal } from '../processes.mjs';
-import { liveTasks } from '../runs.mjs';
+import { isFinal, liveTasks } from '../runs.mjs';
 
 /**
  * Kills whoever has one of these roles. Runners and trainers that die are named, so that their second attempts are
- * accounted for.
+ * accounted for; what had come to its end by then has no second one.
  */
 export function kill(roles, { name = 'SIGKILL', downMs = () => 0 } = {}) {
   return async ({ installation, random, gitToo }) => {
     const victims = installation.only(...roles);
-    const struck = victims.some(({ role }) => /runner|keeper|trainer/u.test(role))
+    const tasks = victims.some(({ role }) => /runner|keeper|trainer/u.test(role))
       ? liveTasks(installation)
       : [];
     signal(victims, name);
+    const struck = tasks.filter((task) => !isFinal(task));
     // A git that a dead worker had called goes on by itself, unless it dies as well.
     if (gitToo && roles.includes('worker')) signal(installation.only('git'), 'SIGKILL');
     await sleep(downMs(random));
@@ -25,10 +26,10 @@ export function kill(roles, { name = 'SIGKILL', downMs = () => 0 } = {}) {
 /** As a power cut does: all are stopped first, so that none sees another die. */
 export async function everything({ installation }) {
   const victims = installation.processes();
-  const struck = liveTasks(installation);
+  const tasks = liveTasks(installation);
   signal(victims, 'SIGSTOP');
   signal(victims, 'SIGKILL');
-  return { hit: victims.length, struck };
+  return { hit: victims.length, struck: tasks.filter((task) => !isFinal(task)) };
 }
 
 /** Stops one role for as long as `ms` says. */
