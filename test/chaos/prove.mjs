@@ -31,8 +31,8 @@ const FAULTS = {
   'a run is put aside and trained anew': {
     change: [
       'dist/activities/watch.js',
-      'if ((0, node_util_1.isDeepStrictEqual)(found, identity))',
-      'if ((0, node_util_1.isDeepStrictEqual)(found, identity) && activity_1.Context.current().info.attempt === 1)',
+      '(input), identity))\n',
+      '(input), identity) && activity_1.Context.current().info.attempt === 1)\n',
     ],
     strikes: ['--only', 'worker killed@candidate trains', '--experiments', '4', '--kills', '4'],
     seenAs: ['trainSecondsSpentTwice'],

@@ -71,8 +71,7 @@ export function clearLocks(study, experiments) {
 }
 
 /**
- * The machine dies, and of some files only a part had come to the disk, or nothing. Not of data.json: without it the study
- * pauses and asks for a person, for other data would give other scores.
+ * The machine dies, and of some files only a part had come to the disk, or nothing.
  */
 export async function halfWritten({ installation, study, random }) {
   const told = await everything({ installation });
@@ -84,6 +83,9 @@ export async function halfWritten({ installation, study, random }) {
     join(state, 'worker', 'worker.json'),
     join(state, 'server', 'server.lock'),
     join(state, 'worker', 'worker.lock'),
+    join(study.state(), 'data.json'),
+    join(study.state(), 'study.json'),
+    join(state, 'host-name.json'),
     ...(last === undefined
       ? []
       : [`${dirname(last)}.json`, join(last, 'status.json'), join(last, 'spec.json'), join(last, 'lock')]),
