@@ -1,10 +1,12 @@
-/** The network between a worker and its server: a relay that can be cut in the ways that networks are. */
-import { connect, createServer } from 'node:net';
+/**
+ * The network between a worker and its server. It has a thread of its own: with dozens of installations the driver looks at
+ * thousands of processes, and what passes must not wait for that.
+ */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 
 export class Proxy {
-  #server;
-  #pairs = new Set();
-  #state = 'open';
+  #thread = null;
 
   /** @param {number} port of the relay @param {number} target of the server, on this host */
   constructor(port, target) {
@@ -12,46 +14,19 @@ export class Proxy {
     this.target = target;
   }
 
-  listen() {
-    return new Promise((resolve, reject) => {
-      this.#server = createServer({ pauseOnConnect: true }, (near) => this.#relay(near));
-      this.#server.once('error', reject).listen(this.port, '127.0.0.1', resolve);
-    });
+  async listen() {
+    const workerData = { port: this.port, target: this.target };
+    this.#thread = new Worker(new URL('./relay.mjs', import.meta.url), { workerData });
+    await once(this.#thread, 'message');
   }
 
-  /**
-   * `reset`: every connection breaks, and new ones do at once. `silent`: nothing arrives any more, and nobody is told.
-   * `open`: as it was; what was on its way in silence arrives late.
-   */
+  /** @param {'open' | 'reset' | 'silent'} state */
   become(state) {
-    this.#state = state;
-    for (const [near, far] of this.#pairs) {
-      if (state === 'reset') for (const socket of [near, far]) socket.resetAndDestroy();
-      else if (state === 'silent') for (const socket of [near, far]) socket.pause();
-      else for (const socket of [near, far]) socket.resume();
-    }
+    this.#thread.postMessage(state);
   }
 
+  /** Every connection breaks. */
   close() {
-    this.become('reset');
-    this.#server.close();
-  }
-
-  #relay(near) {
-    if (this.#state === 'reset') {
-      near.resetAndDestroy();
-      return;
-    }
-    const far = connect({ port: this.target, host: '127.0.0.1' });
-    const pair = [near, far];
-    this.#pairs.add(pair);
-    for (const [from, to] of [pair, [far, near]]) {
-      from.on('data', (bytes) => to.write(bytes));
-      from.on('error', () => to.destroy());
-      from.on('end', () => to.end());
-      from.on('close', () => this.#pairs.delete(pair));
-      if (this.#state === 'open') from.resume();
-      else from.pause();
-    }
+    void this.#thread.terminate();
   }
 }
