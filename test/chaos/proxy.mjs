@@ -22,6 +22,7 @@ export class Proxy {
 
   /** @param {'open' | 'reset' | 'silent'} state */
   become(state) {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     this.#thread.postMessage(state);
   }
 

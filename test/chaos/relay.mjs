@@ -54,4 +54,5 @@ class Relay {
 const relay = new Relay(workerData.port, workerData.target);
 parentPort.on('message', (state) => relay.become(state));
 await relay.listen();
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 parentPort.postMessage('listens');
