@@ -62,7 +62,7 @@ try {
   await autoresearch('verify', TAG, '--lab', 'lab');
   const { device } = JSON.parse(await autoresearch('show', '0', TAG, '--lab', 'lab')).record.fingerprint;
   await autoresearch('down');
-  const { train, score, repeated } = secondsSpentTwice({ state: stateFolder }, struck);
+  const { train, score, repeated } = secondsSpentTwice({ state: stateFolder, begun: () => [] }, struck);
   const left = processesOf(root).length;
   say({ device, trainSecondsSpentTwice: train, scoreSecondsSpentTwice: score, repeated, left });
   process.exitCode = repeated.length === 0 && left === 0 ? 0 : 1;
@@ -118,10 +118,11 @@ async function stopNow(experiment) {
 }
 
 /** All but server, worker, and the commands that we run ourselves. */
-const ofTheRun = () =>
-  processesOf(root).filter(
+function ofTheRun() {
+  return processesOf(root).filter(
     ({ role, command }) => role !== 'server' && role !== 'worker' && !command.includes(cli),
   );
+}
 
 /** Programs that hold a GPU, whoever's; 0 where there is none. */
 function computeApps() {
@@ -183,7 +184,9 @@ function attemptsOf(experiment) {
   }
 }
 
-const statusOf = (attempt) => JSON.parse(readFileSync(join(attempt, 'status.json'), 'utf8'));
+function statusOf(attempt) {
+  return JSON.parse(readFileSync(join(attempt, 'status.json'), 'utf8'));
+}
 
 /** Runs `autoresearch … --json`. @returns {Promise<string>} its answer */
 function autoresearch(...args) {
