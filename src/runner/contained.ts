@@ -72,6 +72,8 @@ export class Contained {
    */
   async kill(isDone = false): Promise<void> {
     this.kept.release();
+    // One that was stopped hears nothing, and would hold the device for ever if this process came to its end first.
+    this.wake();
     const began = performance.now();
     while (this.isThere()) {
       const ms = performance.now() - began;
@@ -92,10 +94,14 @@ export class Contained {
 
   /** Ends all but the keeper: with it would go the lock, which others are to wait for. */
   private help(): void {
-    const { pid } = this.kept.keeper;
-    if (this.isKept()) send(pid, 'SIGCONT');
+    this.wake();
     if (!LINUX) return;
+    const { pid } = this.kept.keeper;
     for (const other of this.everyone()) if (other !== pid) send(other, 'SIGKILL');
+  }
+
+  private wake(): void {
+    if (this.isKept()) send(this.kept.keeper.pid, 'SIGCONT');
   }
 
   /**

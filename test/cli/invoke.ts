@@ -7,7 +7,7 @@ import type { ExperimentRecord } from '../../src/domain/experiment';
 import { run } from '../../src/cli/program';
 import { rememberLab } from '../../src/cli/known-labs';
 import { appendRecord, openLedger } from '../../src/lab/ledger';
-import { branchRef } from '../../src/lab/refs';
+import { baseRef, branchRef } from '../../src/lab/refs';
 import { makeLab, makeRecord, makeStudy } from '../lab/make-lab';
 
 const callersCache = process.env['XDG_CACHE_HOME'];
@@ -68,6 +68,7 @@ export async function labWith(
   for (const [tag, records] of Object.entries(studies)) {
     const study = makeStudy(root, base, tag);
     await openLedger(git, study);
+    await git.moveRef(baseRef(tag), base, null);
     await git.moveRef(branchRef(tag), base, null);
     for (const [number, change] of records.entries()) {
       await appendRecord(git, study, makeRecord(study, number, { commit: base, ...change }));
