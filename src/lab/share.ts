@@ -54,7 +54,7 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
       '--refmap=',
       '--',
       remote,
-      ...fixed(tag).map(same),
+      ...[branchRef(tag), ledgerRef(tag), `${baseRef(tag)}*`].map(same),
       ...numbered(tag),
       ...without(left),
     ]);

@@ -4,6 +4,7 @@
  * after a failure the same little thing is tried in the same kind of sandbox, by nobody's code but ours.
  */
 import { join } from 'node:path';
+import { countFailure } from './count-failure';
 import { exitFailure } from './failure';
 import { isGpu } from './gpu-file';
 import { runContained, type End } from './run-contained';
@@ -23,12 +24,17 @@ except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
     raise SystemExit(0)  # nothing to try it with
+if not torch.backends.cuda.is_built():
+    raise SystemExit(0)  # whatever the candidate trains with, it is not this
 torch.zeros(1, device="cuda").item()
 `;
+/** What has trained, and left a GPU that does not work so often, may be what breaks it: the study is not to wait for ever. */
+const MAX_FAILURES = 3;
+const FAILURES_FILE = 'gpu-failures';
 
 /**
  * The ending of a task, once it is clear that the GPU works; `stopped` when somebody asked for that meanwhile.
- * @throws Error if it does not: nobody can tell then what the candidate is worth
+ * @throws Error if it does not: nobody can tell then what the candidate is worth, unless that happens each time it trains
  */
 export async function unlessGpuFails(spec: TaskSpec, context: TaskContext, ending: Ending): Promise<Ending> {
   if (!isGpu(spec.device) || ending.kind !== 'failed' || TELLS_NOTHING.has(ending.reason)) return ending;
@@ -50,9 +56,11 @@ export async function unlessGpuFails(spec: TaskSpec, context: TaskContext, endin
   if (end.kind === 'stopped') return end;
   if (end.kind === 'exited' && end.exit.code === 0) return ending;
   if (output !== '') console.error(output);
-  throw new Error(
-    `${spec.device} does not work (see nvidia-smi; dmesg for Xid): ${why(end, seconds, output)}`,
-  );
+  const message = `${spec.device} does not work (see nvidia-smi; dmesg for Xid): ${why(end, seconds, output)}`;
+  const hasTrained = context.status.value.startedAt !== null;
+  if (hasTrained && (await countFailure(join(context.folder, FAILURES_FILE), message)) >= MAX_FAILURES)
+    return ending;
+  throw new Error(message);
 }
 
 function why(end: Exclude<End, { kind: 'stopped' }>, seconds: number, output: string): string {

@@ -1,9 +1,10 @@
 /** One scoring: the locked scorer in a sandbox of its own, which sees the data and the hand-in and writes one file. */
 import { constants } from 'node:fs';
-import { appendFile, mkdir, open, readFile, rm, statfs } from 'node:fs/promises';
+import { mkdir, open, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { ContainedExit } from './contained';
+import { countFailure } from './count-failure';
 import { exitFailure } from './failure';
 import { GRAPH_FILE, WEIGHTS_FILE } from './handin';
 import { runContained } from './run-contained';
@@ -18,7 +19,6 @@ const AT_FAULT = 3;
 /** Beside the status: a line for each time that the scorer has failed on this hand-in without blaming it. */
 const FAILURES_FILE = 'scorer-failures';
 const MAX_FAILURES = 3;
-const MAX_NOTE_CHARACTERS = 200;
 /** As Python says it. */
 const NO_ROOM = /No space left on device|Disk quota exceeded/;
 
@@ -102,9 +102,7 @@ async function verdict(exit: ContainedExit, file: string, context: TaskContext):
  * @throws Error while it is worth another try
  */
 async function doubt(message: string, folder: string): Promise<void> {
-  const file = join(folder, FAILURES_FILE);
-  await appendFile(file, `${message.slice(0, MAX_NOTE_CHARACTERS).replaceAll(/\s+/g, ' ')}\n`);
-  const failures = (await readFile(file, 'utf8')).trimEnd().split('\n').length;
+  const failures = await countFailure(join(folder, FAILURES_FILE), message);
   if (failures < MAX_FAILURES)
     throw new Error(`the scorer failed (${failures} of ${MAX_FAILURES} times): ${message}`);
 }

@@ -136,6 +136,18 @@ test('a GPU that the driver does not show yet is waited for, not replaced by the
   await up();
 });
 
+test('a worker is not ended for one that could not tell what it trains on', async () => {
+  const { worker } = await up(...(await portArguments()));
+  rewriteWorker({ build: '000000000000' });
+  nvidiaSmi('exec sleep 600');
+  const { exitCode, stdout } = await autoresearch('up');
+  expect([exitCode, JSON.parse(stdout)]).toEqual([
+    7,
+    { error: expect.objectContaining({ message: expect.stringContaining('nvidia-smi did not answer') }) },
+  ]);
+  expect(isAlive(worker.owner)).toBe(true);
+});
+
 test('nor is a living worker with a GPU ended for one without, nor a GPU forgotten when a worker cannot start', async () => {
   const { worker } = await up(...(await portArguments()));
   rewriteWorker({ devices: ['cuda:0'], build: '000000000000' });

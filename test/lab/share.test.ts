@@ -64,6 +64,13 @@ test('a study goes to a remote and back, whole', async () => {
   expect(git(remote, 'fsck', '--no-dangling')).toBe('');
 });
 
+test('a remote with the branches alone, as a mirror may be, is one to fetch from', async () => {
+  const { lab, clone } = await share();
+  git(lab.root, 'push', '--quiet', 'origin', branchRef('nov21'), 'autoresearch-ledger/nov21');
+  await fetch(clone, 'origin', 'nov21');
+  expect(await readLedger(clone, 'nov21')).toHaveLength(2);
+});
+
 test('again, with more, brings both forward', async () => {
   const { lab, study, clone } = await share();
   await push(lab.git, 'origin', 'nov21');

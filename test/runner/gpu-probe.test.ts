@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TrainSpec } from '../../src/runner/task';
@@ -82,6 +82,25 @@ describe('a candidate that fails', () => {
     const { status } = await workshop.run(await onGpu(GONE, [candidate], { device }), none);
     expect(status).toMatchObject({ phase: 'done', failure: { reason } });
   });
+});
+
+test('a candidate that has trained, and after which the GPU does not work the third time, is the one to blame', async () => {
+  const spec = await onGpu(GONE, ['stall'], { stallSeconds: 0.5, budget: { steps: 30 } });
+  const phases = [];
+  for (let nth = 1; nth <= 3; nth++) phases.push((await workshop.run(spec, none)).status.phase);
+  expect(phases).toEqual(['stopped', 'stopped', 'done']);
+});
+
+test('where torch knows no CUDA there is nothing to try the GPU with', async () => {
+  const folder = join(workshop.folder, 'cpu-torch');
+  await mkdir(join(folder, 'torch', 'backends', 'cuda'), { recursive: true });
+  await writeFile(join(folder, 'torch', '__init__.py'), 'import torch.backends.cuda');
+  await writeFile(join(folder, 'torch', 'backends', '__init__.py'), '');
+  const isBuilt = 'def is_built():\n    return False\n';
+  await writeFile(join(folder, 'torch', 'backends', 'cuda', '__init__.py'), isBuilt);
+  const probe = `exec /usr/bin/python3 -c "import sys; sys.path.insert(0, '${folder}'); exec(sys.argv[1])" "$3"`;
+  const { status } = await workshop.run(await onGpu(probe, ['crash']), none);
+  expect(status).toMatchObject({ phase: 'done', failure: { reason: 'error' } });
 });
 
 test('a hand-in on a GPU that is gone since is a hand-in', async () => {
