@@ -65,7 +65,8 @@ export function createRehearse(dependencies: RehearseDependencies): Rehearse {
       await writeJsonAtomic(join(folder, 'spec.json'), await specOf(dependencies, input, lab, folder, name));
       await run(dependencies, folder, name, signal);
       const status = await statusOf(folder);
-      if (status === null) throw new Error(`the ${name} was ended from outside`);
+      const isEnded = status?.phase === 'stopped' && status.failure === null;
+      if (status === null || isEnded) throw new Error(`the ${name} was ended from outside`);
       return objectionTo(status.failure);
     } finally {
       await rm(folder, { recursive: true, force: true });
