@@ -1,7 +1,6 @@
 /** Ends runners, whoever has started them. */
-import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errorCode } from '../process/error-code';
+import { entriesOf } from '../process/entries';
 import { unlist } from '../process/listed';
 import { terminate } from '../process/owner';
 import { attemptsOf, ownerOfAttempt, runFolder, type Run } from './attempts';
@@ -26,10 +25,7 @@ export async function endRun(run: Run): Promise<void> {
 /** All of an experiment's. */
 export async function endRuns(study: StudyRef, number: number): Promise<void> {
   const folder = dirname(runFolder({ study, number, run: 1 }));
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const names = await entriesOf(folder);
   const runs = names.filter((name) => /^[1-9]\d*$/.test(name)).map(Number);
   await Promise.all(runs.map((run) => endRun({ study, number, run })));
 }

@@ -3,13 +3,13 @@
  * It is candidate code, so it runs as a training does: by a runner, in the sandbox, under the device's lock, never
  * beside a run that is timed. Nothing is compiled, and nothing of it is kept.
  */
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { experimentName, type Failure } from '../domain/experiment';
 import type { LabConfig } from '../lab/config';
 import { holderOf } from '../process/detach';
-import { errorCode } from '../process/error-code';
+import { entriesOf } from '../process/entries';
 import { writeJsonAtomic } from '../process/json-file';
 import { launchListed, unlist } from '../process/listed';
 import { isAlive, terminate, type Owner } from '../process/owner';
@@ -85,11 +85,7 @@ const REHEARSAL = /^(rehearsal(?:-\w+)?)(\.lock)?$/;
 /** Ends the rehearsals of an experiment that have lost their worker, and takes away what they have left. */
 export async function endRehearsal(study: StudyRef, number: number): Promise<void> {
   const proposal = proposalFolder(study, number);
-  const names = await readdir(proposal).catch((error: unknown) => {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
-  const folders = new Set(names.flatMap((name) => REHEARSAL.exec(name)?.[1] ?? []));
+  const folders = new Set((await entriesOf(proposal)).flatMap((name) => REHEARSAL.exec(name)?.[1] ?? []));
   for (const folder of folders) await endOne(join(proposal, folder));
 }
 

@@ -3,13 +3,14 @@
  * again at the same place, a tag that was freed. What the earlier study has left there, data, exports and money spent, is
  * put aside whole before the study is opened.
  */
-import { mkdir, readdir, rename } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { log } from '@temporalio/activity';
 import { z } from 'zod';
 import type { ExperimentRecord } from '../domain/experiment';
 import type { StudyConfig } from '../domain/study';
+import { entriesOf } from '../process/entries';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { studyState } from '../process/paths';
@@ -49,14 +50,14 @@ async function isAnothers(
   last: ExperimentRecord | undefined,
 ): Promise<boolean> {
   // Without these it is nobody's yet: another attempt may be about to say that it is this study's.
-  if (!(await entries(folder)).some((name) => LEFT.has(name))) return false;
+  if (!(await entriesOf(folder)).some((name) => LEFT.has(name))) return false;
   if (last !== undefined && (await pinnedHash(study)) === last.fingerprint.data) return false;
   return (await identityOfRun({ study, number: 0, run: 1 }))?.base !== study.base;
 }
 
 async function putAside(study: StudyConfig, folder: string): Promise<void> {
   const numbersIn = async (kind: string): Promise<number[]> =>
-    (await entries(join(folder, kind))).filter((name) => /^\d{4,}$/.test(name)).map(Number);
+    (await entriesOf(join(folder, kind))).filter((name) => /^\d{4,}$/.test(name)).map(Number);
   // Whoever trains there does so for a lab that is gone.
   for (const number of await numbersIn('runs')) await endRuns(study, number);
   for (const number of await numbersIn('proposals')) await endRehearsal(study, number);
@@ -66,14 +67,5 @@ async function putAside(study: StudyConfig, folder: string): Promise<void> {
     log.warn(`${folder} was another study's: it is ${aside} now`);
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error;
-  }
-}
-
-async function entries(path: string): Promise<string[]> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
   }
 }

@@ -54,7 +54,7 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
       '--refmap=',
       '--',
       remote,
-      ...[branchRef(tag), ledgerRef(tag), `${baseRef(tag)}*`].map(same),
+      ...fixed(tag).map(same),
       ...numbered(tag),
       ...without(left),
     ]);
@@ -63,8 +63,11 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
   } while (left.some((ref) => !still.includes(ref)));
 }
 
-/** They only ever go forward: where one would not, the study has gone different ways, and nothing at all is carried. */
-const fixed = (tag: string): string[] => [branchRef(tag), ledgerRef(tag), baseRef(tag)];
+/**
+ * They only ever go forward: where one would not, the study has gone different ways, and nothing at all is carried. The base as a
+ * pattern, for a mirror may have the branches alone.
+ */
+const fixed = (tag: string): string[] => [branchRef(tag), ledgerRef(tag), `${baseRef(tag)}*`];
 
 const same = (ref: string): string => `${ref}:${ref}`;
 

@@ -3,11 +3,11 @@
  * ever was: one small file for each lock, written before the work begins.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { holderOf, launch, type Launch } from './detach';
-import { errorCode } from './error-code';
+import { entriesOf } from './entries';
 import { readJsonIfWhole, writeJsonAtomic } from './json-file';
 import type { Owner } from './owner';
 import { stateRoot } from './paths';
@@ -35,10 +35,7 @@ export async function unlist(lock: string): Promise<void> {
 
 /** All that is at work now. Forgets what has ended unseen. */
 export async function listed(): Promise<{ name: string; owner: Owner }[]> {
-  const files = await readdir(folder()).catch((error: unknown) => {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const files = await entriesOf(folder());
   const found = await Promise.all(
     files.filter((file) => file.endsWith('.json')).map((file) => look(join(folder(), file))),
   );

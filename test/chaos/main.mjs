@@ -187,11 +187,11 @@ async function disturb({ installation, index, queue }, reference) {
     } finally {
       await study.close();
     }
-    await judge({ installation, study, struck }, await reference, where);
-    judged.push({ study, struck, where, ...verdictOn(study, struck, await reference) });
+    const verdict = await judge({ installation, study, struck }, await reference, where);
+    judged.push({ study, struck, where, verdict });
   }
-  for (const { study, struck, where, ...then } of judged)
-    countLate(then, verdictOn(study, struck, await reference), where);
+  for (const { study, struck, where, verdict } of judged)
+    countLate(verdict, verdictOn(study, struck, await reference), where);
 }
 
 function verdictOn(study, struck, reference) {
@@ -290,12 +290,15 @@ async function checkProgress(study, { count, at }) {
   throw new Error(`no record after number ${count - 1} for ${Math.round(ms / 1000)} s: ${said}`);
 }
 
+/** @returns what was found of the study itself */
 async function judge({ installation, study, struck }, reference, where) {
   installation.setClock(0);
   const problems = clearLocks(study, EXPERIMENTS).map((file) => `${file} was never cleared`);
   const leaked = await countLeaks(where, () => strays(installation.processes()));
   const verified = await study.verify();
-  const { lost, double, train, score, repeated } = verdictOn(study, struck, reference);
+  const verdict = verdictOn(study, struck, reference);
+  const { double, train, score, repeated } = verdict;
+  const lost = [...verdict.lost];
   if (verified.code !== 0) lost.push(`verify ended with ${verified.code}: ${verified.said}`);
   total.studies += 1;
   total.experiments += reference.length;
@@ -316,6 +319,7 @@ async function judge({ installation, study, struck }, reference, where) {
     repeated,
     problems,
   });
+  return verdict;
 }
 
 /** Ends what should not be there any more, and says so. */

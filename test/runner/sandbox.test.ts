@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launch } from '../../src/process/detach';
 import { goneWithin, isAlive, terminate } from '../../src/process/owner';
 import { deviceLock } from '../../src/runner/device-lock';
 import type { ScoreSpec } from '../../src/runner/task';
@@ -15,6 +14,7 @@ import {
   KEEPER,
   killYoung,
   left,
+  nextAt,
   pidsOf,
   processesWith,
   Workshop,
@@ -118,27 +118,13 @@ describe('in bubblewrap', () => {
     for (const pid of keepers) process.kill(pid, 'SIGSTOP');
     process.kill(owner.pid, 'SIGKILL');
     const told = join(folder, 'told');
-    const next = await launch({
-      command: [
-        '/bin/sh',
-        '-c',
-        'kill -0 "$1" && echo there > "$2" || echo gone > "$2"',
-        'sh',
-        String(candidate),
-        told,
-      ],
-      cwd: folder,
-      env: process.env,
-      log: join(folder, 'next.log'),
-      lock: join(folder, 'next.lock'),
-      name: 'next',
-      waitFor: [device],
-    });
+    const look = 'kill -0 "$1" && echo there > "$2" || echo gone > "$2"';
+    const next = await nextAt(device, folder, ['/bin/sh', '-c', look, 'sh', String(candidate), told]);
     while (isAlive(owner)) await sleep(20);
     // For a next one that wrongly has the lock to look.
     await sleep(500);
     for (const pid of keepers) process.kill(pid, 'SIGCONT');
-    while (isAlive(next!)) await sleep(20);
+    while (isAlive(next)) await sleep(20);
     expect(readFileSync(told, 'utf8')).toBe('gone\n');
   });
 

@@ -2,12 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { launch } from '../../src/process/detach';
 import { isAlive, type Owner } from '../../src/process/owner';
 import { asset } from '../../src/process/package-root';
 import { deviceLock } from '../../src/runner/device-lock';
 import type { TrainSpec } from '../../src/runner/task';
-import { Workshop } from './workshop';
+import { nextAt, Workshop } from './workshop';
 
 jest.setTimeout(180_000);
 
@@ -51,16 +50,7 @@ esac
 /** Whoever comes next to the device; it leaves a file when it has it. */
 async function next(folder: string, device: string): Promise<{ owner: Owner; hasIt: () => boolean }> {
   const mark = join(folder, 'has-it');
-  const owner = await launch({
-    command: ['touch', mark],
-    cwd: folder,
-    env: process.env,
-    log: join(folder, 'next.log'),
-    lock: join(folder, 'next.lock'),
-    name: 'next',
-    waitFor: [device],
-  });
-  return { owner: owner!, hasIt: () => existsSync(mark) };
+  return { owner: await nextAt(device, folder, ['touch', mark]), hasIt: () => existsSync(mark) };
 }
 
 test('a training that was handed in is done, though its processes hang; they keep the device', async () => {

@@ -216,6 +216,22 @@ export interface Ended {
   log: string;
 }
 
+/** Starts whoever comes next to a device: the command begins once it has the lock. */
+export async function nextAt(device: string, folder: string, command: string[]): Promise<Owner> {
+  const [log, lock] = [join(folder, 'next.log'), join(folder, 'next.lock')];
+  const owner = await launch({
+    command,
+    cwd: folder,
+    env: process.env,
+    log,
+    lock,
+    name: 'next',
+    waitFor: [device],
+  });
+  if (owner === null) throw new Error('somebody else has its lock');
+  return owner;
+}
+
 /** What pgrep says when it has found nobody; everything else is trouble of its own. */
 const NOBODY = 1;
 

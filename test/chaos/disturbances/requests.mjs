@@ -31,7 +31,7 @@ export function requestAnd(words, role) {
       if (!mayEndRuns) return [];
       // By now it may have been begun again: what it says of itself is not what became of it. One that was too slow to end
       // by itself says nothing.
-      return [...new Set([...before.keys(), ...attemptsOf(study)])].flatMap((attempt) => {
+      return attemptsOf(study).flatMap((attempt) => {
         const stops = stopsOf(attempt) - (before.get(attempt) ?? 0);
         return Array(Math.max(stops, Number(isPromised && tasks.includes(attempt)))).fill(attempt);
       });

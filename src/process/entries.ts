@@ -1,0 +1,12 @@
+import { readdir } from 'node:fs/promises';
+import { errorCode } from './error-code';
+
+/** The names in a folder; none where there is no such folder. */
+export async function entriesOf(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
