@@ -12,7 +12,7 @@ fixed seed proposed one identical point again and again. A crash is a failed tri
 more than it should, and a score that was never measured is never made up.
 
 Each proposal turns a few knobs of the incumbent and leaves the others: `current` holds their values. From a good start
-that found better points than turning all of them (docs/log.md, 2026-11-21), and its diffs can be read.
+that found better points than turning all of them (dev/log/2026-11.md), and its diffs can be read.
 """
 
 import json
