@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes Temporal's two databases, or brings them to this version's schema. Run again, or half and then again, it
-# ends the same. The password is in POSTGRES_PASSWORD, or in the file that POSTGRES_PASSWORD_FILE names.
+# Creates Temporal's two databases, or updates them to this version's schema. It is safe to run again, also after an
+# interruption. The password is in POSTGRES_PASSWORD, or in the file that POSTGRES_PASSWORD_FILE names.
 set -eu
 
 SQL_PASSWORD=${POSTGRES_PASSWORD:-$(cat "${POSTGRES_PASSWORD_FILE:?}")}
