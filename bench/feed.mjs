@@ -85,6 +85,7 @@ function specOf(task, data, rows) {
     startupSeconds: 60,
     handinSeconds: 60,
     stallSeconds: 60,
+    trainSeconds: 60,
     weightsBytes: 1 << 20,
   };
 }

@@ -6,6 +6,7 @@ import { GracefulShutdownPeriodExpiredError, Worker, type WorkerOptions } from '
 import { createApply } from './activities/apply';
 import { createCheck } from './activities/check-proposal';
 import { cleanUpRuns } from './activities/clean-up';
+import { baselineRun } from './activities/baseline-run';
 import { comparableRuns } from './activities/comparable-runs';
 import { createEndWork } from './activities/end-work';
 import { createEvaluate } from './activities/evaluate';
@@ -115,6 +116,7 @@ function laneActivities(device: Device, python: string): DeviceActivities {
   const dependencies: RunDependencies = {
     runner: asset('dist', 'runner', 'main.js'),
     exportTree,
+    baselineRun,
     comparableRuns,
     resolveRun: async ({ study }) => ({
       python,

@@ -264,9 +264,7 @@ class Lab:
                 elif not copied.query():
                     return
             self._losses.popleft()
-            value = float(loss)
-            said = value if math.isfinite(value) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
-            self._connection.send({"type": "report", "step": step, "loss": said, **self._usage()})
+            self._connection.send({"type": "report", "step": step, "loss": _sayable(float(loss)), **self._usage()})
 
     def _usage(self) -> dict[str, float]:
         if self.device.type == "cuda":
@@ -274,6 +272,13 @@ class Lab:
         else:  # the whole process, in KiB (on macOS in bytes)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
         return {"dataWaitSeconds": self.data_wait_seconds, "peakMemoryMb": peak}
+
+
+def _sayable(loss: float) -> float | str:
+    """JSON has no NaN; what float32 cannot hold has diverged as well."""
+    if abs(loss) <= torch.finfo(torch.float32).max:
+        return loss
+    return "NaN" if math.isnan(loss) else "Infinity" if loss > 0 else "-Infinity"
 
 
 def _halves(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -312,10 +317,17 @@ def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
 
 
-def _digest(parameters: dict[str, torch.Tensor]) -> str:
+def _digest(parameters: dict[str, torch.Tensor]) -> str | None:
+    """SHA-256 over all of them; None where each is a constant or a pattern of two, such as zeros or the identity."""
+    if not any(_is_drawn(parameter.detach()) for parameter in parameters.values()):
+        return None
     digest = hashlib.sha256()
     for name in sorted(parameters):
         tensor = parameters[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _is_drawn(tensor: torch.Tensor) -> bool:
+    return bool(tensor.numel()) and not bool(((tensor == tensor.min()) | (tensor == tensor.max())).all())

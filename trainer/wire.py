@@ -79,7 +79,10 @@ def check(message: object, schema: dict) -> dict:
     raise ProtocolError(f"a message of unknown type {str(kind)[:40]!r} in protocol {VERSION}")
 
 
-_TYPES = {"object": dict, "string": str, "integer": int, "number": (int, float), "boolean": bool}
+_TYPES = {
+    **{"object": dict, "string": str, "integer": int, "number": (int, float), "boolean": bool},
+    **{"null": type(None)},
+}
 _RULES = {
     "minimum": lambda value, bound: value >= bound,
     "maximum": lambda value, bound: value <= bound,

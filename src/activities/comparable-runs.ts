@@ -1,12 +1,13 @@
-/** The runs whose initial weights a run's must differ from: those of the commit that it builds on, and its experiment's own. */
-import { runSeed, type SeededRun } from '../domain/seed';
+/** The runs that tell whether a run's seed has an effect: its own commit's, and those of the commit that it builds on. */
+import { runSeed, type ComparableRuns, type SeededRun } from '../domain/seed';
 import { Git } from '../lab/git';
 import { readRecord } from '../lab/ledger';
 import { attemptsOf } from './attempts';
 import type { TrainInput } from './interface';
+import { identityOfRun } from './watch';
 
-export async function comparableRuns(input: TrainInput): Promise<SeededRun[]> {
-  return [...(await runsOfParent(input)), ...(await earlierRuns(input))];
+export async function comparableRuns(input: TrainInput): Promise<ComparableRuns> {
+  return { own: await earlierRuns(input), parent: await runsOfParent(input) };
 }
 
 /** The candidate's one parent is the incumbent, whose message names its experiment; the lab's base has none. */
@@ -21,17 +22,22 @@ async function runsOfParent({ study, commit }: TrainInput): Promise<SeededRun[]>
   const [, parent, number] = /^(\S+) (\d+)$/m.exec(said) ?? [];
   if (number === undefined) return [];
   const record = await readRecord(git, study.tag, Number(number));
-  return record !== null && record.commit === parent ? record.runs : [];
+  // One that failed may be of a candidate that was repaired: another commit.
+  return record !== null && record.commit === parent
+    ? record.runs.filter(({ failure }) => failure === null)
+    : [];
 }
 
+/** An experiment's earlier runs of the same commit; a repair has another one. */
 async function earlierRuns(input: TrainInput): Promise<SeededRun[]> {
-  const { study, number } = input;
-  const runs = Array.from({ length: input.run - 1 }, (_, index) => index + 1);
-  const found = await Promise.all(
-    runs.map(async (run) => {
-      const last = (await attemptsOf({ ...input, run }, 'train')).at(-1);
-      return { seed: runSeed(study.tag, number, run), initialWeights: last?.status?.initialWeights ?? null };
-    }),
-  );
+  const { study, number, commit } = input;
+  const found: SeededRun[] = [];
+  for (let run = 1; run < input.run; run++) {
+    const earlier = { ...input, run };
+    if ((await identityOfRun(earlier))?.commit !== commit) continue;
+    const status = (await attemptsOf(earlier, 'train')).at(-1)?.status;
+    const { initialWeights = null, weights = null } = status ?? {};
+    found.push({ seed: runSeed(study.tag, number, run), initialWeights, weights });
+  }
   return found;
 }

@@ -126,6 +126,7 @@ async function specOf(
     startupSeconds: Math.min(STARTUP_SECONDS, caps.startup_seconds),
     handinSeconds: Math.min(STEP_SECONDS, caps.handin_seconds),
     stallSeconds: Math.min(STEP_SECONDS, caps.stall_seconds),
+    trainSeconds: STEP_SECONDS,
     weightsBytes: caps.weights_bytes,
   };
 }

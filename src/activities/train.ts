@@ -1,8 +1,8 @@
 /** Trains a commit once, with the seed and the budget that it is given. */
 import { join } from 'node:path';
 import type { Failure, RunResult } from '../domain/experiment';
-import { seedIgnored } from '../domain/seed';
-import type { TaskStatus } from '../runner/task';
+import { seedEffect } from '../domain/seed';
+import { trainCap } from '../domain/train-cap';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
 import { checkLeague } from './league';
@@ -20,10 +20,11 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
         runner: dependencies.runner,
         prepare: (folder) => prepare(dependencies, input, folder),
       });
+      const seen = seedEffect({ ...status, seed: input.seed }, await dependencies.comparableRuns(input));
       const result: RunResult = {
         seed: input.seed,
         attempts,
-        failure: failure ?? (await ignoredSeed(dependencies, input, status)),
+        failure: failure ?? (seen.isIgnored ? ignoredSeed(input.seed, seen.sameAsSeed) : null),
         steps: status.step,
         tokens: status.tokens,
         trainSeconds: status.trainSeconds,
@@ -34,6 +35,7 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
         lastLoss: status.lastLoss,
         initialWeights: status.initialWeights,
         weights: status.weights,
+        sameWeightsAsSeed: seen.sameAsSeed,
         sandbox: status.sandbox,
         device: input.device,
       };
@@ -41,14 +43,8 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
     });
 }
 
-async function ignoredSeed(
-  dependencies: RunDependencies,
-  input: TrainInput,
-  { initialWeights }: TaskStatus,
-): Promise<Failure | null> {
-  const other = seedIgnored({ seed: input.seed, initialWeights }, await dependencies.comparableRuns(input));
-  if (other === null) return null;
-  const message = `seed ignored: seeds ${input.seed} and ${other.seed} gave the same initial weights`;
+function ignoredSeed(seed: number, other: number): Failure {
+  const message = `seed ignored: seeds ${seed} and ${other} gave the same initial weights, which differed before this change: draw them from lab.seed`;
   return { reason: 'rejected', message, tail: '' };
 }
 
@@ -69,6 +65,7 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
     startupSeconds: lab.caps.startup_seconds,
     handinSeconds: lab.caps.handin_seconds,
     stallSeconds: lab.caps.stall_seconds,
+    trainSeconds: trainCap(lab.caps.train_seconds, await dependencies.baselineRun(input.study)),
     weightsBytes: lab.caps.weights_bytes,
   };
 }

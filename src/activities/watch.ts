@@ -8,8 +8,8 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { experimentName, MAX_ATTEMPTS, type Failure } from '../domain/experiment';
-import type { SeededRun } from '../domain/seed';
+import { experimentName, MAX_ATTEMPTS, type Failure, type RunResult } from '../domain/experiment';
+import type { ComparableRuns } from '../domain/seed';
 import type { LabConfig } from '../lab/config';
 import { holderOf } from '../process/detach';
 import { errorCode } from '../process/error-code';
@@ -19,6 +19,7 @@ import { launchListed, unlist } from '../process/listed';
 import { isAlive, isOfEarlierLife, terminate, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
 import { deviceLock } from '../runner/device-lock';
+import { KILLED_OUTSIDE } from '../runner/failure';
 import { trainBudgetSchema } from '../runner/protocol';
 import { queuedStatus } from '../runner/status-file';
 import type { ScoreSpec, TaskSpec, TaskStatus, TrainSpec } from '../runner/task';
@@ -43,8 +44,10 @@ export interface RunDependencies {
   /** Writes a commit's files, the locked ones from the base, to a folder that is not there yet; or leaves it as it is. */
   exportTree(study: StudyRef, commit: string, directory: string): Promise<void>;
   resolveRun(input: TrainInput): Promise<RunSetting>;
-  /** The runs whose initial weights must be others than this one's. */
-  comparableRuns(input: TrainInput): Promise<SeededRun[]>;
+  /** The runs whose weights tell whether this one's seed has an effect. */
+  comparableRuns(input: TrainInput): Promise<ComparableRuns>;
+  /** The run that caps follow; null before there is one. */
+  baselineRun(study: StudyRef): Promise<Pick<RunResult, 'trainSeconds'> | null>;
   /** The compiled src/runner/main.ts. */
   runner: string;
 }
@@ -82,6 +85,8 @@ export interface Outcome {
 
 /** Of any kind: it may be the candidate that takes its machine down. */
 const MAX_STARTS = 10;
+/** Steps are counted as their batches are handed out, a few ahead. */
+const SAME_STEP = 3;
 const POLL_MS = 250;
 /** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
 const ROOM_BYTES = 64e6;
@@ -138,9 +143,25 @@ export async function attend(task: Task): Promise<Outcome> {
     progress = progressOf(status);
   };
   return heartbeatWhile(
-    ownFolder(task.input).then(async () => untilDone(task, show)),
+    ownFolder(task.input).then(async () => orHostError(task, await untilDone(task, show))),
     () => progress,
   );
+}
+
+/**
+ * A baseline that was lost says nothing of the lab, and no record of it may stand: the study waits for its owner, and the next
+ * try begins with new attempts.
+ * @throws ApplicationFailure that no retry fixes, if the baseline was lost
+ */
+async function orHostError({ kind, input }: Task, found: Outcome): Promise<Outcome> {
+  if (input.number !== 0 || found.failure?.reason !== 'lost') return found;
+  const at = Date.now();
+  for (const { folder, number } of await attemptsOf(input, kind))
+    await rename(folder, join(dirname(folder), `lost-${at}-${kind}-${number}`));
+  const message =
+    `${taskName(input)}, the baseline, was ended by something outside it (${found.failure.message}): ` +
+    'look at what ends processes on this host (memory, other jobs, a scheduler), the lab is not to blame';
+  throw ApplicationFailure.nonRetryable(message, 'HostError');
 }
 
 /** What makes a run that run. A tag may come back, and a candidate that was never recorded may be replaced. */
@@ -189,6 +210,8 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
     const begun = attempts.filter((attempt) => hasBegun(attempt.status));
     const struck = begun.filter((attempt) => attempt.status && !isOfEarlierLife(attempt.status.owner));
     const isGivenUp = struck.length >= MAX_ATTEMPTS || begun.length >= MAX_STARTS;
+    const own = repeatedDeath(begun);
+    if (status !== null && own !== null) return outcome(attempts.slice(0, -1), status, own);
     if (last !== undefined && status !== null && isGivenUp) {
       return outcome(attempts.slice(0, -1), status, await lost(last, status, begun.length));
     }
@@ -290,6 +313,22 @@ async function follow(
     }
   }
 }
+
+/**
+ * The candidate's own failure, if it seems to have killed itself: without a sandbox it can, and then nothing but the repetition
+ * tells that from a kill by the host. With the same seed a candidate dies at the same step again; before its first step all
+ * deaths are alike, so that those say nothing.
+ */
+function repeatedDeath(begun: readonly Attempt[]): Failure | null {
+  const [first, second] = begun.slice(-2).map(({ status }) => status);
+  if (!isUnexplained(first) || !isUnexplained(second)) return null;
+  if (Math.abs(first.step - second.step) > SAME_STEP) return null;
+  const message = `killed by SIGKILL twice, after ${first.step} and ${second.step} steps: by itself, as it seems`;
+  return { reason: 'error', message, tail: second.failure?.tail ?? '' };
+}
+
+const isUnexplained = (status: TaskStatus | null | undefined): status is TaskStatus =>
+  status?.sandbox === 'none' && status.step > 0 && status.failure?.message === KILLED_OUTSIDE;
 
 async function lost({ folder }: Attempt, status: TaskStatus, attempts: number): Promise<Failure> {
   const cause =

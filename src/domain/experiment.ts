@@ -18,7 +18,7 @@ export type Verdict = 'keep' | 'discard' | 'crash';
 /**
  * Why. `baseline`: number 0, kept by definition; where that crashed, the first with a score. `better`, `not-better`: the keep rule.
  * The rest are crashes: the candidate failed (`error`, `timeout`, `oom`, `diverged`), broke a rule
- * (`rejected`), could not be scored (`unscorable`), or died by a foreign hand too often (`lost`); or the
+ * (`rejected`), could not be scored (`unscorable`), or was killed from outside too often (`lost`); or the
  * researcher had nothing to try (`no-proposal`).
  */
 export type Reason =
@@ -43,7 +43,7 @@ export interface Failure {
   tail: string;
 }
 
-/** Attempts that may be lost by a foreign hand before a run is given up. One that went with its machine is not counted. */
+/** A run is given up after so many attempts that were killed from outside. One that ended with its machine is not counted. */
 export const MAX_ATTEMPTS = 3;
 
 /** How a run was contained. `none` is said in every record, never silently. */
@@ -69,10 +69,12 @@ export interface RunResult {
   dataWaitSeconds: number;
   peakMemoryMb: number;
   lastLoss: number | null;
-  /** SHA-256 of the weights before the first step: it differs when the seed differs. */
+  /** SHA-256 of the weights before the first step; null where nothing was drawn. It differs when the seed differs. */
   initialWeights: string | null;
-  /** SHA-256 of the weights handed in. */
+  /** SHA-256 of the submitted weights. */
   weights: string | null;
+  /** Another seed with which this commit or its parent had the same weights: the seed changes nothing. Null where none is known. */
+  sameWeightsAsSeed: number | null;
   sandbox: Sandbox;
   device: string;
 }

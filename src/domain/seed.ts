@@ -14,22 +14,49 @@ export function runSeed(study: string, experiment: number, run: number): number 
 /** Of a run, what tells whether it has used its seed. */
 export interface SeededRun {
   seed: number;
-  /** SHA-256 of the weights before the first step; null when it did not get so far. */
+  /** SHA-256 of the weights before the first step, as the candidate's lab.py says; null when nothing was drawn, or it did not get so far. */
   initialWeights: string | null;
+  /** SHA-256 of the submitted weights, as the runner computed it. */
+  weights: string | null;
 }
 
+/** Those whose code or whose parent's code a run shares. */
+export interface ComparableRuns {
+  /** Of the same commit. */
+  own: SeededRun[];
+  /** Of the commit that it builds on. */
+  parent: SeededRun[];
+}
+
+/** What a run's seed has changed, as far as the runs at hand tell: `sameAsSeed` is another seed that gave the same weights. */
+export type SeedEffect =
+  { sameAsSeed: number | null; isIgnored: false } | { sameAsSeed: number; isIgnored: true };
+
 /**
- * Two seeds that give the same weights to the last bit: the run has not used the one that it was given. A seed that
- * a candidate chooses is a score that it chooses. Sound for whatever is compared, for nothing else makes two hashes equal; what
- * it does not see is another initialisation than that of the runs at hand, with a seed of its own: its confirming runs,
- * which differ in the seed alone, show that.
- * @returns the other run, or null where nothing speaks against it
+ * Finds a change that fixes the seed by accident: a seed that a candidate chooses is a score that it chooses. It is no wall
+ * against a lie, for the candidate's process computes the hash. The order of the data, which the lab draws, is the wall: a
+ * lucky initialisation does not carry over to another order.
+ *
+ * Equal weights alone are no fault. A parent may be deterministic by design (zeros, the identity), or have fixed its seed
+ * before: then each of its children would be rejected for what it inherits. So a run is at fault only where its parent's
+ * seeds are known to have given different initial weights. Everything else is recorded: one seed only.
  */
-export function seedIgnored<Run extends SeededRun>(run: SeededRun, others: readonly Run[]): Run | null {
-  if (run.initialWeights === null) return null;
-  const same = (other: Run): boolean =>
-    other.seed !== run.seed && other.initialWeights === run.initialWeights;
-  return others.find(same) ?? null;
+export function seedEffect(run: SeededRun, { own, parent }: ComparableRuns): SeedEffect {
+  const others = [...own, ...parent].filter(({ seed }) => seed !== run.seed);
+  const sameStart = others.find((other) => isSame(run.initialWeights, other.initialWeights));
+  if (sameStart !== undefined && usesItsSeed(parent)) return { sameAsSeed: sameStart.seed, isIgnored: true };
+  const same = sameStart ?? others.find((other) => isSame(run.weights, other.weights));
+  return { sameAsSeed: same?.seed ?? null, isIgnored: false };
+}
+
+const isSame = (one: string | null, other: string | null): boolean => one !== null && one === other;
+
+/** All runs are of one commit: two seeds that gave different initial weights. */
+function usesItsSeed(runs: readonly SeededRun[]): boolean {
+  const started = runs.filter(({ initialWeights }) => initialWeights !== null);
+  return started.some(({ seed, initialWeights }) =>
+    started.some((other) => other.seed !== seed && other.initialWeights !== initialWeights),
+  );
 }
 
 /** FNV-1a, 32 bit, with a final avalanche (murmur3's), for short keys that differ in one character. */

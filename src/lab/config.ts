@@ -90,6 +90,8 @@ const labConfigSchema = z
         /** From the end of the budget to the last byte of the weights. */
         handin_seconds: seconds.default(30),
         score_seconds: seconds.default(600),
+        /** From `start` to the last step of a budget in steps. Default: four times the baseline's, at least ten minutes. */
+        train_seconds: seconds.optional(),
         /** No step reported for this long after `start` is a stall. */
         stall_seconds: seconds.default(120),
         edit_bytes: z

@@ -47,6 +47,7 @@ const scoredRunSchema = z.object({
   lastLoss: z.number().nullable(),
   initialWeights: z.string().nullable(),
   weights: z.string().nullable(),
+  sameWeightsAsSeed: z.int().nullable().default(null),
   sandbox: z.enum(['bubblewrap', 'none']),
   device: z.string(),
   score,

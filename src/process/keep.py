@@ -13,9 +13,13 @@ Called with one JSON argument:
 
 Descriptor 3 is the lifeline: when its other end closes, because whoever holds it has died or wants so, all
 descendants are ended with SIGKILL, double forks included. "began PID LIMIT" is written to it when the command begins,
-with the pid of what was started and what limits its tasks: rlimit, namespace or nothing (limit_tasks). SIGTERM is
-passed on to the command's process group. Exits as the command did, 128 + n for signal n, after all that was left
-behind has ended.
+with the pid of what was started and what limits its tasks: rlimit, namespace or nothing (limit_tasks). "ended STATUS
+CAUSE" is written when it ends: its exit code, or -n for signal n; `own` for a SIGKILL by a limit on CPU seconds that it
+lowered itself, else `unknown`. SIGTERM is passed on to the command's process group. Exits as the command did, 128 + n
+for signal n, after all that was left behind has ended.
+
+bubblewrap hands on 128 + n for signal n, which a command may also exit with, and it reaps the command before anybody
+can look. So it is stopped while the command runs: the kernel shows a zombie's true status and limits.
 
 Why bubblewrap needs more than its --die-with-parent: its outer process asks the kernel for that after it has begun,
 its inner one later still; neither sees a parent that has died before, and the inner one waits for ever for an outer
@@ -63,6 +67,8 @@ class Keeper:
         self.tasks = task["tasks"]
         self.locked = task.get("locked", False)
         self.gate = None  # our end of it, until "go" has been said
+        self.first = None  # the first process inside a sandbox, as a pidfd and its pid, while bubblewrap is stopped
+        self.end = None  # how the command ended, as the kernel shows it: status and cause
         self.wakeup = wake_on_signals(self)
 
     def start(self, task):
@@ -92,16 +98,44 @@ class Keeper:
                 poll.register(descriptor, select.POLLIN)
         if self.gate is None:
             tell_began(self.child.pid, "nothing")
-        while self.child.poll() is None:
+        while not self.is_over():
             for descriptor, _ in poll.poll():
                 if descriptor == self.wakeup:
                     os.read(self.wakeup, 512)
                     self.reap()
                 elif descriptor == LIFELINE:
                     hear()
+                elif self.first is not None and descriptor == self.first[0]:
+                    poll.unregister(descriptor)
+                    self.end = end_of(self.first[1])
+                    self.let_reap()
                 else:
                     poll.unregister(descriptor)
                     self.open_gate()
+                    if self.first is not None:
+                        poll.register(self.first[0], select.POLLIN)
+        tell_ended(*self.how_it_ended())
+
+    def is_over(self):
+        if LINUX and self.first is None and self.gate is None and self.end is None and is_zombie(self.child):
+            self.end = end_of(self.child.pid)
+        return self.child.poll() is not None
+
+    def how_it_ended(self):
+        """What the kernel showed, where it is what bubblewrap handed on: without the right to look it shows 0."""
+        handed_on = self.child.returncode
+        if self.end is not None and shell_code(self.end[0]) == shell_code(handed_on):
+            return self.end
+        return handed_on, "unknown"
+
+    def stop_reaper(self, pid):
+        """Stops bubblewrap, where its command's end can be waited for without it: Linux 5.3, Python 3.9."""
+        with contextlib.suppress(OSError, AttributeError):
+            self.first = (above(os.pidfd_open(pid)), pid)
+            self.child.send_signal(signal.SIGSTOP)
+
+    def let_reap(self):
+        self.child.send_signal(signal.SIGCONT)
 
     def open_gate(self):
         """The gate has said "ready", or is gone because the sandbox could not be set up."""
@@ -111,6 +145,8 @@ class Keeper:
                 return
             limit = "nothing" if self.tasks is None or sender is None else limit_tasks(sender, self.tasks)
             tell_began(self.child.pid, limit)
+            if sender is not None:
+                self.stop_reaper(sender)
             self.gate.sendall(b"go\n")
         except (BrokenPipeError, ConnectionResetError):
             return  # its end comes next
@@ -130,7 +166,7 @@ class Keeper:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if self.child is not None and ended.si_pid == self.child.pid:
-                    self.child.poll()
+                    self.is_over()
                 else:
                     os.waitpid(ended.si_pid, 0)
 
@@ -140,6 +176,8 @@ class Keeper:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child.pid, name)
+            if self.first is not None:
+                self.let_reap()
 
     def end_everything(self):
         # Without looking around before, which takes long amid a fork bomb: a sandbox dies whole with its first process.
@@ -269,6 +307,42 @@ def tell_began(pid, limit):
         raise Orphaned from error
 
 
+def tell_ended(status, cause):
+    with contextlib.suppress(OSError):  # nobody is there any more to hear it
+        os.write(LIFELINE, b"ended %d %s\n" % (status, cause.encode()))
+
+
+def shell_code(status):
+    return status if status >= 0 else 128 - status
+
+
+def is_zombie(child):
+    with contextlib.suppress(ChildProcessError):
+        return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
+
+
+def end_of(pid):
+    """How a zombie ended: its status, and `own` if a limit on CPU seconds below ours killed it; None if hidden."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        with open(f"/proc/{pid}/limits") as limits:
+            hard = re.search(r"^Max cpu time +\S+ +(\d+)", limits.read(), re.MULTILINE)
+        if fields[0] != "Z":
+            return None
+        status = int(fields[49]) & ~0x80  # without "has left a core file"
+        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return None
+    code = -(status & 0x7F) if status & 0x7F else status >> 8
+    ours = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    is_lowered = hard is not None and (ours == resource.RLIM_INFINITY or int(hard[1]) < ours)
+    # The kernel counts by ticks when it kills, and exactly when it shows.
+    is_own = code == -signal.SIGKILL and is_lowered and seconds >= 0.8 * int(hard[1]) - 1
+    return code, "own" if is_own else "unknown"
+
+
 def descendants():
     children = {}
     for name in os.listdir("/proc"):
@@ -296,8 +370,7 @@ def keep(task):
         keeper.let_set_up()
     finally:
         keeper.end_everything()
-    code = keeper.child.wait()
-    return code if code >= 0 else 128 - code
+    return shell_code(keeper.child.wait())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import { asset } from './package-root';
 /** For the last output, which arrives after the exit. Where orphans cannot be found, one may keep it open for ever. */
 const LAST_OUTPUT_MS = 1_000;
 const BEGAN = /^began (\d+) (\w+)$/m;
+const ENDED = /^ended (-?\d+) (\w+)$/m;
 
 interface Keep {
   command: string[];
@@ -33,7 +34,7 @@ const taskLimitSchema = z.enum(['rlimit', 'namespace', 'nothing']);
 /** What limits the tasks of a sandbox: keep.py says which does where. */
 export type TaskLimit = z.infer<typeof taskLimitSchema>;
 
-/** How a command ended. A shell's, bubblewrap's and the keeper's 128 + n is signal n. */
+/** How a command ended. Where the kernel does not show it, 128 + n is signal n. */
 export interface Exit {
   code: number | null;
   signal: string | null;
@@ -45,6 +46,8 @@ export interface Kept {
   exited: Promise<Exit>;
   /** Whether the command itself has begun: a sandbox may fail before. */
   hasBegun: () => boolean;
+  /** Whether it was killed by a limit on CPU seconds that it set itself. */
+  hitOwnLimit: () => boolean;
   /** What limits its processes and threads; `nothing` before it has begun. */
   taskLimit: () => TaskLimit;
   /** Lets the keeper end everything at once; it exits then. */
@@ -85,8 +88,9 @@ export async function keep({
   lifeline.on('data', (chunk: Buffer) => (said += chunk.toString('utf8'))).on('error', () => undefined);
   return {
     keeper,
-    exited: exitOf(keeper),
+    exited: exitOf(keeper, () => said),
     hasBegun: () => BEGAN.test(said),
+    hitOwnLimit: () => ENDED.exec(said)?.[2] === 'own',
     taskLimit: () => taskLimitSchema.parse(BEGAN.exec(said)?.[2] ?? 'nothing'),
     release: () => {
       // Without waiting for the keeper to be given the CPU: amid a fork bomb that may take long.
@@ -105,7 +109,8 @@ function kill(pid: number): void {
   }
 }
 
-async function exitOf(keeper: ChildProcess): Promise<Exit> {
+/** @param said what the keeper has written on the lifeline by now */
+async function exitOf(keeper: ChildProcess, said: () => string): Promise<Exit> {
   const closed = once(keeper, 'close');
   const [code, signal] = z
     .tuple([z.int().nullable(), z.string().nullable()])
@@ -113,11 +118,19 @@ async function exitOf(keeper: ChildProcess): Promise<Exit> {
   await Promise.race([closed, sleep(LAST_OUTPUT_MS, undefined, { ref: false })]);
   keeper.stdout?.destroy();
   keeper.stderr?.destroy();
-  const name = Object.entries(constants.signals).find(
-    ([, number]) => code !== null && number === code - 128,
-  )?.[0];
+  const ended = ENDED.exec(said())?.[1];
+  if (ended !== undefined) {
+    const status = Number(ended);
+    return status < 0
+      ? { code: null, signal: signalName(-status) ?? `signal ${-status}` }
+      : { code: status, signal: null };
+  }
+  const name = code === null ? undefined : signalName(code - 128);
   return name === undefined ? { code, signal } : { code: null, signal: name };
 }
+
+const signalName = (number: number): string | undefined =>
+  Object.entries(constants.signals).find(([, each]) => each === number)?.[0];
 
 function isStarted(child: ChildProcess): child is Kept['keeper'] {
   return child.pid !== undefined && child.stdin !== null && child.stdout !== null && child.stderr !== null;

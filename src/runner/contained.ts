@@ -13,6 +13,8 @@ export interface ContainedExit extends Exit {
   began: boolean;
   /** Whether the kernel has killed it, or somebody who may have been it, for lack of memory. */
   outOfMemory: boolean;
+  /** Whether it was killed by a limit on CPU seconds that it set itself. */
+  hitOwnLimit: boolean;
 }
 
 const LINUX = process.platform === 'linux';
@@ -42,6 +44,7 @@ export class Contained {
       ...exit,
       began: kept.hasBegun(),
       outOfMemory: cgroup === null ? host.hasRisen() : cgroup.hasRunOut(),
+      hitOwnLimit: kept.hitOwnLimit(),
     }));
     this.exited.catch(() => undefined);
   }

@@ -18,6 +18,7 @@ export class BoundedLog {
   private size: number;
   private leftOut = 0;
   private recent = '';
+  private appended = 0;
 
   constructor(
     private readonly path: string,
@@ -28,7 +29,9 @@ export class BoundedLog {
   }
 
   append(chunk: Buffer): void {
-    this.recent = (this.recent + chunk.toString('utf8')).slice(-TAIL_CHARACTERS);
+    const text = chunk.toString('utf8');
+    this.appended += text.length;
+    this.recent = (this.recent + text).slice(-TAIL_CHARACTERS);
     const part = chunk.subarray(-Math.floor(this.limit / 4));
     this.leftOut += chunk.length - part.length;
     try {
@@ -42,9 +45,14 @@ export class BoundedLog {
     }
   }
 
-  /** The latest output. */
-  tail(): string {
-    return this.recent;
+  /** A place in the output, for `tail`: its end by now. */
+  mark(): number {
+    return this.appended;
+  }
+
+  /** The latest output; of what came after `mark` only. */
+  tail(mark = 0): string {
+    return this.recent.slice(Math.max(0, this.recent.length - (this.appended - mark)));
   }
 
   close(): void {

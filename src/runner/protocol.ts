@@ -30,8 +30,16 @@ export const MAX_SOCKET_PATH_BYTES = 107;
 export const MAX_BATCHES_AHEAD = 64;
 
 const count = z.int().nonnegative();
-/** Losses are reported as text when they are not finite: JSON has no NaN. */
-const loss = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]);
+/** The largest float32. A loss beyond it, or one that is not a number, is reported as text: JSON has no NaN. */
+const MAX_LOSS = 3.4028234663852886e38;
+const loss = z.union([z.number().min(-MAX_LOSS).max(MAX_LOSS), z.enum(['NaN', 'Infinity', '-Infinity'])]);
+/** Far more than a machine has, and than a run takes: 1 PB, a year, 10^13 parameters. */
+const memoryMb = z.number().nonnegative().max(1e9);
+const waitSeconds = z
+  .number()
+  .nonnegative()
+  .max(365 * 86_400);
+const parameterCount = count.max(1e13);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 export const trainBudgetSchema = z.union([
@@ -44,9 +52,9 @@ export const candidateMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('hello'), protocol: z.int(), framework: z.string().max(100) }),
   z.strictObject({
     type: z.literal('start'),
-    /** SHA-256 over the initial weights: two seeds must give two of them. */
-    initialWeights: sha256,
-    parameters: count,
+    /** SHA-256 over the initial weights, which two seeds make two; null where all are constants, and nothing was drawn. */
+    initialWeights: sha256.nullable(),
+    parameters: parameterCount,
   }),
   z.strictObject({
     type: z.literal('batches'),
@@ -61,14 +69,14 @@ export const candidateMessage = z.discriminatedUnion('type', [
     step: count,
     loss,
     /** Seconds that steps have waited for data so far. */
-    dataWaitSeconds: z.number().nonnegative(),
-    peakMemoryMb: z.number().nonnegative(),
+    dataWaitSeconds: waitSeconds,
+    peakMemoryMb: memoryMb,
   }),
   z.strictObject({
     type: z.literal('submit'),
     steps: count,
-    dataWaitSeconds: z.number().nonnegative(),
-    peakMemoryMb: z.number().nonnegative(),
+    dataWaitSeconds: waitSeconds,
+    peakMemoryMb: memoryMb,
   }),
 ]);
 

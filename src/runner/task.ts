@@ -38,6 +38,8 @@ export const trainSpecSchema = z.strictObject({
   startupSeconds: seconds,
   handinSeconds: seconds,
   stallSeconds: seconds,
+  /** From `start`, where the budget is steps: a budget of seconds is its own cap. */
+  trainSeconds: seconds,
   weightsBytes: z.int().positive(),
   /** Whether it is only tried out: on made-up data, nothing compiled. */
   rehearsal: z.boolean().optional(),

@@ -11,7 +11,7 @@ import { readJson } from '../process/json-file';
 import { runtimeRoot } from '../process/paths';
 import { Clock, TICK_MS } from './clock';
 import { Contained, type ContainedExit } from './contained';
-import { exitFailure } from './failure';
+import { exitFailure, raisedAndHung } from './failure';
 import { Feed } from './feed';
 import { CutOffError, ProtocolError } from './frames';
 import { clearHandin } from './handin';
@@ -28,8 +28,13 @@ import { Watch } from './watch';
 const PLEASE_END_MS = 2_000;
 /** After the receipt, for its last words: the summary that the field prints. */
 const LAST_WORDS_MS = 5_000;
-/** After it has closed the connection without a hand-in, for its traceback and exit code. */
-const CLOSED_MS = 3_000;
+/**
+ * After it has closed the connection without a submission, for its exit: atexit handlers, threads, a driver that gives back
+ * memory. And after its exit, for what it sent before.
+ */
+const EXIT_SECONDS = 20;
+/** Of a message's 200: the cap that was reached has to fit in, too. */
+const MAX_EXCEPTION_CHARACTERS = 100;
 /** A run is no longer comparable when the runner was stopped for a larger part of its seconds. */
 const MAX_STOPPED_SHARE = 0.02;
 /** Where the socket is inside the sandbox. */
@@ -98,12 +103,16 @@ async function listen(server: Server, path: string): Promise<void> {
 
 class Training implements Listener {
   private readonly clock = new Clock();
-  private phase: 'starting' | 'training' | 'handing-in' = 'starting';
+  private phase: 'starting' | 'training' | 'handing-in' | 'closed' = 'starting';
   /** Seconds on `clock`: when the budget began, when it ends (null: steps), when the last step was reported, when to hand in. */
   private start = 0;
   private budgetEnd: number | null = null;
   private lastStepAt = 0;
   private handinEnd = 0;
+  /** How the connection was closed, and until when its exit is waited for. */
+  private closed: { how: string; end: number } | null = null;
+  /** Where its output was when it last went on. */
+  private mark = 0;
   /** Of the seconds for which the runner was stopped, those before the budget began. */
   private stoppedBefore = 0;
   private lastStep = 0;
@@ -164,7 +173,7 @@ class Training implements Listener {
     initialWeights,
     parameters,
   }: {
-    initialWeights: string;
+    initialWeights: string | null;
     parameters: number;
   }): Promise<void> {
     const { budget } = this.spec;
@@ -179,9 +188,9 @@ class Training implements Listener {
       parameters,
     });
     this.phase = 'training';
-    this.start = this.clock.now();
+    this.goOn();
+    this.start = this.lastStepAt;
     this.stoppedBefore = this.clock.stopped;
-    this.lastStepAt = this.start;
     this.budgetEnd = 'seconds' in budget ? this.start + budget.seconds : null;
     this.tick();
   }
@@ -198,7 +207,7 @@ class Training implements Listener {
   }): void {
     const { step, loss, dataWaitSeconds, peakMemoryMb } = report;
     if (typeof loss !== 'number') return this.fail('diverged', `the loss is ${loss} at step ${step}`);
-    if (step > this.lastStep) this.lastStepAt = this.clock.now();
+    if (step > this.lastStep) this.goOn();
     this.lastStep = Math.max(step, this.lastStep);
     this.context.status.update({ lastLoss: loss, dataWaitSeconds, peakMemoryMb, ...this.trained() });
     const { budget } = this.spec;
@@ -229,7 +238,7 @@ class Training implements Listener {
     }
     this.session = this.sessionFor(socket, this);
     this.conversation = this.session.run().then(
-      () => this.onClosed('closed the connection without handing in'),
+      () => this.onClosed('closed the connection without a submission'),
       (error: unknown) => {
         if (error instanceof CutOffError || isConnectionLost(error)) return this.onClosed(error.message);
         if (error instanceof ProtocolError) return this.fail('rejected', error.message);
@@ -238,16 +247,32 @@ class Training implements Listener {
     );
   }
 
-  /** Its exit, which comes at once or never, says more than the closed connection. */
+  /** Its exit, or the traceback before a hanging one, says more than the closed connection: no other cap counts any more. */
   private onClosed(how: string): void {
-    setTimeout(() => this.fail('rejected', how), CLOSED_MS).unref();
+    this.context.status.update(this.trained());
+    this.phase = 'closed';
+    this.closed = { how, end: this.clock.now() + EXIT_SECONDS };
+    this.tick();
   }
 
   private async onExit(exit: ContainedExit): Promise<void> {
     // What it has sent may still be in the socket.
-    await within(CLOSED_MS, this.conversation);
+    await within(EXIT_SECONDS * 1000, this.conversation);
     const { reason, message } = exitFailure(exit, this.context.log.tail());
-    this.fail(reason, message);
+    const isClosed = this.closed !== null && exit.code === 0;
+    this.fail(reason, isClosed ? `${this.closed?.how}, and exited with code 0` : message);
+  }
+
+  private goOn(): void {
+    this.lastStepAt = this.clock.now();
+    this.mark = this.context.log.mark();
+  }
+
+  /** A cap is reached. A traceback since it last went on is the cause, and the hanging process only its effect. */
+  private failAtCap(message: string): void {
+    const raised = raisedAndHung(this.context.log.tail(this.mark));
+    if (raised === null) return this.fail('timeout', message);
+    this.fail('error', `${raised.slice(0, MAX_EXCEPTION_CHARACTERS)} (and then it hung: ${message})`);
   }
 
   private async onStop(candidate: Contained): Promise<void> {
@@ -270,14 +295,18 @@ class Training implements Listener {
   /** Ends what is overdue; returns when something is due next, in seconds on the clock. */
   private check(now: number): number {
     const { spec } = this;
+    if (this.closed !== null) {
+      const { how, end } = this.closed;
+      if (now >= end) this.failAtCap(`${how}, and did not exit within ${EXIT_SECONDS} s`);
+      return end;
+    }
     if (this.phase === 'starting') {
-      if (now >= spec.startupSeconds)
-        this.fail('timeout', `start-up cap: no start after ${spec.startupSeconds} s`);
+      if (now >= spec.startupSeconds) this.failAtCap(`start-up cap: no start after ${spec.startupSeconds} s`);
       return spec.startupSeconds;
     }
     if (this.phase === 'handing-in') {
       if (now >= this.handinEnd)
-        this.fail('timeout', `hand-in cap: not handed in ${spec.handinSeconds} s after the end`);
+        this.failAtCap(`hand-in cap: not handed in ${spec.handinSeconds} s after the end`);
       return this.handinEnd;
     }
     const stopped = this.clock.stopped - this.stoppedBefore;
@@ -289,8 +318,14 @@ class Training implements Listener {
       return this.handinEnd;
     }
     const stall = this.lastStepAt + spec.stallSeconds;
-    if (now >= stall) this.fail('timeout', `stall cap: no step reported for ${spec.stallSeconds} s`);
-    return Math.min(stall, this.budgetEnd ?? Infinity);
+    if (now >= stall) this.failAtCap(`stall cap: no step reported for ${spec.stallSeconds} s`);
+    const end = this.start + spec.trainSeconds;
+    if ('steps' in spec.budget && now >= end)
+      this.fail(
+        'timeout',
+        `train cap: ${this.lastStep} of ${spec.budget.steps} steps in ${spec.trainSeconds} s (caps.train_seconds)`,
+      );
+    return Math.min(stall, this.budgetEnd ?? end);
   }
 
   private endTraining(): void {

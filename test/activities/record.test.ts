@@ -1,6 +1,7 @@
 import { UNLIMITED } from '../../src/domain/limits';
 import { NOTHING_WAITS } from '../../src/domain/waiting';
 import { createApply } from '../../src/activities/apply';
+import { baselineRun } from '../../src/activities/baseline-run';
 import { comparableRuns } from '../../src/activities/comparable-runs';
 import type { RecordInput } from '../../src/activities/interface';
 import { createRecord } from '../../src/activities/record';
@@ -254,10 +255,22 @@ test('a run is compared with those of the commit that it builds on; the first ha
   const place = await open();
   const first = await finished(place, 1, KEEP);
   const of = { study: place.study, run: 1, seed: 1, budget: { steps: 1 }, device: 'cpu' };
-  expect(await comparableRuns({ ...of, number: 1, commit: first.commit })).toEqual([]);
+  expect(await comparableRuns({ ...of, number: 1, commit: first.commit })).toEqual({ own: [], parent: [] });
   await record(first);
   const { commit } = await finished(place, 2, DISCARD, first.commit);
-  const runs = await comparableRuns({ ...of, number: 2, commit });
-  expect(runs).toMatchObject(first.runs.map(({ seed, initialWeights }) => ({ seed, initialWeights })));
-  expect(runs).toHaveLength(1);
+  const { own, parent } = await comparableRuns({ ...of, number: 2, commit });
+  expect(parent).toMatchObject(first.runs.map(({ seed, initialWeights }) => ({ seed, initialWeights })));
+  expect(parent).toHaveLength(1);
+  expect(own).toEqual([]);
+});
+
+test('caps follow the first run that has a score, and there is none before', async () => {
+  const place = await open();
+  expect(await baselineRun(place.study)).toBeNull();
+  const crashed = await finished(place, 0, { verdict: 'crash', reason: 'error', detail: 'a crash' });
+  await record({ ...crashed, runs: [{ ...crashed.runs[0]!, score: null }] });
+  expect(await baselineRun(place.study)).toBeNull();
+  const first = await finished(place, 1, KEEP, crashed.commit);
+  await record(first);
+  expect(await baselineRun(place.study)).toMatchObject({ score: first.runs[0]!.score, trainSeconds: 3 });
 });

@@ -19,6 +19,7 @@ import type { DeviceActivities, Progress, TrainInput } from '../../src/activitie
 import { createTrain } from '../../src/activities/train';
 import { runFolder } from '../../src/activities/attempts';
 import type { RunResult } from '../../src/domain/experiment';
+import type { ComparableRuns, SeededRun } from '../../src/domain/seed';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
 import { listed } from '../../src/process/listed';
@@ -39,7 +40,8 @@ beforeAll(() => {
 });
 afterAll(() => workshop.close());
 
-let number = 0;
+/** 0 is the baseline's. */
+let number = 1;
 
 function input(change: Partial<TrainInput> = {}): TrainInput {
   const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
@@ -67,7 +69,8 @@ function dependencies(candidate: string[], score: string[] = ['python', '-c', SC
     },
     resolveRun: async () => ({ python: '/usr/bin/python3', data: workshop.data, lab, machine: MACHINE }),
     runner: workshop.runner,
-    comparableRuns: () => Promise.resolve([{ seed: 1, initialWeights: 'f'.repeat(64) }]),
+    comparableRuns: (): Promise<ComparableRuns> => Promise.resolve({ own: [], parent: [] }),
+    baselineRun: () => Promise.resolve({ trainSeconds: 1 }),
   };
 }
 
@@ -257,12 +260,119 @@ describe('a run is found again', () => {
   });
 });
 
-it('a run whose initial weights are those of another seed is rejected', async () => {
-  const of = input();
-  const others = [{ seed: of.seed + 1, initialWeights: '0'.repeat(64) }];
+const seeded = (seed: number, weights = '0'): SeededRun => ({
+  seed,
+  initialWeights: weights.repeat(64),
+  weights: null,
+});
+const trainAmong = (others: ComparableRuns) => {
   const suspicious = { ...dependencies(['happy']), comparableRuns: () => Promise.resolve(others) };
-  expect(await activity().environment.run(createTrain(suspicious), of)).toMatchObject({
-    failure: { reason: 'rejected', message: 'seed ignored: seeds 7 and 8 gave the same initial weights' },
+  return activity().environment.run<[TrainInput], RunResult, Train>(createTrain(suspicious), input());
+};
+
+describe('a run whose initial weights are those of another seed', () => {
+  it('is rejected, where those of its parent differed', async () => {
+    expect(await trainAmong({ own: [seeded(8)], parent: [seeded(1, '1'), seeded(2, '2')] })).toMatchObject({
+      sameWeightsAsSeed: 8,
+      failure: {
+        reason: 'rejected',
+        message: expect.stringContaining('seed ignored: seeds 7 and 8 gave the same initial weights'),
+      },
+    });
+  });
+
+  it('counts, and says so, where it may have inherited that', async () => {
+    expect(await trainAmong({ own: [], parent: [seeded(8)] })).toMatchObject({
+      sameWeightsAsSeed: 8,
+      failure: null,
+    });
+  });
+});
+
+const capOf = async (budget: TrainInput['budget'], caps: object, baselineSeconds: number | null) => {
+  const of = input({ budget });
+  const baselineRun = () =>
+    Promise.resolve(baselineSeconds === null ? null : { trainSeconds: baselineSeconds });
+  const setting = { ...dependencies(['nothing'], undefined, caps), baselineRun };
+  await activity().environment.run(createTrain(setting), of);
+  return JSON.parse(readFileSync(join(runFolder(of), 'train-1', 'spec.json'), 'utf8')).trainSeconds;
+};
+
+describe('a budget of steps has a cap in seconds', () => {
+  it.each([
+    ['of ten minutes at least', {}, 3, 600],
+    ['of four times the baseline', {}, 1000, 4000],
+    ['of a day for the baseline itself', {}, null, 86_400],
+    ['that lab.yaml states', { train_seconds: 77 }, 1000, 77],
+    ['that lab.yaml states, the baseline too', { train_seconds: 100_000 }, null, 100_000],
+  ])('%s', async (_what, caps, baseline, expected) => {
+    expect(await capOf({ steps: 20 }, caps, baseline)).toBe(expected);
+  });
+});
+
+describe('without a sandbox', () => {
+  beforeAll(() => void (process.env['AUTORESEARCH_SANDBOX'] = 'none'));
+  afterAll(() => void delete process.env['AUTORESEARCH_SANDBOX']);
+
+  it('a candidate that kills itself at the same step twice is to blame', async () => {
+    expect(await train(input(), ['kills_itself'])).toMatchObject({
+      attempts: 2,
+      failure: {
+        reason: 'error',
+        message: expect.stringMatching(/^killed by SIGKILL twice, after \d+ and \d+/),
+      },
+    });
+  });
+
+  it('one that was killed once, and then lives, is not', async () => {
+    const of = input();
+    const marker = `marker-${process.pid}-none`;
+    const running = train(of, [...HELD, marker]);
+    await whenTraining(of);
+    for (const pid of pidsOf(marker, CANDIDATE)) process.kill(pid, 'SIGKILL');
+    await whenTraining(of, 2);
+    letGo(of, 2);
+    expect(await running).toMatchObject({ failure: null, attempts: 2, sandbox: 'none' });
+  });
+});
+
+describe('the baseline', () => {
+  it('that is killed from outside each time is an error of the host, and is tried afresh', async () => {
+    const of = input({ number: 0 });
+    const marker = `marker-${process.pid}-baseline`;
+    const running = train(of, [...HELD, marker]);
+    running.catch(() => undefined);
+    for (const attempt of [1, 2, 3]) {
+      await whenTraining(of, attempt);
+      for (const pid of pidsOf(marker, CANDIDATE)) process.kill(pid, 'SIGKILL');
+    }
+    await expect(running).rejects.toMatchObject({
+      type: 'HostError',
+      nonRetryable: true,
+      message: expect.stringMatching(/given up after 3 attempts: killed by SIGKILL from outside.*lab is not/),
+    });
+    expect(await train(of, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
+  });
+
+  it('whose scorer is killed is scored afresh, and not trained again', async () => {
+    const of = input({ number: 0, commit: 'another' });
+    const { weights } = await train(of, ['happy']);
+    const marker = `marker-${process.pid}-baseline-scorer`;
+    const score = ['python', '-c', 'import time; time.sleep(600)', marker];
+    const scoring = activity().environment.run(createEvaluate(dependencies([], score)), of);
+    scoring.catch(() => undefined);
+    for (const attempt of [1, 2, 3]) {
+      const status = join(runFolder(of), `score-${attempt}`, 'status.json');
+      while (!existsSync(status) || pidsOf(marker, /^\S*python\S* -c/).length === 0) await sleep(20);
+      for (const pid of pidsOf(marker, /^\S*python\S* -c/)) process.kill(pid, 'SIGKILL');
+      while (pidsOf(marker, /^\S*python\S* -c/).length > 0) await sleep(20);
+    }
+    await expect(scoring).rejects.toMatchObject({ type: 'HostError', nonRetryable: true });
+    expect(await activity().environment.run(createEvaluate(dependencies([])), of)).toMatchObject({
+      failure: null,
+      score: 7000,
+    });
+    expect(await train(of, ['crash'])).toMatchObject({ failure: null, attempts: 1, weights });
   });
 });
 

@@ -1,27 +1,77 @@
-import { array, assert, integer, property } from 'fast-check';
-import { seedIgnored } from '../../src/domain/seed';
+import { array, assert, boolean, integer, property, uniqueArray } from 'fast-check';
+import { seedEffect, type SeededRun } from '../../src/domain/seed';
 
-const run = (seed: number, initialWeights: string | null) => ({ seed, initialWeights });
+let made = 0;
+const run = (seed: number, initialWeights: string | null, weights = `weights ${made++}`): SeededRun => ({
+  seed,
+  initialWeights,
+  weights,
+});
+const honest = (seed: number): SeededRun => run(seed, `drawn from ${seed}`);
+const fine = { sameAsSeed: null, isIgnored: false };
 
-const honest = (seed: number) => run(seed, `weights of ${seed}`);
+test('a change that fixes the seed is found by its own runs, or by the weights of its parent', () => {
+  const parent = [honest(1), honest(2)];
+  const found = { sameAsSeed: 3, isIgnored: true };
+  expect(seedEffect(run(4, 'fixed'), { own: [run(3, 'fixed')], parent })).toEqual(found);
+  expect(seedEffect(run(4, 'drawn from 2'), { own: [], parent })).toEqual({ ...found, sameAsSeed: 2 });
+  expect(seedEffect(honest(4), { own: [honest(3)], parent })).toEqual(fine);
+});
 
-test('the same weights from another seed are told, with the run that had them', () => {
-  const incumbent = [run(1, 'a'), run(2, 'b')];
-  expect(seedIgnored(run(3, 'b'), incumbent)).toBe(incumbent[1]);
-  expect(seedIgnored(run(3, 'c'), incumbent)).toBeNull();
+test('what it inherits is no fault of a change: one seed only', () => {
+  const noted = { sameAsSeed: 1, isIgnored: false };
+  expect(seedEffect(run(2, 'fixed'), { own: [], parent: [run(1, 'fixed')] })).toEqual(noted);
+  const parent = [run(1, 'fixed'), run(3, 'fixed')];
+  expect(seedEffect(run(2, 'fixed'), { own: [run(4, 'fixed')], parent })).toEqual({
+    ...noted,
+    sameAsSeed: 4,
+  });
+});
+
+test('the baseline has nobody to inherit from, and is not rejected', () => {
+  const own = [run(1, 'fixed')];
+  expect(seedEffect(run(2, 'fixed'), { own, parent: [] })).toEqual({ sameAsSeed: 1, isIgnored: false });
+});
+
+test('a model of constants has drawn nothing, whatever its parent drew', () => {
+  const parent = [honest(1), honest(2)];
+  expect(seedEffect(run(4, null), { own: [run(3, null)], parent })).toEqual(fine);
+});
+
+test('equal submissions, which the runner hashes, are noted: neither start nor order of the data has an effect', () => {
+  const parent = [honest(1), honest(2)];
+  const own = [run(3, 'a', 'trained')];
+  expect(seedEffect(run(4, 'b', 'trained'), { own, parent })).toEqual({ sameAsSeed: 3, isIgnored: false });
+  expect(seedEffect(run(4, null, 'trained'), { own, parent })).toEqual({ sameAsSeed: 3, isIgnored: false });
 });
 
 test('the same seed again, and a run that never began, are nothing', () => {
-  expect(seedIgnored(run(1, 'a'), [run(1, 'a')])).toBeNull();
-  expect(seedIgnored(run(3, null), [run(1, null), run(2, 'a')])).toBeNull();
-  expect(seedIgnored(run(3, 'a'), [])).toBeNull();
+  const parent = [honest(1), honest(2)];
+  expect(seedEffect(run(3, 'fixed'), { own: [run(3, 'fixed')], parent })).toEqual(fine);
+  const unstarted = { seed: 4, initialWeights: null, weights: null };
+  expect(seedEffect({ ...unstarted, seed: 5 }, { own: [unstarted], parent: [unstarted] })).toEqual(fine);
 });
 
-test('whoever lets the seed decide is never accused', () => {
-  const seeds = array(integer({ min: 1 }), { maxLength: 20 });
+const seeds = array(integer({ min: 1 }), { maxLength: 20 });
+
+test('a candidate that lets the seed decide is never accused', () => {
   assert(
-    property(integer({ min: 1 }), seeds, (seed, others) => {
-      expect(seedIgnored(honest(seed), others.map(honest))).toBeNull();
+    property(integer({ min: 1 }), seeds, seeds, (seed, own, parent) => {
+      const others = { own: own.map(honest), parent: parent.map(honest) };
+      expect(seedEffect(honest(seed), others)).toEqual(fine);
+    }),
+  );
+});
+
+test('nor is any child of a parent whose initial weights never differ', () => {
+  const some = uniqueArray(integer({ min: 1 }), { minLength: 1, maxLength: 9 });
+  assert(
+    property(integer({ min: 1 }), some, some, boolean(), (seed, own, parent, isSame) => {
+      const others = {
+        own: own.map((each) => run(each, 'fixed')),
+        parent: parent.map((each) => run(each, isSame ? 'fixed' : 'fixed before')),
+      };
+      expect(seedEffect(run(seed, 'fixed'), others).isIgnored).toBe(false);
     }),
   );
 });

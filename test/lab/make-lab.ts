@@ -115,6 +115,7 @@ export function makeRun(score: number | null): ScoredRun {
     lastLoss: 2.5,
     initialWeights: null,
     weights: null,
+    sameWeightsAsSeed: null,
     sandbox: 'bubblewrap',
     device: 'cpu',
     score,

@@ -1,15 +1,18 @@
 """Candidates of all kinds for the runner's tests: `python candidate.py KIND`. Standard library only."""
 
+import atexit
 import ctypes
 import json
 import mmap
 import os
 import platform
+import resource
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 GRAPH = b'{"nodes":[]}'
@@ -186,8 +189,9 @@ def never_hands_in():
 
 
 def never_asks():
-    begun()
+    client = begun()
     time.sleep(600)
+    client.socket.close()  # a connection that nobody holds is closed at once
 
 
 def no_result():
@@ -211,6 +215,194 @@ def memory():
 def cuda_memory():
     print("Traceback (most recent call last):\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB")
     sys.exit(1)
+
+
+# Those that raise, and do not exit soon.
+
+
+def dawdle(seconds=6):
+    atexit.register(time.sleep, seconds)
+
+
+def raises_at_once():
+    dawdle()
+    raise ValueError("before it said anything")
+
+
+def raises_before_start():
+    dawdle()
+    client = Client()
+    client.hello()
+    client.socket.close()
+    raise ValueError("before start")
+
+
+def raises_in_training():
+    dawdle()
+    client = begun()
+    client.batches(1)
+    client.receive()
+    client.report(1)
+    client.socket.close()
+    raise ValueError("in training")
+
+
+def raises_in_submission():
+    dawdle()
+    client = begun()
+    client.submit(0, WEIGHTS[:100], declared=len(WEIGHTS))
+    client.socket.close()
+    raise ValueError("in submission")
+
+
+def exits_slowly():
+    dawdle()
+    begun().socket.close()
+    print("no use", flush=True)
+    sys.exit(1)
+
+
+def closes_and_exits_slowly():
+    dawdle()
+    begun().socket.close()
+
+
+def hangs_after_raising():
+    """A thread that is no daemon keeps the interpreter, and with it the connection."""
+    client = begun()
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    client.batches(1)
+    client.receive()
+    client.report(1)
+    raise ValueError("and a thread goes on")
+
+
+def hangs_closed():
+    client = begun()
+    client.socket.close()
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    raise ValueError("closed, and a thread goes on")
+
+
+def raises_in_thread():
+    client = begun()
+
+    def fail():
+        raise ValueError("in a thread")
+
+    threading.Thread(target=fail).start()
+    time.sleep(600)
+    client.socket.close()
+
+
+def caught_and_stalls():
+    """What was raised before it went on is no cause."""
+    client = begun()
+    print("Traceback (most recent call last):\n  File\nValueError: caught", file=sys.stderr, flush=True)
+    time.sleep(0.3)
+    client.batches(1)
+    client.receive()
+    client.report(1)
+    time.sleep(600)
+
+
+# Those that end by a signal, or as if by one.
+
+
+def exits_137():
+    begun()
+    os._exit(137)
+
+
+def aborts():
+    begun()
+    os.abort()
+
+
+def segfaults():
+    begun()
+    ctypes.string_at(0)
+
+
+def limits_cpu():
+    begun()
+    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    while True:
+        pass
+
+
+def limits_cpu_used_up():
+    """Dies at once: nobody sees the limit while it lives."""
+    begun()
+    end = time.process_time() + 1.2
+    while time.process_time() < end:
+        pass
+    resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+    while True:
+        pass
+
+
+def limits_file_size():
+    begun()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    with open("/tmp/big", "wb", buffering=0) as file:
+        for _ in range(3):
+            file.write(bytes(1000))
+
+
+def alarmed():
+    begun()
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(14))
+    signal.alarm(1)
+    time.sleep(600)
+
+
+def kills_child():
+    begun()
+    child = subprocess.Popen(["sleep", "600"])
+    child.kill()
+    sys.exit(child.wait())
+
+
+def says_memory():
+    begun()
+    print("Traceback (most recent call last):\ntorch.OutOfMemoryError: CUDA out of memory.")
+
+
+def says_memory_and_raises():
+    begun()
+    print("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", flush=True)
+    raise ValueError("not memory: MemoryError is but a word here")
+
+
+def says_memory_with_another_code():
+    begun()
+    print("Traceback (most recent call last):\n  File\nMemoryError", flush=True)
+    os._exit(3)
+
+
+def slow_steps():
+    """Never stalls, never ends."""
+    client = begun()
+    steps(client, lambda _: time.sleep(0.05))
+
+
+def insane():
+    client = begun()
+    usage = {"dataWaitSeconds": 0.25, "peakMemoryMb": 12.5, "loss": 1.0}
+    client.send({"type": "report", "step": 0, **usage, **json.loads(sys.argv[2])})
+    time.sleep(600)
+
+
+def kills_itself():
+    """Without a sandbox it can."""
+    client = begun()
+
+    def die(step):
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    steps(client, die)
 
 
 def illegal():

@@ -56,7 +56,7 @@ describe('a candidate that fails', () => {
   it.each([
     ['crash', 'error'],
     ['cuda_memory', 'oom'],
-    ['closes', 'rejected'],
+    ['no_result', 'rejected'],
   ])('on a GPU that works is: %s', async (candidate, reason) => {
     const { status } = await workshop.run(await onGpu(WORKS, [candidate]), none);
     expect(status).toMatchObject({ phase: 'done', failure: { reason } });

@@ -67,7 +67,7 @@ describe('a candidate that fails', () => {
     ['illegal', {}, 'error', /SIGILL/],
     ['nan', {}, 'diverged', /NaN at step 1/],
     ['nothing', {}, 'rejected', /without handing in/],
-    ['no_result', {}, 'rejected', /without handing in/],
+    ['no_result', {}, 'rejected', /closed the connection without a submission, and exited with code 0/],
     ['silent', { startupSeconds: 0.5 }, 'timeout', /start-up cap/],
     ['never_asks', { stallSeconds: 0.5, budget: { seconds: 30 } }, 'timeout', /stall cap/],
     ['stall', { stallSeconds: 0.5, budget: { steps: 30 } }, 'timeout', /stall cap/],
@@ -75,8 +75,8 @@ describe('a candidate that fails', () => {
     ['never_reads', { handinSeconds: 0.5, budget: { seconds: 0.5 } }, 'timeout', /hand-in cap/],
     ['other_protocol', {}, 'rejected', /speaks protocol 2, this runner 1/],
     ['garbage', {}, 'rejected', /header has \d+ bytes/],
-    ['half_frame', {}, 'rejected', /middle of a frame/],
-    ['closes', {}, 'rejected', /closed the connection/],
+    ['half_frame', {}, 'timeout', /middle of a frame, and did not exit within 20 s/],
+    ['closes', {}, 'timeout', /closed the connection without a submission, and did not exit within 20 s/],
     ['out_of_turn', {}, 'rejected', /"batches" out of turn/],
     ['unknown_message', {}, 'rejected', /not understood/],
     ['greedy', { budget: { steps: 1000 } }, 'rejected', /asked for ahead/],
@@ -90,6 +90,78 @@ describe('a candidate that fails', () => {
     expect(status.failure).toMatchObject({ reason, message: expect.stringMatching(message) });
     expect(existsSync(join(folder, 'handin', 'weights.safetensors'))).toBe(false);
   });
+
+  it.each([
+    ['raises_at_once', {}, 'error', /^ValueError: before it said anything$/],
+    ['raises_before_start', {}, 'error', /^ValueError: before start$/],
+    ['raises_in_training', {}, 'error', /^ValueError: in training$/],
+    ['raises_in_submission', {}, 'error', /^ValueError: in submission$/],
+    ['exits_slowly', {}, 'error', /^no use$/],
+    ['closes_and_exits_slowly', {}, 'rejected', /closed the connection .* exited with code 0/],
+    ['hangs_after_raising', { stallSeconds: 1 }, 'error', /^ValueError: and a thread .*hung: stall cap/],
+    ['hangs_closed', {}, 'error', /^ValueError: closed, and a thread goes on .*hung: closed the connection/],
+    ['raises_in_thread', { stallSeconds: 1 }, 'error', /^ValueError: in a thread .*hung: stall cap/],
+    ['caught_and_stalls', { stallSeconds: 1 }, 'timeout', /^stall cap/],
+  ] as const)('%s: is not blamed for its slow end: %s', async (candidate, change, reason, message) => {
+    const { status } = await train(candidate, change);
+    expect(status.failure).toMatchObject({ reason, message: expect.stringMatching(message) });
+  });
+
+  it.each([
+    ['exits_137', /exit code 137/],
+    ['aborts', /SIGABRT|SIGSEGV|SIGILL/],
+    ['segfaults', /SIGSEGV/],
+    ['limits_cpu', /limit on CPU seconds that it set itself/],
+    ['limits_cpu_used_up', /limit on CPU seconds that it set itself/],
+    ['limits_file_size', /^OSError: .*File too large/],
+    ['alarmed', /exit code 14/],
+    ['kills_child', /exit code 247/],
+    ['killed', /^RuntimeError: still here$/],
+  ] as const)('%s: is to blame for its own end', async (candidate, message) => {
+    const { status } = await train(candidate);
+    expect(status.phase).toBe('done');
+    expect(status.failure).toMatchObject({ reason: 'error', message: expect.stringMatching(message) });
+  });
+
+  it.each([
+    ['limits_cpu', 'error', /limit on CPU seconds that it set itself/],
+    ['kills_itself', 'lost', /SIGKILL/],
+    ['exits_137', 'error', /exit code 137/],
+  ] as const)('%s, without a sandbox: %s', async (candidate, reason, message) => {
+    const spec = workshop.trainSpec([candidate]);
+    const { status } = await workshop.run(spec, { env: { AUTORESEARCH_SANDBOX: 'none' } });
+    expect(status.failure).toMatchObject({ reason, message: expect.stringMatching(message) });
+  });
+
+  it.each([
+    ['says_memory', 'rejected', /without/],
+    ['says_memory_and_raises', 'error', /^ValueError: not memory/],
+    ['says_memory_with_another_code', 'error', /^MemoryError$/],
+  ] as const)('%s: is not believed', async (candidate, reason, message) => {
+    const { status } = await train(candidate);
+    expect(status.failure).toMatchObject({ reason, message: expect.stringMatching(message) });
+  });
+
+  it('is ended when a budget of steps takes too long, though it never stalls', async () => {
+    const { status } = await train('slow_steps', { budget: { steps: 100_000 }, trainSeconds: 2 });
+    expect(status.failure).toMatchObject({
+      reason: 'timeout',
+      message: expect.stringMatching(/^train cap: \d+ of 100000 steps in 2 s \(caps.train_seconds\)$/),
+    });
+    expect(status.step).toBeGreaterThan(0);
+  });
+
+  it.each([{ peakMemoryMb: 1e304 }, { dataWaitSeconds: 1e30 }, { loss: 1e39 }, { loss: -1e300 }])(
+    'is rejected when it reports %j',
+    async (report) => {
+      const { status } = await workshop.run(workshop.trainSpec(['insane', JSON.stringify(report)]));
+      expect(status.failure).toMatchObject({
+        reason: 'rejected',
+        message: expect.stringContaining('not understood'),
+      });
+      expect(status).toMatchObject({ peakMemoryMb: 0, lastLoss: null, dataWaitSeconds: 0 });
+    },
+  );
 
   it('leaves its traceback, and a bounded log with both ends', async () => {
     const { status, log } = await train('chatty');

@@ -144,6 +144,7 @@ export class Workshop {
       startupSeconds: CAP_SECONDS,
       handinSeconds: CAP_SECONDS,
       stallSeconds: CAP_SECONDS,
+      trainSeconds: 10 * CAP_SECONDS,
       weightsBytes: 1 << 20,
       ...change,
     };

@@ -94,6 +94,28 @@ def test_another_seed_gives_other_initial_weights(runs) -> None:
     assert first["one"] == first["one again"] != first["two"]
 
 
+@pytest.mark.parametrize(
+    ("weights", "is_drawn"),
+    [("zero_()", False), ("fill_(0.5)", False), ("copy_(torch.eye(lab.vocabulary))", False), ("normal_()", True)],
+)
+def test_weights_that_are_not_drawn_have_no_hash(tree: Path, data: Path, weights: str, is_drawn: bool) -> None:
+    body = f"with torch.no_grad():\n    model.table.weight.{weights}\nlab.start(model)\n"
+    run = candidate(tree, body + LOOP, data)
+    assert run.exit == 0, run.output
+    assert (run.started["initialWeights"] is not None) == is_drawn
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [("1e39", "Infinity"), ("-1e300", "-Infinity"), ("float('nan')", "NaN"), ("3e38", 3e38), ("0.5", 0.5)],
+)
+def test_a_loss_that_float32_cannot_hold_is_said_in_words(tree: Path, data: Path, loss: str, said: float | str) -> None:
+    body = f"lab.start(model)\nfor x, y in lab.batches(4):\n    lab.report({loss})\nlab.submit(model)\n"
+    run = candidate(tree, body, data)
+    assert run.exit == 0, run.output
+    assert run.reports[-1]["loss"] == said
+
+
 def test_a_budget_of_seconds_ends_on_time(tree: Path, data: Path) -> None:
     run = candidate(tree, "lab.start(model)\n" + LOOP, data, {"seconds": 2})
     assert run.exit == 0, run.output

@@ -126,6 +126,7 @@ export class World {
         lastLoss: 1,
         initialWeights: null,
         weights: null,
+        sameWeightsAsSeed: null,
         sandbox: 'none',
         device: 'cpu',
       };
