@@ -23,6 +23,8 @@ const SLOW_MS = 10_000;
 /** And where all waits for that: a driver may take minutes to give back what a process had. */
 const STUCK_MS = 5 * 60_000;
 const POLL_MS = 10;
+/** The oom_score_adj that keep.py sets. */
+const EXPENDABLE = 1_000;
 
 export class Contained {
   /** Resolves when the command has ended, and with it whatever it has left behind. */
@@ -40,7 +42,7 @@ export class Contained {
     const host = new OutOfMemoryCount();
     this.exited = kept.exited.then((exit) => ({
       ...exit,
-      began: kept.hasBegun(),
+      began: kept.begunPid() !== null,
       outOfMemory: cgroup === null ? host.hasRisen() : cgroup.hasRunOut(),
     }));
     this.exited.catch(() => undefined);
@@ -49,7 +51,7 @@ export class Contained {
   /** @param lock the descriptor of what nobody else may have before all in the sandbox has gone */
   static async start(
     sandbox: Sandbox,
-    { argv, env, cwd }: Enclosed,
+    { argv, env, cwd, filter, devices }: Enclosed,
     onOutput: (chunk: Buffer) => void,
     lock: number | null,
   ): Promise<Contained> {
@@ -57,7 +59,7 @@ export class Contained {
     const cgroup = tryMakeCgroup();
     try {
       const task = { command: argv, cwd, env, gated, tasks: MAX_TASKS, cgroup: cgroup?.folder, lock };
-      return new Contained(await keep({ ...task, expendable: true }), cgroup, onOutput);
+      return new Contained(await keep({ ...task, filter, devices, expendable: true }), cgroup, onOutput);
     } catch (error) {
       await cgroup?.remove();
       throw error;
@@ -112,6 +114,19 @@ export class Contained {
     return LINUX ? descendants(process.pid) : [-this.kept.keeper.pid];
   }
 
+  /**
+   * Pids of processes that are no longer the first to go when the host is short of memory. Where the worker has no
+   * CAP_SYS_RESOURCE the kernel lets a process take back what keep.py has set.
+   */
+  spared(): number[] {
+    const pid = this.kept.begunPid();
+    if (!LINUX || pid === null) return [];
+    return descendants(pid).filter((inside) => {
+      const score = oomScore(inside);
+      return score !== null && score < EXPENDABLE;
+    });
+  }
+
   private isKept(): boolean {
     return this.kept.keeper.exitCode === null && this.kept.keeper.signalCode === null;
   }
@@ -155,6 +170,15 @@ function descendants(root: number): number[] {
     found.push(...next);
   }
   return found;
+}
+
+/** Null when the process has gone. */
+function oomScore(pid: number): number | null {
+  try {
+    return Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'));
+  } catch {
+    return null;
+  }
 }
 
 function parentOf(pid: string): number | null {

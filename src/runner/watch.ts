@@ -17,6 +17,8 @@ export class Watch {
     this.timer = setInterval(() => {
       const processes = contained.everyone().length;
       if (processes > MAX_PROCESSES) fail('rejected', `${processes} processes, ${MAX_PROCESSES} are allowed`);
+      if (contained.spared().length > 0)
+        fail('rejected', 'it lowered its oom_score_adj, which must stay at 1000: remove that');
       const free = freeMemory();
       if (free < totalmem() * MIN_FREE_SHARE)
         fail('oom', `only ${Math.round(free / 2 ** 20)} MB of the host's memory were left`);
