@@ -153,7 +153,7 @@ interface Trial {
 /** Starts the walls of every room around a look at them. */
 async function tryWalls(filter: Buffer): Promise<Trial> {
   const child = spawn('bwrap', [...walls(1 << 20), '/bin/sh', '-c', LOOK_AT_WALLS], {
-    timeout: PROBE_MS,
+    signal: AbortSignal.timeout(PROBE_MS),
     env: { ...process.env, LC_ALL: 'C' },
     stdio: ['ignore', 'ignore', 'pipe', 'ignore', 'ignore', 'ignore', 'pipe'],
   });
@@ -163,9 +163,11 @@ async function tryWalls(filter: Buffer): Promise<Trial> {
     return { code: errorCode(error) ?? null, signal: null, stderr: '' };
   }
   sendFilter(child, filter);
-  const ended = once(child, 'exit');
-  const stderr = child.stderr === null ? '' : await text(child.stderr);
-  const [code, signal] = exitSchema.parse(await ended);
+  const [ended, stderr] = await Promise.all([
+    once(child, 'exit'),
+    child.stderr === null ? '' : text(child.stderr),
+  ]);
+  const [code, signal] = exitSchema.parse(ended);
   return { code, signal, stderr };
 }
 
