@@ -5,6 +5,7 @@ The host looks afterwards for markers (main.mjs). Nothing here changes a setting
 most, or given the value that it has.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -161,24 +162,6 @@ def remount_by_mount_setattr():
     clear_read_only = (ctypes.c_uint64 * 4)(0, 1, 0, 0)
     return each(
         {p: lambda p=p: call("mount_setattr", AT_FDCWD, p.encode(), 0, clear_read_only, 32) for p in mount_points()}
-    )
-
-
-@attack("^EPERM$")
-def mounts():
-    return each(
-        {
-            "tmpfs": lambda: call("mount", b"x", b"/tmp", b"tmpfs", 0, None),
-            "proc": lambda: call("mount", b"x", b"/tmp", b"proc", 0, None),
-            "bind": lambda: call("mount", b"/proc", b"/tmp", None, MS_BIND, None),
-            "move": lambda: call("mount", b"/tmp", b"/dev/shm", None, MS_MOVE, None),
-            "umount": lambda: call("umount2", b"/proc/sys", 2),
-            "pivot_root": lambda: call("pivot_root", b"/tmp", b"/tmp"),
-            "chroot": lambda: call("chroot", b"/tmp"),
-            "fsopen": lambda: call("fsopen", b"tmpfs", 0),
-            "open_tree": lambda: call("open_tree", AT_FDCWD, b"/lab", 1),
-            "move_mount": lambda: call("move_mount", AT_FDCWD, b"/tmp", AT_FDCWD, b"/dev/shm", 0),
-        }
     )
 
 
@@ -528,7 +511,7 @@ def secrets_of_the_worker():
     found = [name for name in os.environ if "SECRET" in name]
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with open(f"/proc/{pid}/environ", "rb") as file:
-            if b"ATTACK_SECRET" in file.read():
+            if b"ATTACK_SECRET=" in file.read():
                 found.append(pid)
     if found:
         return found
@@ -571,9 +554,9 @@ def a_daemon_left_behind():
         os.setsid()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if os.fork() == 0:
-            null = os.open("/dev/null", os.O_RDWR)
-            for fd in range(3):
-                os.dup2(null, fd)
+            for fd in range(10):
+                with contextlib.suppress(OSError):
+                    os.close(fd)
             os.execv("/bin/sh", ["sh", "-c", f"sleep 600; : {MARKER}"])
         os._exit(0)
     raise Refused("went on")
@@ -587,6 +570,25 @@ def a_signal_to_everybody():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.kill(-1, signal.SIGTERM)
     raise Refused("went on")
+
+
+@attack("^EPERM$")
+def mounts():
+    # Last: what goes through would be in the way of the others.
+    return each(
+        {
+            "tmpfs": lambda: call("mount", b"x", b"/tmp", b"tmpfs", 0, None),
+            "proc": lambda: call("mount", b"x", b"/tmp", b"proc", 0, None),
+            "bind": lambda: call("mount", b"/proc", b"/tmp", None, MS_BIND, None),
+            "move": lambda: call("mount", b"/tmp", b"/dev/shm", None, MS_MOVE, None),
+            "umount": lambda: call("umount2", b"/proc/sys", 2),
+            "pivot_root": lambda: call("pivot_root", b"/tmp", b"/tmp"),
+            "chroot": lambda: call("chroot", b"/tmp"),
+            "fsopen": lambda: call("fsopen", b"tmpfs", 0),
+            "open_tree": lambda: call("open_tree", AT_FDCWD, b"/lab", 1),
+            "move_mount": lambda: call("move_mount", AT_FDCWD, b"/tmp", AT_FDCWD, b"/dev/shm", 0),
+        }
+    )
 
 
 def attempt(expected, function):

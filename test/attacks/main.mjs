@@ -59,6 +59,7 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
     open: { type: 'boolean', default: false },
     world: { type: 'string' },
+    bystander: { type: 'string' },
   },
 });
 
@@ -88,16 +89,27 @@ async function play(worker, owner) {
   const own = process.getuid();
   const prefix =
     worker === own ? [] : ['setpriv', `--reuid=${worker}`, `--regid=${worker}`, '--clear-groups'];
-  const [program, ...words] = [...prefix, process.execPath, ...args, '--world', folder];
+  // Not a child of the worker, which ends its own.
+  const bystander = start([...prefix, 'sleep', '3600'], { stdio: 'ignore' });
+  const command = [
+    ...prefix,
+    process.execPath,
+    ...args,
+    '--world',
+    folder,
+    '--bystander',
+    String(bystander.pid),
+  ];
   const env = {
     ...process.env,
     ATTACK_SECRET: 'sk-1234',
     ...(worker === own ? {} : { HOME: '/nonexistent' }),
   };
-  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'], env });
+  const child = start(command, { stdio: ['ignore', 'pipe', 'inherit'], env });
   const exit = once(child, 'exit');
   const said = await text(child.stdout);
   await exit;
+  bystander.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });
   try {
     return { worker, owner, ...JSON.parse(said) };
@@ -111,6 +123,8 @@ async function play(worker, owner) {
     };
   }
 }
+
+const start = ([program, ...words], how) => spawn(program, words, how);
 
 /** A lab, an environment, another run and a key, all of `owner`. */
 function makeWorld(owner) {
@@ -151,7 +165,8 @@ async function attackOne(folder) {
     marker,
     other: join(folder, 'other'),
     key: join(folder, 'key'),
-    pid: victims.bystander.pid,
+    pid: Number(options.bystander),
+    hostPidNamespace: statSync('/proc/self/ns/pid').ino,
     port: victims.port,
     abstract: marker,
     socket: victims.socket,
@@ -183,7 +198,7 @@ async function attackOne(folder) {
     faults.push(`${attack}: ${through ? 'GOT THROUGH' : 'refused in another way than expected'}: ${said}`);
   if (attacks.exit.code !== 0)
     faults.push(`the attacks ended with ${JSON.stringify(attacks.exit)}: ${attacks.output.slice(-500)}`);
-  faults.push(...traces(folder, marker, victims), ...differences(before, settings()));
+  faults.push(...traces(folder, marker), ...differences(before, settings()));
   victims.close();
   let honest = null;
   if (options.python !== undefined) {
@@ -225,7 +240,7 @@ function withoutNewWalls(enclosed) {
   return { ...enclosed, argv: words.split('\n'), filter: null, devices: [] };
 }
 
-/** Servers that nobody may reach, and a process that nobody may end. */
+/** Servers that no process inside may reach. */
 async function openVictims(name, faults) {
   const socketFolder = mkdtempSync(join(tmpdir(), 'attacked-'));
   const socket = join(socketFolder, 'socket');
@@ -235,23 +250,19 @@ async function openVictims(name, faults) {
     await once(server, 'listening');
     servers.push(server);
   }
-  const bystander = spawn('sleep', ['3600'], { stdio: 'ignore', detached: true });
   return {
     port: servers[0].address().port,
     socket,
-    bystander,
     close() {
-      bystander.kill('SIGKILL');
       for (const server of servers) server.close();
       rmSync(socketFolder, { recursive: true, force: true });
     },
   };
 }
 
-function traces(folder, marker, { bystander }) {
+function traces(folder, marker) {
   const found = [];
-  if (bystander.exitCode !== null || bystander.signalCode !== null)
-    found.push('a process of the host was ended');
+  if (commandLine(options.bystander) === '') found.push('a process of the host was ended');
   for (const place of [...HOST_FOLDERS, ...everyFolder(folder)])
     if (existsSync(join(place, marker)) || existsSync(join(place, `${marker}.pth`))) {
       found.push(`there is a marker in ${place}`);
