@@ -124,7 +124,9 @@ async function play(worker, owner) {
   }
 }
 
-const start = ([program, ...words], how) => spawn(program, words, how);
+function start([program, ...words], how) {
+  return spawn(program, words, how);
+}
 
 /** A lab, an environment, another run and a key, all of `owner`. */
 function makeWorld(owner) {
