@@ -362,14 +362,15 @@ def environment_of_python():
             "prefix": lambda: put(sys.prefix),
             "bin": lambda: put(f"{sys.prefix}/bin"),
             "mode": lambda: os.chmod(f"{sys.prefix}/pyvenv.cfg", 0o644),
-            "standard library": lambda: put(os.path.dirname(os.__file__)),
         }
     )
 
 
 @attack("^[A-Z ]*EROFS[A-Z ]*$")
 def the_system():
-    folders = ["/", "/usr", "/usr/bin", "/usr/lib", "/usr/local/bin", "/bin", "/lib", "/etc", "/dev", "/proc", "/run"]
+    if WORLD["open"]:
+        raise Refused("EROFS")  # These walls are known not to stand, and what lies behind them is no test's.
+    folders = [os.path.dirname(os.__file__), "/", "/usr", "/usr/bin", "/usr/lib", "/usr/local/bin", "/bin", "/lib", "/etc", "/dev", "/proc", "/run"]
     return each({folder: lambda folder=folder: put(folder) for folder in folders})
 
 

@@ -9,7 +9,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  accessSync,
   chmodSync,
+  constants,
   copyFileSync,
   existsSync,
   lchownSync,
@@ -174,6 +176,7 @@ async function attackOne(folder) {
     socket: victims.socket,
     gpu: isGpu(options.device) ? gpuFiles(options.device).at(-1) : null,
     scratchBytes: SCRATCH_BYTES,
+    open: options.open,
     oomIsFixed: holdsResourceCapability(),
   };
   const room = (python, command, scratchBytes, env) => ({
@@ -203,7 +206,7 @@ async function attackOne(folder) {
   faults.push(...traces(folder, marker), ...differences(before, settings()));
   victims.close();
   let honest = null;
-  if (options.python !== undefined) {
+  if (options.python !== undefined && canRun(options.python)) {
     const work = await inSandbox(room(options.python, ['python', 'cuda.py'], HONEST_SCRATCH_BYTES, {}));
     honest = work.output.trim().split('\n').at(-1);
     if (work.exit.code !== 0) faults.push(`honest work failed: ${work.output.slice(-1500)}`);
@@ -217,6 +220,16 @@ async function attackOne(folder) {
     }),
   );
   return 0;
+}
+
+/** The user nobody cannot run what lies in root's home. */
+function canRun(python) {
+  try {
+    accessSync(python, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function inSandbox(room) {
