@@ -27,7 +27,11 @@ export function gpuFiles(device: string, root = '/'): string[] {
   const areMissing = (): string[] => CONTROL.filter((file) => !isThere(file));
   // It is setuid root, so it works for plain users too.
   if (areMissing().length > 0)
-    spawnSync('nvidia-modprobe', ['-u', `-c=${minor}`], { stdio: 'ignore', timeout: MODPROBE_MS });
+    spawnSync('nvidia-modprobe', ['-u', `-c=${minor}`], {
+      stdio: 'ignore',
+      timeout: MODPROBE_MS,
+      env: process.env,
+    });
   const missing = areMissing();
   if (missing.length > 0) {
     throw new Error(

@@ -1,4 +1,7 @@
-/** Keeps a sandbox from taking the host with it: counts its processes, looks at the memory that is left. */
+/**
+ * Ends a sandbox before it takes the host with it: counts its processes, looks at the memory that is left and at who goes
+ * first when there is none.
+ */
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
 import type { RunFailure } from './task';

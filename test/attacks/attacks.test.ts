@@ -9,7 +9,7 @@ const worldSchema = z.object({
   worker: z.number(),
   owner: z.number(),
   attacks: z.number(),
-  honest: z.string().nullable(),
+  honest: z.string(),
   faults: z.array(z.string()),
   through: z.array(z.string()).default([]),
 });
@@ -34,33 +34,34 @@ test('no attack gets through, whoever works and whoever owns the folders, and ho
   expect(worlds.flatMap(({ faults }) => faults)).toEqual([]);
   expect(worlds).toMatchObject(pairs);
   for (const { attacks } of worlds) expect(attacks).toBeGreaterThanOrEqual(40);
-  if (python !== undefined) expect(worlds[0]?.honest).toContain('honest work done');
+  expect(worlds[0]?.honest).toMatch(python === undefined ? /^$/ : /honest work done/);
 });
+
+const BY_ANYBODY = [
+  'new namespaces by unshare',
+  'new namespaces by clone',
+  'new namespaces by clone3',
+  'programs that unshare',
+  'keyrings',
+];
+const BY_ROOT = [
+  'capabilities',
+  'remount writable',
+  'mounts',
+  'device files changed',
+  'settings of the kernel',
+];
+const ON_OWN_FOLDERS = ['the lab', 'environment of python'];
 
 test('the attacks are real: without capabilities dropped and without the filter they get through', () => {
   const worlds = play('--open');
-  for (const { worker, through } of worlds) {
-    expect(through).toEqual(
-      expect.arrayContaining([
-        'new namespaces by unshare',
-        'new namespaces by clone',
-        'new namespaces by clone3',
-        'programs that unshare',
-        'keyrings',
-      ]),
-    );
-    if (worker === 0)
-      expect(through).toEqual(
-        expect.arrayContaining([
-          'capabilities',
-          'remount writable',
-          'mounts',
-          'device files changed',
-          'settings of the kernel',
-        ]),
-      );
+  expect(worlds).toMatchObject(pairs);
+  for (const { worker, owner, through } of worlds) {
+    const expected = [
+      ...BY_ANYBODY,
+      ...(worker === 0 ? BY_ROOT : []),
+      ...(worker === 0 && owner === 0 ? ON_OWN_FOLDERS : []),
+    ];
+    expect(through).toEqual(expect.arrayContaining(expected));
   }
-  const [first] = worlds;
-  if (first?.worker === 0)
-    expect(first.through).toEqual(expect.arrayContaining(['the lab', 'environment of python']));
 });

@@ -68,6 +68,8 @@ NAMESPACES = {
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_MOVE = 1, 32, 4096, 8192
 AT_FDCWD = -100
 ATTACKS = []
+# A folder that is read-only, not there or not the user's: which comes first differs between hosts and users.
+NO_WRITING = "^(E(ACCES|NOENT|PERM|ROFS) ?)+$"
 
 
 class Refused(Exception):
@@ -75,7 +77,7 @@ class Refused(Exception):
 
 
 def attack(expected):
-    """Registers an attack: it returns what it reached, or raises OSError or Refused; `expected` matches that refusal."""
+    """Registers an attack: it returns what it reached, or raises OSError or Refused, which `expected` matches."""
 
     def register(function):
         ATTACKS.append((function.__name__.replace("_", " "), expected, function))
@@ -93,7 +95,10 @@ def call(name, *arguments):
 
 
 def raw(number, *arguments):
-    result = LIBC.syscall(ctypes.c_long(number), *[a if a is None or isinstance(a, bytes) else ctypes.c_long(a) if isinstance(a, int) else a for a in arguments])
+    result = LIBC.syscall(
+        ctypes.c_long(number),
+        *[a if a is None or isinstance(a, bytes) else ctypes.c_long(a) if isinstance(a, int) else a for a in arguments],
+    )
     if result == -1:
         raise OSError(ctypes.get_errno(), name_of(OSError(ctypes.get_errno(), "")))
     return result
@@ -268,7 +273,7 @@ def files_of_the_host_by_proc():
     return each({root + path: lambda p=root + path: os.stat(p) for root in roots for path in paths})
 
 
-@attack("^[A-Z ]*(EPERM|EACCES)[A-Z ]*$")
+@attack(NO_WRITING)
 def device_files_made():
     numbers = [(1, 1), (1, 11), (8, 0), (254, 0), (195, 0), (195, 1), (10, 200), (10, 232)]
     kinds = {"character": stat.S_IFCHR, "block": stat.S_IFBLK}
@@ -291,13 +296,13 @@ def other_devices():
     return each({name: lambda name=name: os.stat(f"/dev/{name}") for name in usual + others})
 
 
-@attack("^E(ROFS|PERM|ROFS EPERM|PERM EROFS)$")
+@attack(NO_WRITING)
 def device_files_changed():
     files = [f"/dev/{name}" for name in os.listdir("/dev") if stat.S_ISCHR(os.lstat(f"/dev/{name}").st_mode)]
     return each({path: lambda p=path: os.chmod(p, stat.S_IMODE(os.stat(p).st_mode)) for path in files})
 
 
-@attack("^(EACCES |ENOENT |EPERM )*EROFS$")
+@attack(NO_WRITING)
 def settings_of_the_kernel():
     def files():
         for top in os.listdir("/proc"):
@@ -314,7 +319,7 @@ def settings_of_the_kernel():
     return each({path: lambda path=path: opened(path) for path in [*files(), "/proc/sysrq-trigger"]})
 
 
-@attack("^(EACCES|EROFS)$")
+@attack(NO_WRITING)
 def core_pattern_given_its_own_value():
     with open("/proc/sys/kernel/core_pattern", "r+") as file:
         value = file.read()
@@ -323,13 +328,13 @@ def core_pattern_given_its_own_value():
     return value
 
 
-@attack("^(ENOENT|[A-Z ]*EROFS[A-Z ]*)$")
+@attack(NO_WRITING)
 def settings_in_sys():
     paths = ["kernel/mm/ksm/run", "power/state", "kernel/profiling", "fs/cgroup/cgroup.procs", "bus/pci/rescan"]
     return each({path: lambda path=path: opened(f"/sys/{path}") for path in paths})
 
 
-@attack("^(ENOENT|[A-Z ]*(EACCES|EPERM)[A-Z ]*)$")
+@attack(NO_WRITING)
 def memory_of_kernel_and_gpus():
     paths = ["/proc/kcore", "/proc/kmsg", "/sys/kernel/debug/gpio", "/sys/kernel/tracing/trace_pipe"]
     for folder, _, names in os.walk("/sys/devices"):
@@ -351,7 +356,7 @@ def oom_score_lowered():
     return "0"
 
 
-@attack("^E(ROFS|ROFS EACCES|ACCES EROFS|ACCES)$")
+@attack(NO_WRITING)
 def environment_of_python():
     site = next(path for path in sys.path if path.endswith("-packages"))
     with open("/tmp/x.pth", "w") as file:
@@ -366,11 +371,24 @@ def environment_of_python():
     )
 
 
-@attack("^[A-Z ]*EROFS[A-Z ]*$")
+@attack(NO_WRITING)
 def the_system():
     if WORLD["open"]:
         raise Refused("EROFS")  # These walls are known not to stand, and what lies behind them is no test's.
-    folders = [os.path.dirname(os.__file__), "/", "/usr", "/usr/bin", "/usr/lib", "/usr/local/bin", "/bin", "/lib", "/etc", "/dev", "/proc", "/run"]
+    folders = [
+        os.path.dirname(os.__file__),
+        "/",
+        "/usr",
+        "/usr/bin",
+        "/usr/lib",
+        "/usr/local/bin",
+        "/bin",
+        "/lib",
+        "/etc",
+        "/dev",
+        "/proc",
+        "/run",
+    ]
     return each({folder: lambda folder=folder: put(folder) for folder in folders})
 
 
@@ -402,7 +420,7 @@ def a_link_to_the_lab_in_scratch():
     return "linked"
 
 
-@attack("^E(NOENT|ACCES|ROFS)$")
+@attack(NO_WRITING)
 def folders_of_others():
     return each({path: lambda path=path: put(path) for path in [WORLD["other"]]})
 

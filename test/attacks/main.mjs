@@ -80,7 +80,7 @@ async function attackAll() {
 
 function report({ worker, owner, attacks, faults, honest }) {
   console.log(
-    `worker uid ${worker}, folders of uid ${owner}: ${attacks} attacks, ${faults.length} faults${honest === null ? '' : `; ${honest}`}`,
+    `worker uid ${worker}, folders of uid ${owner}: ${attacks} attacks, ${faults.length} faults${honest === '' ? '' : `; ${honest}`}`,
   );
   for (const fault of faults) console.log(`  ${fault}`);
 }
@@ -120,7 +120,7 @@ async function play(worker, owner) {
       worker,
       owner,
       attacks: 0,
-      honest: null,
+      honest: '',
       faults: [`the attacks did not run: ${said.slice(0, 500)}`],
     };
   }
@@ -205,7 +205,7 @@ async function attackOne(folder) {
     faults.push(`the attacks ended with ${JSON.stringify(attacks.exit)}: ${attacks.output.slice(-500)}`);
   faults.push(...traces(folder, marker), ...differences(before, settings()));
   victims.close();
-  let honest = null;
+  let honest = '';
   if (options.python !== undefined && canRun(options.python)) {
     const work = await inSandbox(room(options.python, ['python', 'cuda.py'], HONEST_SCRATCH_BYTES, {}));
     honest = work.output.trim().split('\n').at(-1);
