@@ -171,6 +171,7 @@ async function attackOne(folder) {
     key: join(folder, 'key'),
     pid: Number(options.bystander),
     hostPidNamespace: statSync('/proc/self/ns/pid').ino,
+    hostUserNamespace: statSync('/proc/self/ns/user').ino,
     port: victims.port,
     abstract: marker,
     socket: victims.socket,
@@ -317,8 +318,9 @@ function differences(before, after) {
     .map((name) => `${name} has changed`);
 }
 
-/** CAP_SYS_RESOURCE: only with it the kernel fixes an oom_score_adj. */
+/** CAP_SYS_RESOURCE outside every user namespace: only with it the kernel fixes an oom_score_adj. */
 function holdsResourceCapability() {
   const held = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
-  return (BigInt(`0x${held}`) & (1n << 24n)) !== 0n;
+  const isOutside = /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8'));
+  return isOutside && (BigInt(`0x${held}`) & (1n << 24n)) !== 0n;
 }

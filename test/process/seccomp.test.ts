@@ -54,8 +54,7 @@ describe.each([
   test('namespaces, mounts, keyrings and other sockets are refused', () => {
     for (const number of [calls.unshare, calls.setns, calls.mount, calls.keyctl])
       expect(of(number)).toBe(EPERM);
-    for (let bit = 17; bit < 31; bit++)
-      if ((0x7e020000 >>> bit) & 1) expect(of(calls.clone, THREAD | (1 << bit))).toBe(EPERM);
+    for (const bit of [17, 25, 26, 27, 28, 29, 30]) expect(of(calls.clone, THREAD | (1 << bit))).toBe(EPERM);
     expect(of(435, CLONE_NEWUSER)).toBe(ENOSYS);
     for (const family of [0, 3, 17, 38, 40]) expect(of(calls.socket, family)).toBe(EAFNOSUPPORT);
   });

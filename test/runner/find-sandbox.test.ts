@@ -114,6 +114,12 @@ test.each([
     },
     /over \/proc\/kcore.*systempaths=unconfined/u,
   ],
+  [
+    'a kernel without seccomp filters',
+    'bwrap: prctl(PR_SET_SECCOMP): Invalid argument',
+    {},
+    /CONFIG_SECCOMP_FILTER/u,
+  ],
   ['no reason that could be seen', 'bwrap: No permissions to create a new namespace', {}, /user namespaces/u],
 ])('what to do: %s', (_what, said, files, todo) => {
   for (const [name, text] of Object.entries(files)) {
