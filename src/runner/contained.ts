@@ -23,8 +23,6 @@ const SLOW_MS = 10_000;
 /** And where all waits for that: a driver may take minutes to give back what a process had. */
 const STUCK_MS = 5 * 60_000;
 const POLL_MS = 10;
-/** The oom_score_adj that keep.py sets. */
-const EXPENDABLE = 1_000;
 
 export class Contained {
   /** Resolves when the command has ended, and with it whatever it has left behind. */
@@ -121,9 +119,11 @@ export class Contained {
   spared(): number[] {
     const pid = this.kept.begunPid();
     if (!LINUX || pid === null) return [];
+    // bubblewrap's own first process has what all began with, and no process inside can reach it.
+    const first = oomScore(pid);
     return descendants(pid).filter((inside) => {
       const score = oomScore(inside);
-      return score !== null && score < EXPENDABLE;
+      return first !== null && score !== null && score < first;
     });
   }
 

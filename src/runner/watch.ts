@@ -21,7 +21,7 @@ export class Watch {
       const processes = contained.everyone().length;
       if (processes > MAX_PROCESSES) fail('rejected', `${processes} processes, ${MAX_PROCESSES} are allowed`);
       if (contained.spared().length > 0)
-        fail('rejected', 'it lowered its oom_score_adj, which must stay at 1000: remove that');
+        fail('rejected', 'it lowered its oom_score_adj, which must stay as it is: remove that');
       const free = freeMemory();
       if (free < totalmem() * MIN_FREE_SHARE)
         fail('oom', `only ${Math.round(free / 2 ** 20)} MB of the host's memory were left`);
