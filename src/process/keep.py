@@ -8,8 +8,9 @@ Called with one JSON argument:
     gated       whether the command is a sandbox with a gate: first in it something says "ready" on descriptor 4 and
                 begins only when it hears "go" there
     tasks       with a gate: how many processes and threads the kernel may allow the sandbox; null is no limit
-    locked      whether descriptor 5 is a lock: held until nothing is left, however long that takes, and not handed on;
-                may be missing: a worker that was begun before an upgrade does not say it
+    locked      whether descriptor 5 is a lock: held until nothing is left, however long that takes, and not handed on
+    filtered    whether descriptor 6 is the seccomp program that bubblewrap reads; it is handed on
+    devices     device files that the command may use but not change (protect_devices)
 
 Descriptor 3 is the lifeline: when its other end closes, because whoever holds it has died or wants so, all
 descendants are ended with SIGKILL, double forks included. "began PID LIMIT" is written to it when the command begins,
@@ -45,10 +46,13 @@ import subprocess
 import sys
 import time
 
-LIFELINE, GATE = 3, 4
+LIFELINE, GATE, FILTER = 3, 4, 6
 FREE = 10  # descriptors from here on are in nobody's way
 PR_SET_CHILD_SUBREAPER = 36
 NS_GET_USERNS = 0xB701
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8  # statvfs has the same numbers for them
 LINUX = sys.platform == "linux"
 SET_UP_SECONDS = 10  # for a sandbox to come to its gate
 GONE_SECONDS = 10  # for the kernel to end a process that waits for a disk or a GPU; it may take longer, or for ever
@@ -65,13 +69,14 @@ class Keeper:
         self.child = None  # until it has begun, however long that takes
         self.early = None  # a signal that has come before
         self.tasks = task["tasks"]
-        self.locked = task.get("locked", False)
+        self.locked = task["locked"]
         self.gate = None  # our end of it, until "go" has been said
         self.first = None  # the first process inside a sandbox, as a pidfd and its pid, while bubblewrap is stopped
         self.end = None  # how the command ended, as the kernel shows it: status and cause
         self.wakeup = wake_on_signals(self)
 
     def start(self, task):
+        handed_on = ((GATE,) if task["gated"] else ()) + ((FILTER,) if task["filtered"] else ())
         if task["gated"]:
             ours, theirs = (above(end.detach()) for end in socket.socketpair())
             self.gate = socket.socket(fileno=ours)
@@ -81,14 +86,14 @@ class Keeper:
             os.close(theirs)
         self.child = subprocess.Popen(
             task["command"],
-            pass_fds=(GATE,) if task["gated"] else (),
+            pass_fds=handed_on,
             start_new_session=True,
             preexec_fn=lambda: prepare(task),
         )
         if self.early is not None:
             self.pass_on(self.early)
-        if task["gated"]:
-            os.close(GATE)
+        for descriptor in handed_on:
+            os.close(descriptor)
 
     def see_through(self):
         """Waits for the command's end, or for that of whoever started it."""
@@ -225,12 +230,56 @@ def prepare(task):
         write(f"{task['cgroup']}/cgroup.procs", "0")
     if task["expendable"]:
         make_expendable()
+    try:
+        protect_devices([path for path in task["devices"] if os.path.exists(path)])
+    except OSError as error:
+        print(f"the sandbox's device files cannot be made read-only: {error}", file=sys.stderr, flush=True)
+        os._exit(127)
 
 
 def make_expendable():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         write("/proc/self/oom_score_adj", "1000")
+
+
+def protect_devices(paths):
+    """Makes device files read-only in a mount namespace of this process: they can be used, but not changed.
+
+    A sandbox shows the host's own device files, and who owns one may change its mode without any capability: root in a
+    sandbox could take /dev/null from everybody. bubblewrap has no such mount: its read-only ones refuse devices.
+    """
+    if not any(os.stat(path).st_uid == os.geteuid() for path in paths):
+        return
+    locked = MS_NOSUID | MS_NODEV | MS_NOEXEC  # a container's mounts may not lose these
+    enter_own_mounts()
+    mount(None, "/", MS_SLAVE | MS_REC)
+    for path in paths:
+        mount(path, path, MS_BIND)
+        mount(None, path, MS_REMOUNT | MS_BIND | MS_RDONLY | (os.statvfs(path).f_flag & locked))
+
+
+def enter_own_mounts():
+    """In a container root may lack CAP_SYS_ADMIN: then a user namespace gives it, as it does to bubblewrap."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        call("unshare", CLONE_NEWNS)
+    except PermissionError:
+        call("unshare", CLONE_NEWNS | CLONE_NEWUSER)
+        write("/proc/self/setgroups", "deny")
+        write("/proc/self/uid_map", f"{uid} {uid} 1")
+        write("/proc/self/gid_map", f"{gid} {gid} 1")
+
+
+def mount(source, target, flags):
+    call("mount", source and source.encode(), target.encode(), None, ctypes.c_ulong(flags), None)
+
+
+def call(name, *arguments):
+    """Calls a function of the C library; raises what it reports."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
 def hear():
@@ -279,8 +328,8 @@ def limit_namespace(pid, tasks):
 
 def enter(namespace, own):
     """Enters a namespace; the kernel refuses to enter a user namespace from within."""
-    if os.fstat(namespace).st_ino != own.st_ino and ctypes.CDLL(None, use_errno=True).setns(namespace, 0) != 0:
-        raise OSError(ctypes.get_errno(), "a namespace of the sandbox cannot be entered")
+    if os.fstat(namespace).st_ino != own.st_ino:
+        call("setns", namespace, 0)
 
 
 def run_aside(action):

@@ -13,6 +13,8 @@ import { asset } from './package-root';
 const LAST_OUTPUT_MS = 1_000;
 const BEGAN = /^began (\d+) (\w+)$/m;
 const ENDED = /^ended (-?\d+) (\w+)$/m;
+/** The descriptor on which bubblewrap reads its seccomp program. */
+export const FILTER_DESCRIPTOR = 6;
 
 interface Keep {
   command: string[];
@@ -28,6 +30,10 @@ interface Keep {
   tasks?: number | undefined;
   /** The descriptor of a lock that is not free before the keeper has ended everything, should this process die before. */
   lock?: number | null;
+  /** The seccomp program that the sandbox reads from FILTER_DESCRIPTOR. */
+  filter?: Buffer | null;
+  /** Device files that the command may use but not change. */
+  devices?: readonly string[];
 }
 
 const taskLimitSchema = z.enum(['rlimit', 'namespace', 'nothing']);
@@ -44,8 +50,8 @@ export interface Kept {
   keeper: ChildProcess & { pid: number; stdin: Writable; stdout: Readable; stderr: Readable };
   /** Resolves when the command has ended, nothing that it has started is left, and its output is here. */
   exited: Promise<Exit>;
-  /** Whether the command itself has begun: a sandbox may fail before. */
-  hasBegun: () => boolean;
+  /** The pid of what was started; null before the command itself has begun, which a sandbox may fail to reach. */
+  begunPid: () => number | null;
   /** Whether it was killed by a limit on CPU seconds that it set itself. */
   hitOwnLimit: () => boolean;
   /** What limits its processes and threads; `nothing` before it has begun. */
@@ -64,6 +70,8 @@ export async function keep({
   cgroup,
   tasks,
   lock = null,
+  filter = null,
+  devices = [],
 }: Keep): Promise<Kept> {
   const task = JSON.stringify({
     command,
@@ -72,15 +80,18 @@ export async function keep({
     cgroup: cgroup ?? null,
     tasks: tasks ?? null,
     locked: lock !== null,
+    filtered: filter !== null,
+    devices,
   });
   const keeper = spawn(await python3(), ['-I', '-S', asset('src', 'process', 'keep.py'), task], {
     cwd,
     env,
     detached: true,
-    // Descriptor 4 is the gate's.
-    stdio: ['pipe', 'pipe', 'pipe', 'pipe', ...(lock === null ? [] : ['ignore' as const, lock])],
+    // keep.py's docstring has the numbers; descriptor 4 is the gate's.
+    stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'ignore', lock ?? 'ignore', filter === null ? 'ignore' : 'pipe'],
   });
   await once(keeper, 'spawn');
+  if (filter !== null) sendFilter(keeper, filter);
   const lifeline = keeper.stdio[3];
   if (!(lifeline instanceof Duplex) || !isStarted(keeper))
     throw new LaunchError(`cannot start ${command[0]}`);
@@ -89,16 +100,30 @@ export async function keep({
   return {
     keeper,
     exited: exitOf(keeper, () => said),
-    hasBegun: () => BEGAN.test(said),
+    begunPid: () => begunPid(said),
     hitOwnLimit: () => ENDED.exec(said)?.[2] === 'own',
     taskLimit: () => taskLimitSchema.parse(BEGAN.exec(said)?.[2] ?? 'nothing'),
     release: () => {
       // Without waiting for the keeper to be given the CPU: amid a fork bomb that may take long.
-      const pid = BEGAN.exec(said)?.[1];
-      if (pid !== undefined && keeper.exitCode === null && keeper.signalCode === null) kill(Number(pid));
+      const pid = begunPid(said);
+      if (pid !== null && keeper.exitCode === null && keeper.signalCode === null) kill(pid);
       lifeline.destroy();
     },
   };
+}
+
+/** Writes the seccomp program to a child that has FILTER_DESCRIPTOR as a pipe. */
+export function sendFilter(child: ChildProcess, filter: Buffer): void {
+  const stdio: readonly unknown[] = child.stdio;
+  const pipe = stdio[FILTER_DESCRIPTOR];
+  if (!(pipe instanceof Duplex)) throw new Error(`descriptor ${FILTER_DESCRIPTOR} is no pipe`);
+  // A child that ends early reads nothing; its exit says why.
+  pipe.on('error', () => undefined).end(filter, () => pipe.destroy());
+}
+
+function begunPid(said: string): number | null {
+  const pid = BEGAN.exec(said)?.[1];
+  return pid === undefined ? null : Number(pid);
 }
 
 function kill(pid: number): void {

@@ -42,7 +42,7 @@ export class Contained {
     const host = new OutOfMemoryCount();
     this.exited = kept.exited.then((exit) => ({
       ...exit,
-      began: kept.hasBegun(),
+      began: kept.begunPid() !== null,
       outOfMemory: cgroup === null ? host.hasRisen() : cgroup.hasRunOut(),
       hitOwnLimit: kept.hitOwnLimit(),
     }));
@@ -52,7 +52,7 @@ export class Contained {
   /** @param lock the descriptor of what nobody else may have before all in the sandbox has gone */
   static async start(
     sandbox: Sandbox,
-    { argv, env, cwd }: Enclosed,
+    { argv, env, cwd, filter, devices }: Enclosed,
     onOutput: (chunk: Buffer) => void,
     lock: number | null,
   ): Promise<Contained> {
@@ -60,7 +60,7 @@ export class Contained {
     const cgroup = tryMakeCgroup();
     try {
       const task = { command: argv, cwd, env, gated, tasks: MAX_TASKS, cgroup: cgroup?.folder, lock };
-      return new Contained(await keep({ ...task, expendable: true }), cgroup, onOutput);
+      return new Contained(await keep({ ...task, filter, devices, expendable: true }), cgroup, onOutput);
     } catch (error) {
       await cgroup?.remove();
       throw error;
@@ -115,6 +115,21 @@ export class Contained {
     return LINUX ? descendants(process.pid) : [-this.kept.keeper.pid];
   }
 
+  /**
+   * Pids of processes that are no longer the first to go when the host is short of memory. Where the worker has no
+   * CAP_SYS_RESOURCE the kernel lets a process take back what keep.py has set.
+   */
+  spared(): number[] {
+    const pid = this.kept.begunPid();
+    if (!LINUX || pid === null) return [];
+    // bubblewrap's own first process has what all began with, and no process inside can reach it.
+    const first = oomScore(pid);
+    return descendants(pid).filter((inside) => {
+      const score = oomScore(inside);
+      return first !== null && score !== null && score < first;
+    });
+  }
+
   private isKept(): boolean {
     return this.kept.keeper.exitCode === null && this.kept.keeper.signalCode === null;
   }
@@ -158,6 +173,15 @@ function descendants(root: number): number[] {
     found.push(...next);
   }
   return found;
+}
+
+/** Null when the process has gone. */
+function oomScore(pid: number): number | null {
+  try {
+    return Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'));
+  } catch {
+    return null;
+  }
 }
 
 function parentOf(pid: string): number | null {

@@ -1,5 +1,6 @@
 /** Which device file is `cuda:<index>`: CUDA (CUDA_DEVICE_ORDER=PCI_BUS_ID) and nvidia-smi count in the order of the PCI bus. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A device is `cpu` or `cuda:<index>`. */
@@ -7,26 +8,64 @@ export const isGpu = (device: string): boolean => device.startsWith('cuda');
 
 export const gpuIndex = (device: string): number => Number(device.split(':')[1] ?? 0);
 
-/** Beside a GPU's own file; CUDA does not start without them, and nobody can make them from inside a sandbox. */
+/** Beside a GPU's own file; CUDA does not start without them, and no process can make them from inside a sandbox. */
 const CONTROL = ['/dev/nvidiactl', '/dev/nvidia-uvm'];
 /** For debuggers and profilers; not on each host. */
 const TOOLS = '/dev/nvidia-uvm-tools';
+const NVIDIA = '0x10de';
+const MODPROBE_MS = 60_000;
 
 /**
- * The files that a process needs for this GPU and no other.
- * @throws Error if this host (or container) has no such GPU, or not all of them: after boot they may be made late
+ * The files that a process needs for this GPU and no other. Where the driver has not made them since boot, its own
+ * program makes them now.
+ * @throws Error if this host (or container) has no such GPU, or not all of its files
  */
 export function gpuFiles(device: string, root = '/'): string[] {
   const minor = gpuMinor(device, root);
   if (minor === null) throw new Error(`no ${device} here: ${minors(root).length} GPUs were found in /dev`);
   const isThere = (file: string): boolean => existsSync(join(root, file));
-  const missing = CONTROL.filter((file) => !isThere(file));
+  const areMissing = (): string[] => CONTROL.filter((file) => !isThere(file));
+  // It is setuid root, so it works for plain users too.
+  if (areMissing().length > 0)
+    spawnSync('nvidia-modprobe', ['-u', `-c=${minor}`], {
+      stdio: 'ignore',
+      timeout: MODPROBE_MS,
+      env: process.env,
+    });
+  const missing = areMissing();
   if (missing.length > 0) {
     throw new Error(
       `no ${missing.join(', no ')} on this host, so no process can use ${device}: run nvidia-modprobe -u -c=${minor} as root, at each boot`,
     );
   }
   return [...CONTROL, ...[TOOLS].filter(isThere), `/dev/nvidia${minor}`];
+}
+
+/**
+ * Files in /sys through which this process could map the memory of NVIDIA's devices, whichever one is assigned.
+ * @param root where /sys is
+ */
+export function gpuMemoryFiles(root = '/'): string[] {
+  const devices = join(root, 'sys', 'bus', 'pci', 'devices');
+  if (!existsSync(devices)) return [];
+  return readdirSync(devices)
+    .map((place) => realpathSync(join(devices, place)))
+    .filter((folder) => readFileSync(join(folder, 'vendor'), 'utf8').trim() === NVIDIA)
+    .flatMap((folder) =>
+      readdirSync(folder)
+        .filter((name) => /^(resource\d+(_wc)?|rom)$/.test(name))
+        .map((name) => join(folder, name)),
+    )
+    .filter(canRead);
+}
+
+function canRead(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -30,7 +30,8 @@ export async function findLimits(): Promise<LimitsFound> {
 }
 
 async function taskLimit(): Promise<string | null> {
-  const trial = await keep({ command: smallest(['/bin/true']), gated: true, tasks: MAX_TASKS });
+  const { argv: command, ...walls } = smallest(['/bin/true']);
+  const trial = await keep({ ...walls, command, gated: true, tasks: MAX_TASKS });
   trial.keeper.stdin.end();
   trial.keeper.stdout.resume();
   trial.keeper.stderr.resume();

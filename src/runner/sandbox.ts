@@ -1,17 +1,22 @@
 /**
- * Where a candidate and a scorer run. bubblewrap: no network, no host files but the runtime and the tree, no data
- * for the trainer, only the assigned GPU, a cleared environment, scratch that is gone afterwards. It stops cheating
- * and accidents; it does not stop an attacker with a kernel exploit. Without it (`none`) only the environment is
- * cleared and descendants are ended: every status says so.
+ * Where a candidate and a scorer run. bubblewrap: no capability, no new namespace or mount, no network, no host files
+ * but the runtime and the tree, no data for the trainer, only the assigned GPU, a cleared environment, scratch that is
+ * gone afterwards. It stops cheating and accidents; it does not stop an attacker with a kernel exploit. Without it
+ * (`none`) only the environment is cleared and descendants are ended: every status says so.
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { availableParallelism, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
-import { gpuFiles, gpuIndex, isGpu } from './gpu-file';
+import { errorCode } from '../process/error-code';
+import { FILTER_DESCRIPTOR, sendFilter } from '../process/keep';
+import { seccompFilter } from '../process/seccomp';
+import { gpuFiles, gpuIndex, gpuMemoryFiles, isGpu } from './gpu-file';
 import { kernelSettings } from './kernel-settings';
 import { howToSandbox } from './why-no-sandbox';
 
@@ -38,6 +43,10 @@ export interface Enclosed {
   argv: string[];
   env: Record<string, string>;
   cwd: string;
+  /** The seccomp program that argv reads from FILTER_DESCRIPTOR. */
+  filter: Buffer | null;
+  /** The host's device files that it may use but not change. */
+  devices: string[];
 }
 
 export interface SandboxFound {
@@ -54,6 +63,31 @@ const SHORTAGE = /Resource temporarily unavailable|Cannot allocate memory|Too ma
 const PROBE_MS = 10 * 60_000;
 const INSTALL =
   'install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)';
+/** What bubblewrap shows of the host's /dev. */
+const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
+/** Parts of /sys that only root can read, and root needs no capability for it: they show the whole host. */
+const SYS_FOLDERS_OF_ROOT = [
+  'kernel/debug',
+  'kernel/tracing',
+  'kernel/security',
+  'firmware',
+  'fs/bpf',
+  'fs/pstore',
+].map((name) => `/sys/${name}`);
+/**
+ * Fails unless the walls stand that a kernel or a container may lack. Of root without user namespaces bubblewrap leaves
+ * the bounding set: with no new privileges it gives nothing back.
+ */
+const LOOK_AT_WALLS = `
+while read -r key value; do
+  case $key in
+    CapBnd:) ;;
+    Cap*) case $value in *[!0]*) echo "a process inside has capabilities ($key $value)" >&2; exit 1 ;; esac ;;
+    NoNewPrivs:) [ "$value" = 1 ] || { echo 'a process inside can gain rights' >&2; exit 1; } ;;
+    Seccomp:) filter=$value ;;
+  esac
+done < /proc/self/status
+[ "$filter" = 2 ] || { echo 'no seccomp filter is in force inside' >&2; exit 1; }`;
 const TREE = '/lab';
 const SCRATCH = '/tmp';
 /** Shared memory of data loaders; it is memory of the host. */
@@ -90,16 +124,22 @@ export async function findSandbox(): Promise<SandboxFound> {
   if (process.platform !== 'linux') {
     return { sandbox: 'none', detail: 'bubblewrap needs Linux', todo: 'run studies on Linux' };
   }
-  const env = { ...process.env, LC_ALL: 'C' };
-  const failed = await run('bwrap', [...walls(1 << 20), '/bin/sh', '-c', 'exit 0'], {
-    timeout: PROBE_MS,
-    env,
-  }).then(
-    () => null,
-    (error: unknown) => failedSchema.parse(error),
-  );
-  if (failed === null) return { sandbox: 'bubblewrap', detail: 'bubblewrap works', todo: null };
-  const { code, signal, stderr } = failed;
+  const filter = seccompFilter();
+  if (filter === null) {
+    return {
+      sandbox: 'none',
+      detail: `no seccomp filter for ${process.arch}`,
+      todo: 'run studies on x86-64 or aarch64',
+    };
+  }
+  const { code, signal, stderr } = await tryWalls(filter);
+  if (code === 0) {
+    return {
+      sandbox: 'bubblewrap',
+      detail: 'bubblewrap works: no capabilities, a seccomp filter against new namespaces and mounts',
+      todo: null,
+    };
+  }
   const said = stderr.trim() || `it ended with ${signal ?? code}`;
   if (code === 'ENOENT') return { sandbox: 'none', detail: 'bwrap is not installed', todo: INSTALL };
   if (code === 'EACCES' || (typeof code === 'number' && !SHORTAGE.test(said)))
@@ -107,16 +147,40 @@ export async function findSandbox(): Promise<SandboxFound> {
   throw new Error(`whether bubblewrap works could not be found out just now: ${said}`);
 }
 
-/** As `execFile` fails: by errno where it could not start, by signal where it was killed. */
-const failedSchema = z.object({
-  code: z.union([z.string(), z.number()]).nullish(),
-  signal: z.string().nullish(),
-  stderr: z.string().default(''),
-});
+interface Trial {
+  /** By errno where it could not start; null where it was killed. */
+  code: string | number | null;
+  signal: string | null;
+  stderr: string;
+}
+
+/** Starts the walls of every room around a look at them. */
+async function tryWalls(filter: Buffer): Promise<Trial> {
+  const child = spawn('bwrap', [...walls(1 << 20), '/bin/sh', '-c', LOOK_AT_WALLS], {
+    signal: AbortSignal.timeout(PROBE_MS),
+    env: { ...process.env, LC_ALL: 'C' },
+    stdio: ['ignore', 'ignore', 'pipe', 'ignore', 'ignore', 'ignore', 'pipe'],
+  });
+  try {
+    await once(child, 'spawn');
+  } catch (error) {
+    return { code: errorCode(error) ?? null, signal: null, stderr: '' };
+  }
+  sendFilter(child, filter);
+  const [ended, stderr] = await Promise.all([
+    once(child, 'exit'),
+    child.stderr === null ? '' : text(child.stderr),
+  ]);
+  const [code, signal] = exitSchema.parse(ended);
+  return { code, signal, stderr };
+}
+
+const exitSchema = z.tuple([z.int().nullable(), z.string().nullable()]);
 
 /** The smallest sandbox, through its gate. */
-export function smallest(command: string[]): string[] {
-  return ['bwrap', ...walls(1 << 20), '--as-pid-1', '--', ...GATE, ...command];
+export function smallest(command: string[]): Pick<Enclosed, 'argv' | 'filter' | 'devices'> {
+  const argv = ['bwrap', ...walls(1 << 20), '--as-pid-1', '--', ...GATE, ...command];
+  return { argv, filter: seccompFilter(), devices: DEVICES };
 }
 
 /** Turns a room into a command line. */
@@ -128,14 +192,17 @@ export async function enclose(sandbox: Sandbox, room: Room): Promise<Enclosed> {
       argv: command.map((word) => outside(room, word)),
       env: environment(room, room.scratch, 'none'),
       cwd: room.tree,
+      filter: null,
+      devices: [],
     };
   }
+  const ownGpu = isGpu(room.device) ? gpuFiles(room.device) : [];
   const env = environment(room, SCRATCH, 'bubblewrap');
   const argv = [
     'bwrap',
     ...walls(room.scratchBytes),
     ...(await pythonFolders(room.python)).flatMap((folder) => ['--ro-bind', folder, folder]),
-    ...gpu(room.device, env['LD_LIBRARY_PATH'] ?? ''),
+    ...(isGpu(room.device) ? gpu(ownGpu, env['LD_LIBRARY_PATH'] ?? '') : []),
     '--ro-bind',
     room.tree,
     TREE,
@@ -153,13 +220,24 @@ export async function enclose(sandbox: Sandbox, room: Room): Promise<Enclosed> {
     ...GATE,
     ...command,
   ];
-  return { argv, env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' }, cwd: '/' };
+  return {
+    argv,
+    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+    cwd: '/',
+    filter: seccompFilter(),
+    devices: [...DEVICES, ...ownGpu],
+  };
 }
 
 /** Namespaces, the system's libraries and an empty scratch: the same for every room. */
 function walls(scratchBytes: number): string[] {
   return [
     '--unshare-all',
+    // As root bubblewrap leaves every capability otherwise, and with them all that is read-only can be made writable.
+    '--cap-drop',
+    'ALL',
+    '--seccomp',
+    String(FILTER_DESCRIPTOR),
     '--die-with-parent',
     '--new-session',
     '--ro-bind',
@@ -214,17 +292,23 @@ async function pythonFolders(python: string): Promise<string[]> {
   );
 }
 
-/** The assigned GPU's device files and what the driver needs beside them; nothing for the CPU. */
-function gpu(device: string, libraryPath: string): string[] {
-  if (!isGpu(device)) return [];
+/** The assigned GPU's device files and what the driver needs beside them. */
+function gpu(files: string[], libraryPath: string): string[] {
   const libraries = libraryPath
     .split(':')
     .filter((folder) => folder.startsWith('/') && !folder.startsWith('/usr/'));
   return [
-    ...gpuFiles(device).flatMap((file) => ['--dev-bind', file, file]),
+    ...files.flatMap((file) => ['--dev-bind', file, file]),
     '--ro-bind',
     '/sys',
     '/sys',
+    ...SYS_FOLDERS_OF_ROOT.filter((folder) => existsSync(folder)).flatMap((folder) => [
+      '--tmpfs',
+      folder,
+      '--remount-ro',
+      folder,
+    ]),
+    ...gpuMemoryFiles().flatMap((file) => ['--ro-bind', '/dev/null', file]),
     ...libraries.flatMap((folder) => ['--ro-bind-try', folder, folder]),
   ];
 }

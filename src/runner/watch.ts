@@ -1,4 +1,7 @@
-/** Keeps a sandbox from taking the host with it: counts its processes, looks at the memory that is left. */
+/**
+ * Ends a sandbox before it takes the host with it: counts its processes, looks at the memory that is left and at who goes
+ * first when there is none.
+ */
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
 import type { RunFailure } from './task';
@@ -17,6 +20,8 @@ export class Watch {
     this.timer = setInterval(() => {
       const processes = contained.everyone().length;
       if (processes > MAX_PROCESSES) fail('rejected', `${processes} processes, ${MAX_PROCESSES} are allowed`);
+      if (contained.spared().length > 0)
+        fail('rejected', 'it lowered its oom_score_adj, which must stay as it is: remove that');
       const free = freeMemory();
       if (free < totalmem() * MIN_FREE_SHARE)
         fail('oom', `only ${Math.round(free / 2 ** 20)} MB of the host's memory were left`);

@@ -1,4 +1,4 @@
-/** What to do where bubblewrap is installed and is not let: told by what it said, and by what this host shows. */
+/** What to do where bubblewrap is installed and does not work: judged by what it said and by what this host shows. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -13,6 +13,10 @@ const MOUNTS = '/proc/self/mountinfo';
  */
 export function howToSandbox(said: string, root = '/'): string {
   if (/mount proc/iu.test(said)) return overProc(root);
+  if (/seccomp/iu.test(said))
+    return 'the kernel must allow seccomp filters (CONFIG_SECCOMP_FILTER), in a container too';
+  if (/a process inside/u.test(said))
+    return "the bwrap on PATH ignores options: install your distribution's bubblewrap";
   if (read(root, RESTRICTED).trim() === '1') {
     return (
       `AppArmor keeps plain users of this host from namespaces: put the line \`${PROFILE}\` into /etc/apparmor.d/bwrap, then ` +

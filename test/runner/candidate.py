@@ -155,6 +155,16 @@ def hog():
     subprocess.Popen([sys.executable, "-c", deaf, marker], start_new_session=True)
 
 
+def spares_itself():
+    """Asks the kernel to end others first when memory is short."""
+    client = begun()
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("0")
+    print("spared", flush=True)
+    time.sleep(600)
+    client.socket.close()  # a connection that nobody holds is closed at once, and that would end it first
+
+
 def leftovers():
     hog()
     happy()

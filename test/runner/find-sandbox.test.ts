@@ -35,6 +35,21 @@ test.each([
   expect(await findSandbox()).toMatchObject({ sandbox: 'none', detail: expect.stringContaining(detail) });
 });
 
+test.each([
+  ['the filter', '--seccomp', 'no seccomp filter is in force inside'],
+  ['dropping capabilities', '--cap-drop', 'a process inside has capabilities'],
+])('without %s there is none, and why', async (_what, flag, detail) => {
+  // A plain user's bubblewrap drops all capabilities by itself.
+  if (flag === '--cap-drop' && process.getuid?.() !== 0) return;
+  const real = execFileSync('sh', ['-c', 'command -v bwrap'], { encoding: 'utf8' }).trim();
+  bwrap(`exec python3 - "$@" <<'END'
+import os, sys
+at = sys.argv.index("${flag}")
+os.execv("${real}", ["bwrap", *sys.argv[1:at], *sys.argv[at + 2 :]])
+END`);
+  expect(await findSandbox()).toMatchObject({ sandbox: 'none', detail: expect.stringContaining(detail) });
+});
+
 test('not installed: there is none', async () => {
   process.env['PATH'] = folder;
   expect(await findSandbox()).toMatchObject({
@@ -98,6 +113,12 @@ test.each([
         '62 60 0:21 / /proc rw - proc proc rw\n70 62 0:30 / /proc/kcore rw - tmpfs tmpfs rw\n',
     },
     /over \/proc\/kcore.*systempaths=unconfined/u,
+  ],
+  [
+    'a kernel without seccomp filters',
+    'bwrap: prctl(PR_SET_SECCOMP): Invalid argument',
+    {},
+    /CONFIG_SECCOMP_FILTER/u,
   ],
   ['no reason that could be seen', 'bwrap: No permissions to create a new namespace', {}, /user namespaces/u],
 ])('what to do: %s', (_what, said, files, todo) => {

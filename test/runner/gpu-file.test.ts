@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gpuFiles } from '../../src/runner/gpu-file';
+import { gpuFiles, gpuMemoryFiles } from '../../src/runner/gpu-file';
 
 const made: string[] = [];
 afterAll(() => made.forEach((root) => rmSync(root, { recursive: true })));
@@ -60,5 +60,43 @@ test('a GPU comes with what CUDA needs beside it, and is none without', () => {
   rmSync(join(root, 'dev', 'nvidia-uvm'));
   expect(() => gpuFiles('cuda:0', root)).toThrow(
     'no /dev/nvidia-uvm on this host, so no process can use cuda:0: run nvidia-modprobe -u -c=0 as root',
+  );
+});
+
+test("the driver's own program makes what is missing since boot", () => {
+  const root = host([0], { '0000:1b:00.0': of(0) });
+  const uvm = join(root, 'dev', 'nvidia-uvm');
+  rmSync(uvm);
+  const program = join(root, 'nvidia-modprobe');
+  writeFileSync(program, `#!/bin/sh\n[ "$*" = '-u -c=0' ] && : > '${uvm}'\n`);
+  chmodSync(program, 0o755);
+  const path = process.env['PATH'];
+  process.env['PATH'] = `${root}:${path}`;
+  try {
+    expect(gpuFiles('cuda:0', root)).toContain('/dev/nvidia-uvm');
+  } finally {
+    process.env['PATH'] = path;
+  }
+});
+
+test("of a host's PCI devices the memory of NVIDIA's is found, and only what could be read", () => {
+  const root = host([0], {});
+  const bus = join(root, 'sys', 'bus', 'pci', 'devices');
+  mkdirSync(bus, { recursive: true });
+  expect(gpuMemoryFiles(root)).toEqual([]);
+  for (const [place, vendor] of [
+    ['0000:1b:00.0', '0x10de'],
+    ['0000:1c:00.0', '0x8086'],
+  ] as const) {
+    const folder = join(root, 'sys', 'devices', place);
+    mkdirSync(folder, { recursive: true });
+    symlinkSync(folder, join(bus, place));
+    writeFileSync(join(folder, 'vendor'), `${vendor}\n`);
+    for (const name of ['config', 'resource', 'resource0', 'resource1_wc', 'rom'])
+      writeFileSync(join(folder, name), '');
+  }
+  const folder = join(root, 'sys', 'devices', '0000:1b:00.0');
+  expect(gpuMemoryFiles(root)).toEqual(
+    ['resource0', 'resource1_wc', 'rom'].map((name) => join(folder, name)),
   );
 });

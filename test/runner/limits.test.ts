@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
+import { sendFilter } from '../../src/process/keep';
 import { asset } from '../../src/process/package-root';
 import { findLimits } from '../../src/runner/limits';
 import { smallest } from '../../src/runner/sandbox';
@@ -31,8 +32,17 @@ async function boundedBomb(
   prefix: string[],
   tasks: number | null,
 ): Promise<{ said: string; children: number }> {
-  const command = smallest(['/usr/bin/python3', '-S', '-c', BOUNDED_BOMB]);
-  const task = JSON.stringify({ command, expendable: true, gated: true, cgroup: null, tasks });
+  const { argv: command, filter, devices } = smallest(['/usr/bin/python3', '-S', '-c', BOUNDED_BOMB]);
+  const task = JSON.stringify({
+    command,
+    expendable: true,
+    gated: true,
+    cgroup: null,
+    tasks,
+    locked: false,
+    filtered: true,
+    devices,
+  });
   const [program, ...words] = [
     ...prefix,
     '/usr/bin/python3',
@@ -41,7 +51,10 @@ async function boundedBomb(
     asset('src', 'process', 'keep.py'),
     task,
   ];
-  const keeper = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] });
+  const keeper = spawn(program, words, {
+    stdio: ['ignore', 'pipe', 'inherit', 'pipe', 'ignore', 'ignore', 'pipe'],
+  });
+  sendFilter(keeper, filter!);
   const lifeline = keeper.stdio[3];
   if (!(lifeline instanceof Readable) || keeper.stdout === null) throw new Error('no lifeline');
   let said = '';

@@ -174,6 +174,13 @@ describe('in bubblewrap', () => {
     },
   );
 
+  it('may not get itself spared when memory is short: by the kernel, or where that allows it by the runner', async () => {
+    const { status } = await workshop.run(
+      workshop.trainSpec(['spares_itself'], { budget: { seconds: 600 } }),
+    );
+    expect(status.failure?.message).toMatch(/PermissionError|it lowered its oom_score_adj/);
+  });
+
   it('may not start processes without end', async () => {
     const spec = workshop.trainSpec(['forks'], { budget: { seconds: 600 } });
     const { status } = await workshop.run(spec);
@@ -225,6 +232,22 @@ asRoot('as the user nobody', () => {
     await rm(runtime, { recursive: true });
     expect(status).toMatchObject({ failure: null, sandbox: 'bubblewrap' });
     expect(processesWith(marker)).toEqual([]);
+  });
+
+  // Without CAP_SYS_RESOURCE in the worker the kernel lets it.
+  it('a training that no longer wants to be ended first is rejected', async () => {
+    const spec = workshop.trainSpec(['spares_itself'], { budget: { seconds: 600 } });
+    await chmod(workshop.folder, 0o755);
+    await chown(join(spec.handin, '..'), nobody, nobody);
+    const { log, status } = await workshop.run(spec, {
+      env: { HOME: '/nonexistent' },
+      prefix: ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'],
+    });
+    expect(log).toContain('spared');
+    expect(status.failure).toMatchObject({
+      reason: 'rejected',
+      message: expect.stringContaining('oom_score_adj'),
+    });
   });
 });
 
