@@ -97,13 +97,10 @@ async function checkClean(git: Git, head: string, { editable, locked, program }:
   const changed = await git.bytes(['diff-index', '-z', '--name-only', head]).then(async (listing) => {
     if (listing.length === 0) return [];
     // diff-index believes the index's dates; `status` looks into the files, without writing the index.
-    const status = await git.bytes([
-      'status',
-      '--porcelain=v1',
-      '-z',
-      '--untracked-files=no',
-      '--no-renames',
-    ]);
+    const status = await git.bytes(
+      ['status', '--porcelain=v1', '-z', '--untracked-files=no', '--no-renames'],
+      { env: await git.withoutFilters() },
+    );
     return status
       .toString('utf8')
       .split('\0')
