@@ -125,7 +125,9 @@ export class Git {
   /** The environment that turns off the filters which the repository's settings name: they are programs. @throws GitError */
   async withoutFilters(): Promise<Record<string, string>> {
     const names = await this.answer(['config', '--null', '--name-only', '--get-regexp', '^filter\\..']);
-    const filters = new Set((names ?? '').split('\0').flatMap((name) => /^(filter\..+)\.[^.]+$/s.exec(name)?.[1] ?? []));
+    const filters = new Set(
+      (names ?? '').split('\0').flatMap((name) => /^(filter\..+)\.[^.]+$/s.exec(name)?.[1] ?? []),
+    );
     return configEnvironment(
       [...filters].flatMap((filter) => [
         ...['clean', 'smudge', 'process'].map((name): [string, string] => [`${filter}.${name}`, '']),

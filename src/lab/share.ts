@@ -154,7 +154,9 @@ async function asUser(directory: string, remote: string, args: readonly string[]
   const settings = configEnvironment(overRepository(await userSettings(directory, env), remote));
   const ours: Record<string, string> = { ...settings, GIT_PROXY_COMMAND: '' };
   try {
-    await userGit(directory, Object.keys(ours)).env({ ...env, ...ours }).raw([...args]);
+    await userGit(directory, Object.keys(ours))
+      .env({ ...env, ...ours })
+      .raw([...args]);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -187,7 +189,10 @@ async function userSettings(directory: string, env: Record<string, string | unde
   for (const scope of ['--system', '--global']) {
     const asked = ['config', scope, '--includes', '--null', '--get-regexp', WAYS_IN];
     // git exits with 1 where there are none, and fails where there is no such file.
-    const said = await userGit(directory, []).env(env).raw(asked).catch(() => '');
+    const said = await userGit(directory, [])
+      .env(env)
+      .raw(asked)
+      .catch(() => '');
     for (const line of said.split('\0').filter(Boolean)) {
       const end = line.indexOf('\n');
       settings.push(end < 0 ? [line, 'true'] : [line.slice(0, end), line.slice(end + 1)]);

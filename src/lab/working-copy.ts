@@ -163,7 +163,10 @@ function blobId(content: Buffer, length: number): string {
 }
 
 /** New names beside the files that were there; a new folder is one of them, whatever it holds. */
-async function untracked({ path: root, tracked }: WorkingCopy, editable: readonly string[]): Promise<string[]> {
+async function untracked(
+  { path: root, tracked }: WorkingCopy,
+  editable: readonly string[],
+): Promise<string[]> {
   const known = [...tracked.keys(), ...editable];
   const folders = new Set(['', ...known.flatMap(foldersOf)]);
   const files = new Set(known);

@@ -51,9 +51,21 @@ const START_UP = ['.profile', '.bashrc', '.bash_profile', '.bash_login', '.bash_
   ['.xprofile', '.xsession', '.pam_environment', '.gitconfig', '.config/fish', '.config/systemd'],
   ['.config/autostart', '.config/environment.d', '.local/bin'],
 );
-const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc', '/boot'].concat(
-  ['/proc', '/sys', '/dev', '/run', '/var', '/var/tmp', '/root', '/home', '/tmp', '/opt', '/srv', '/mnt', '/media'],
-);
+const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc', '/boot'].concat([
+  '/proc',
+  '/sys',
+  '/dev',
+  '/run',
+  '/var',
+  '/var/tmp',
+  '/root',
+  '/home',
+  '/tmp',
+  '/opt',
+  '/srv',
+  '/mnt',
+  '/media',
+]);
 /** Of these only what lies inside may be shown; of the others in SYSTEM nothing. */
 const SHARED_FOLDERS = ['/root', '/home', '/tmp', '/opt', '/srv', '/mnt', '/media', '/var'];
 
@@ -66,7 +78,9 @@ export function whyHidden(path: string, lab: string, access: 'read' | 'write'): 
   const below = (names: string[]) => names.map((name) => join(homedir(), name));
   const covers = (other: string) => places.some((place) => isInside(other, place));
   const overlaps = (other: string) => covers(other) || places.some((place) => isInside(place, other));
-  if (places.some((place) => !SHARED_FOLDERS.some((folder) => isInside(place, folder)) && overlapsSystem(place)))
+  if (
+    places.some((place) => !SHARED_FOLDERS.some((folder) => isInside(place, folder)) && overlapsSystem(place))
+  )
     return 'it belongs to the system';
   if (places.some((place) => place.split('/').length <= 2) || SYSTEM.some(covers)) return 'it holds too much';
   if (covers(homedir()) || places.some((place) => dirname(place) === '/home'))
@@ -87,7 +101,9 @@ export function declaredPaths(variable: string, lab: string): string[] {
   return names.map((name) => {
     const path = expandHome(name);
     const refuse = (why: string, todo: string) => {
-      throw new AgentSettingsError(`${variable} names "${name}": ${why}; ${todo}, and run \`autoresearch up\``);
+      throw new AgentSettingsError(
+        `${variable} names "${name}": ${why}; ${todo}, and run \`autoresearch up\``,
+      );
     };
     if (!isAbsolute(path)) refuse('it is no absolute path', 'write it from / or ~/ on');
     if (!existsSync(path)) refuse('there is no such file or folder', 'make it, or leave it out');

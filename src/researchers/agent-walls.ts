@@ -33,8 +33,8 @@ export interface Walled {
 }
 
 /** In memory of the host; they are gone with the command. */
-const TMP_BYTES = 4 << 30;
-const HOME_BYTES = 1 << 30;
+const TMP_BYTES = 4 * 1024 ** 3;
+const HOME_BYTES = 1024 ** 3;
 /** What finding names, certificates, users and time needs. */
 const ETC = [
   ...['ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'alternatives', 'localtime', 'timezone', 'locale.alias'],
@@ -45,16 +45,40 @@ const ETC = [
 /** Below the home folder: what installs programs for one user. Read-only. */
 const HOME_TOOLS = [
   ...['.local/bin', '.local/lib', '.local/share/claude', '.local/share/fnm', '.local/share/mise'],
-  ...['.local/share/pnpm', '.local/share/uv', '.local/share/pipx', '.local/pipx', '.npm-global', '.nvm', '.fnm'],
-  ...['.volta', '.asdf', '.bun', '.deno', '.pyenv', '.rustup', '.cargo/bin', 'go/bin', 'miniconda3', 'anaconda3'],
+  ...[
+    '.local/share/pnpm',
+    '.local/share/uv',
+    '.local/share/pipx',
+    '.local/pipx',
+    '.npm-global',
+    '.nvm',
+    '.fnm',
+  ],
+  ...[
+    '.volta',
+    '.asdf',
+    '.bun',
+    '.deno',
+    '.pyenv',
+    '.rustup',
+    '.cargo/bin',
+    'go/bin',
+    'miniconda3',
+    'anaconda3',
+  ],
 ];
 const OTHER_TOOLS = ['/nix/store', '/home/linuxbrew/.linuxbrew'];
 /** What makes a folder with `bin` an installation. */
 const PREFIX = ['lib', 'lib64', 'libexec', 'share', 'include', 'install', 'pyvenv.cfg'];
 /** What an agent runs at its next start, outside these walls, is not the agent's to write. */
-const AGENT_SETTINGS = ['settings.json', 'settings.local.json', 'hooks', 'plugins', 'CLAUDE.md', 'config.toml'].concat(
-  ['hooks.json', 'AGENTS.md', 'agents', 'commands', 'skills', 'prompts', 'rules'],
-);
+const AGENT_SETTINGS = [
+  'settings.json',
+  'settings.local.json',
+  'hooks',
+  'plugins',
+  'CLAUDE.md',
+  'config.toml',
+].concat(['hooks.json', 'AGENTS.md', 'agents', 'commands', 'skills', 'prompts', 'rules']);
 /** Nobody inside gets back, by a namespace of their own, the rights that are taken here. The first one that works. */
 const USER_NAMESPACES = [['--unshare-user', '--disable-userns'], ['--unshare-user'], []];
 
@@ -66,7 +90,9 @@ export async function agentWalls({ command, copy, ledger, lab }: Walled): Promis
   const hidden = (path: string) => whyHidden(path, lab, 'read') !== null;
   const writes = [...ownFolders(lab), ...declaredPaths(WRITES, lab)];
   const reads = [
-    ...[...HOME_TOOLS.map((name) => join(homedir(), name)), ...OTHER_TOOLS].flatMap((path) => shown(path, hidden)),
+    ...[...HOME_TOOLS.map((name) => join(homedir(), name)), ...OTHER_TOOLS].flatMap((path) =>
+      shown(path, hidden),
+    ),
     ...programFolders().flatMap((folder) => shown(folder, hidden)),
     ...namedIn(command).flatMap((path) => shown(path, hidden)),
     ...CERTIFICATES.flatMap((name) => process.env[name] ?? []).flatMap((path) => shown(path, hidden)),
@@ -159,7 +185,9 @@ function settingsIn(folder: string): string[] {
 
 /** The folders on PATH, with the rest of the installations that they belong to, and where their links lead. */
 function programFolders(): string[] {
-  const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => folder.startsWith('/') && isFolder(folder));
+  const folders = (process.env['PATH'] ?? '')
+    .split(':')
+    .filter((folder) => folder.startsWith('/') && isFolder(folder));
   return folders.filter((folder) => !isSystem(real(folder))).flatMap(installation);
 }
 

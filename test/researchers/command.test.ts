@@ -15,9 +15,9 @@ import { contextOf, TRAIN } from './context';
 const never = new AbortController().signal;
 
 /** A plain folder stands for the copy; that one has its own tests in test/lab. */
-async function options(command: string): Promise<
-  CommandOptions & { removed: boolean; path: string; found: Omit<Changes, 'edits'> }
-> {
+async function options(
+  command: string,
+): Promise<CommandOptions & { removed: boolean; path: string; found: Omit<Changes, 'edits'> }> {
   const path = await mkdtemp(join(tmpdir(), 'workspace-'));
   await writeFile(join(path, 'train.py'), TRAIN);
   const made = {
@@ -166,8 +166,14 @@ describe.each([
 
 describe('a key of the worker that an agent prints', () => {
   const KEY = 'a-key-of-nobody-0123456789';
-  beforeEach(() => (process.env['SOME_API_KEY'] = KEY));
-  afterEach(() => delete process.env['SOME_API_KEY']);
+  beforeEach(() => {
+    process.env['SOME_API_KEY'] = KEY;
+    process.env['AUTORESEARCH_AGENT_ENV'] = 'SOME_API_KEY';
+  });
+  afterEach(() => {
+    delete process.env['SOME_API_KEY'];
+    delete process.env['AUTORESEARCH_AGENT_ENV'];
+  });
 
   test('is in no transcript and nothing that it says of its change', async () => {
     const context = await contextOf([]);
