@@ -29,6 +29,8 @@ export async function push(git: Git, remote: string, tag: string): Promise<void>
     '--atomic',
     '--porcelain',
     '--no-follow-tags',
+    // Of settings for a remote's program the first one counts, which is the repository's.
+    '--receive-pack=git-receive-pack',
     '--',
     remote,
     ...specs,
@@ -52,6 +54,7 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
       '--no-prune',
       '--no-write-fetch-head',
       '--refmap=',
+      '--upload-pack=git-upload-pack',
       '--',
       remote,
       ...fixed(tag).map(same),
@@ -104,7 +107,7 @@ const NO_REMOTE = /does not appear to be a git repository|No such remote|No such
 const WORDS_OF_FAILURE = [/\[remote rejected\]/, /^(fatal|error|ERROR)/];
 
 async function carry(git: Git, remote: string, tag: string, args: readonly string[]): Promise<void> {
-  const said = await asUser(git.directory, remote, args);
+  const said = await asUser(git.directory, args);
   if (said === null) return;
   const verb = args[0] ?? '';
   const name = redact(remote);
@@ -142,16 +145,15 @@ const PROGRAMS = /^(GIT_.*|EDITOR|VISUAL|PAGER)$/;
 
 /**
  * Runs git as the user would, with their own settings and credentials, but without the programs that the repository's
- * settings name: hooks, ssh commands, credential helpers. simple-git refuses remotes and options that would run
- * programs (`ext::…`, `--upload-pack`).
+ * settings name: hooks, ssh commands, credential helpers.
  * @returns what git said when it failed, null when it did not
  */
-async function asUser(directory: string, remote: string, args: readonly string[]): Promise<string | null> {
+async function asUser(directory: string, args: readonly string[]): Promise<string | null> {
   const inherited = Object.entries(process.env).filter(
     ([name]) => CREDENTIALS.includes(name) || !PROGRAMS.test(name),
   );
   const env = { ...Object.fromEntries(inherited), LC_ALL: 'C' };
-  const settings = configEnvironment(overRepository(await userSettings(directory, env), remote));
+  const settings = configEnvironment(overRepository(await userSettings(directory, env)));
   const ours: Record<string, string> = { ...settings, GIT_PROXY_COMMAND: '' };
   try {
     await userGit(directory, Object.keys(ours))
@@ -204,7 +206,7 @@ async function userSettings(directory: string, env: Record<string, string | unde
 const WAYS_IN = '^(credential\\..*|core\\.(sshcommand|askpass))$';
 
 /** Settings that win over those of the repository. */
-function overRepository(user: readonly Setting[], remote: string): Setting[] {
+function overRepository(user: readonly Setting[]): Setting[] {
   const { GIT_SSH, SSH_ASKPASS } = process.env;
   const last = (key: string) => user.findLast(([name]) => name === key)?.[1];
   return [
@@ -217,8 +219,6 @@ function overRepository(user: readonly Setting[], remote: string): Setting[] {
     ['credential.helper', ''],
     ...user.filter(([name]) => name.startsWith('credential.')),
     ['protocol.ext.allow', 'never'],
-    [`remote.${remote}.uploadpack`, 'git-upload-pack'],
-    [`remote.${remote}.receivepack`, 'git-receive-pack'],
     ['push.gpgSign', 'false'],
     ['push.recurseSubmodules', 'no'],
     ['fetch.recurseSubmodules', 'false'],
