@@ -72,10 +72,11 @@ const SHARED_FOLDERS = ['/root', '/home', '/tmp', '/opt', '/srv', '/mnt', '/medi
 /** The user's home folder as it is inside; users without one have `/`, or one of the system's. */
 export const agentHome = (): string => (homedir() === '/' || isSystem(homedir()) ? '/tmp' : homedir());
 
+const below = (names: string[]): string[] => names.map((name) => join(homedir(), name));
+
 /** Why a folder or file may not be shown or written; null where it may. */
 export function whyHidden(path: string, lab: string, access: 'read' | 'write'): string | null {
   const places = [path, real(path)];
-  const below = (names: string[]) => names.map((name) => join(homedir(), name));
   const covers = (other: string) => places.some((place) => isInside(other, place));
   const overlaps = (other: string) => covers(other) || places.some((place) => isInside(place, other));
   if (

@@ -1,6 +1,6 @@
 /** Asks the `command` researcher for one proposal, as whichever user runs this, and prints the answer as JSON. */
 const { mkdirSync } = require('node:fs');
-const { join } = require('node:path');
+const path = require('node:path');
 const { loadTypeScript } = require('../typescript-hook');
 
 loadTypeScript();
@@ -19,11 +19,26 @@ async function main({ lab, base, folder, command }) {
     openWorkspace: (context) => openWorkspace({ lab, base }, context),
   });
   const context = {
-    ...{ tag: 'mine', number: 1, lab: await readLabConfigAt(new Git(lab), base), budget: { steps: 1 } },
-    ...{ others: [], program: '', incumbent: { commit: base, files: {} }, history: [], hints: [], ideas: [] },
-    ...{ lessons: [], plateau: { since: 0, approach: null }, left: UNLIMITED, repair: null, model: null },
-    ...{ purse: await Purse.open(join(folder, 'spent.jsonl'), null), refused: [], python: 'python3' },
-    ...{ since: Date.now(), folder },
+    tag: 'mine',
+    number: 1,
+    lab: await readLabConfigAt(new Git(lab), base),
+    budget: { steps: 1 },
+    others: [],
+    program: '',
+    incumbent: { commit: base, files: {} },
+    history: [],
+    hints: [],
+    ideas: [],
+    lessons: [],
+    plateau: { since: 0, approach: null },
+    left: UNLIMITED,
+    repair: null,
+    model: null,
+    purse: await Purse.open(path.join(folder, 'spent.jsonl'), null),
+    refused: [],
+    python: 'python3',
+    since: Date.now(),
+    folder,
   };
   return researcher.propose(context, new AbortController().signal);
 }

@@ -24,16 +24,18 @@ function makeWorld(uid: number | null, sandbox: string): World {
   const home = join(root, 'home');
   const state = '.local/state/autoresearch';
   const secrets = [
-    ...[
-      '.ssh/id_ed25519',
-      '.netrc',
-      '.aws/credentials',
-      '.config/gh/hosts.yml',
-      '.bash_history',
-      'notes.txt',
-    ],
-    ...[`${state}/labs/aa/other/runs/0001/log`, `${state}/server/temporal.db`, `${state}/worker/worker.log`],
-    ...['.cache/autoresearch/data/x/val.bin', '.cache/autoresearch/data/x/train.bin', 'lab2/train.py'],
+    '.ssh/id_ed25519',
+    '.netrc',
+    '.aws/credentials',
+    '.config/gh/hosts.yml',
+    '.bash_history',
+    'notes.txt',
+    `${state}/labs/aa/other/runs/0001/log`,
+    `${state}/server/temporal.db`,
+    `${state}/worker/worker.log`,
+    '.cache/autoresearch/data/x/val.bin',
+    '.cache/autoresearch/data/x/train.bin',
+    'lab2/train.py',
   ];
   write(home, Object.fromEntries(secrets.map((name) => [name, `${PLANTED} ${name}\n`])));
   write(home, {
@@ -57,8 +59,12 @@ function makeWorld(uid: number | null, sandbox: string): World {
   for (let folder = root; folder.startsWith('/tmp/'); folder = join(folder, '..')) chmodSync(folder, 0o755);
   const prefix = uid === null ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'];
   const env = {
-    ...{ PATH: '/usr/local/bin:/usr/bin:/bin', HOME: home, AUTORESEARCH_SANDBOX: sandbox, LC_ALL: 'C' },
-    ...{ TEMPORAL_API_KEY: `${PLANTED} key`, WORKER_SECRET: `${PLANTED} variable` },
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+    HOME: home,
+    AUTORESEARCH_SANDBOX: sandbox,
+    LC_ALL: 'C',
+    TEMPORAL_API_KEY: `${PLANTED} key`,
+    WORKER_SECRET: `${PLANTED} variable`,
   };
   return { root, home, lab, base: made.base, env, prefix };
 }
@@ -78,9 +84,11 @@ function attack(world: World, script: string): Answer {
   write(world.home, { 'agent/attack.sh': `#!/bin/bash\n${script}\n` });
   chmodSync(file, 0o755);
   const task = { lab: world.lab, base: world.base, folder: proposalFolder(world), command: `${file} --now` };
-  const [program = '', ...args] = [
+  const [program, ...args] = [
     ...world.prefix,
-    ...[process.execPath, join(__dirname, 'researcher-child.js'), JSON.stringify(task)],
+    process.execPath,
+    join(__dirname, 'researcher-child.js'),
+    JSON.stringify(task),
   ];
   const said = execFileSync(program, args, { cwd: '/', env: world.env, encoding: 'utf8', timeout: 110_000 });
   return JSON.parse(said) as Answer;

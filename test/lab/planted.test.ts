@@ -57,23 +57,28 @@ function plant(root: string, program: string): void {
     chmodSync(join(hooks, name), 0o755);
   }
   const settings: Record<string, string> = {
-    ...{ 'filter.evil.clean': 'clean', 'filter.evil.smudge': 'smudge', 'filter.odd=x.clean': 'odd-clean' },
-    ...{
-      'filter.odd=x.process': 'odd-process',
-      'diff.evil.command': 'diff',
-      'diff.evil.textconv': 'textconv',
-    },
-    ...{ 'diff.external': 'external', 'merge.evil.driver': 'merge', 'core.fsmonitor': 'fsmonitor' },
-    ...{
-      'core.editor': 'editor',
-      'core.pager': 'pager',
-      'core.sshCommand': 'ssh',
-      'core.askPass': 'askpass',
-    },
-    ...{ 'core.gitProxy': 'gitproxy', 'core.alternateRefsCommand': 'alternates', 'gpg.program': 'gpg' },
-    ...{ 'credential.helper': 'credential', 'credential.http://127.0.0.1.helper': 'credential-url' },
-    ...{ 'remote.planted.uploadpack': 'uploadpack', 'remote.planted.receivepack': 'receivepack' },
-    ...{ 'uploadpack.packObjectsHook': 'packobjects', 'gc.recentObjectsHook': 'recent' },
+    'filter.evil.clean': 'clean',
+    'filter.evil.smudge': 'smudge',
+    'filter.odd=x.clean': 'odd-clean',
+    'filter.odd=x.process': 'odd-process',
+    'diff.evil.command': 'diff',
+    'diff.evil.textconv': 'textconv',
+    'diff.external': 'external',
+    'merge.evil.driver': 'merge',
+    'core.fsmonitor': 'fsmonitor',
+    'core.editor': 'editor',
+    'core.pager': 'pager',
+    'core.sshCommand': 'ssh',
+    'core.askPass': 'askpass',
+    'core.gitProxy': 'gitproxy',
+    'core.alternateRefsCommand': 'alternates',
+    'gpg.program': 'gpg',
+    'credential.helper': 'credential',
+    'credential.http://127.0.0.1.helper': 'credential-url',
+    'remote.planted.uploadpack': 'uploadpack',
+    'remote.planted.receivepack': 'receivepack',
+    'uploadpack.packObjectsHook': 'packobjects',
+    'gc.recentObjectsHook': 'recent',
   };
   for (const [key, name] of Object.entries(settings)) git(root, 'config', key, shell(program, key, name));
   const truths = [
@@ -148,7 +153,13 @@ test('a whole study runs nothing of it', async () => {
     await readProposal(repository, (await findProposal(repository, TAG, number)) ?? '');
     const tree = await applyEdits(repository, incumbent, edits, lab.config);
     const commit = await keepCandidate(repository, {
-      ...{ tag: TAG, number, incumbent, tree, title: 'x', hypothesis: 'y', rejected: null },
+      tag: TAG,
+      number,
+      incumbent,
+      tree,
+      title: 'x',
+      hypothesis: 'y',
+      rejected: null,
       at: study.createdAt,
     });
     await keepCrashed(repository, TAG, number, 1, commit);
@@ -171,18 +182,18 @@ test('a whole study runs nothing of it', async () => {
   expect(marks()).toEqual([]);
 });
 
+async function withStudy() {
+  const planted = makePlanted();
+  const study = makeStudy(planted.root, planted.base, TAG);
+  await openLedger(planted.git, study);
+  await planted.git.moveRef(baseRef(TAG), planted.base, null);
+  await advanceBranch(planted.git, TAG, planted.base);
+  return planted;
+}
+
 describe('push and fetch', () => {
   const before = { ...process.env };
   afterEach(() => (process.env = { ...before }));
-
-  async function withStudy() {
-    const planted = makePlanted();
-    const study = makeStudy(planted.root, planted.base, TAG);
-    await openLedger(planted.git, study);
-    await planted.git.moveRef(baseRef(TAG), planted.base, null);
-    await advanceBranch(planted.git, TAG, planted.base);
-    return planted;
-  }
 
   test('to and from a folder: neither hooks nor other programs', async () => {
     const { root, git: repository, marks } = await withStudy();

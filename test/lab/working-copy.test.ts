@@ -171,8 +171,14 @@ test('its history is the study’s: no object of anything else, and nothing of t
     git(lab.root, 'add', '--all');
     const tree = git(lab.root, 'write-tree');
     return keepCandidate(lab.git, {
-      ...{ tag: TAG, number, incumbent, tree, title: `change ${number}` },
-      ...{ hypothesis: '', rejected: null, at: study.createdAt },
+      tag: TAG,
+      number,
+      incumbent,
+      tree,
+      title: `change ${number}`,
+      hypothesis: '',
+      rejected: null,
+      at: study.createdAt,
     });
   };
   const kept = await candidate(1, 'KEPT = 1\n', base);

@@ -294,12 +294,22 @@ open("train.py", "a").write("# read")'`);
 
 test('it gets what an agent needs and what the user declares of the environment, and nothing else', async () => {
   const given = {
-    ...{ CLAUDE_CODE_X: 'given', CODEX_X: 'given', https_proxy: 'given', LC_TIME: 'given', MINE_X: 'given' },
-    ...{ ALSO_X: 'given', AUTORESEARCH_AGENT_ENV: 'MINE_X, ALSO_X,TEMPORAL_X,AUTORESEARCH_CODEC_KEY' },
+    CLAUDE_CODE_X: 'given',
+    CODEX_X: 'given',
+    https_proxy: 'given',
+    LC_TIME: 'given',
+    MINE_X: 'given',
+    ALSO_X: 'given',
+    AUTORESEARCH_AGENT_ENV: 'MINE_X, ALSO_X,TEMPORAL_X,AUTORESEARCH_CODEC_KEY',
   };
   const hidden = {
-    ...{ TEMPORAL_X: 'hidden', AUTORESEARCH_CODEC_KEY: 'hidden', AWS_X: 'hidden', GITHUB_TOKEN: 'hidden' },
-    ...{ NODE_OPTIONS: '--no-warnings', LD_PRELOAD_X: 'hidden', AUTORESEARCH_PYTHON_X: 'hidden' },
+    TEMPORAL_X: 'hidden',
+    AUTORESEARCH_CODEC_KEY: 'hidden',
+    AWS_X: 'hidden',
+    GITHUB_TOKEN: 'hidden',
+    NODE_OPTIONS: '--no-warnings',
+    LD_PRELOAD_X: 'hidden',
+    AUTORESEARCH_PYTHON_X: 'hidden',
   };
   const before = { ...process.env };
   Object.assign(process.env, given, hidden);
@@ -311,7 +321,9 @@ test('it gets what an agent needs and what the user declares of the environment,
     expect(names).toEqual(
       expect.arrayContaining([
         ...Object.keys(given).filter((name) => name !== 'AUTORESEARCH_AGENT_ENV'),
-        ...['PATH', 'AUTORESEARCH_TAG', 'AUTORESEARCH_EXPERIMENT'],
+        'PATH',
+        'AUTORESEARCH_TAG',
+        'AUTORESEARCH_EXPERIMENT',
       ]),
     );
     for (const name of Object.keys(hidden)) expect(names).not.toContain(name);

@@ -11,7 +11,7 @@ import { contextOf } from './context';
 
 // Jest gives tests a copy of the environment, which libuv does not read.
 jest.mock('node:os', () => ({
-  ...jest.requireActual<typeof import('node:os')>('node:os'),
+  ...jest.requireActual<Record<string, unknown>>('node:os'),
   homedir: () => process.env['HOME'] ?? '/',
 }));
 
