@@ -4,7 +4,10 @@
 # Its events give the tokens of each turn and the last message, but no price.
 folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT && context=$folder/context.json && cat >"$context" || exit 1
 
-codex exec --json --sandbox workspace-write --skip-git-repo-check "You improve a small training lab. $context is a JSON
+# Inside bubblewrap it runs behind walls already, and could build none of its own.
+walls=workspace-write && [ "$AUTORESEARCH_SANDBOX" = bubblewrap ] && walls=danger-full-access
+
+codex exec --json --sandbox $walls --skip-git-repo-check "You improve a small training lab. $context is a JSON
 file with the context: program (what to do), metric, budget (of a run), others (if tpe
 is one of them, leave the values of constants to it), incumbent, kept and history (what was tried), lessons, hints, ideas,
 repair (a crash to fix, if not null), objection (what was wrong with your last answer, if not null). Make ONE promising

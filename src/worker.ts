@@ -157,9 +157,9 @@ async function machineOf({ name }: Device, python: string): Promise<Machine> {
 }
 
 function researcher(input: ProposeInput): Researcher {
-  const { researcher: name, researcherCommand: command, commandMinutes, lab } = input.study;
+  const { researcher: name, researcherCommand: command, commandMinutes } = input.study;
   const given = command === null ? null : { command, timeoutMs: commandMinutes * 60_000 };
-  return researcherOf(name, given, (context) => openWorkspace(lab, context));
+  return researcherOf(name, given, (context) => openWorkspace(input.study, context));
 }
 
 function shutDown(worker: Worker): void {

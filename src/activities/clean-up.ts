@@ -23,7 +23,7 @@ const LOGS = /^(log|runner\.log|transcript.*\.log)$/;
 /** May be called again; a folder that is gone is no error. */
 export async function cleanUpRuns(
   { study, number, verdict }: ExperimentRecord,
-  { lab, labId }: Pick<StudyRef, 'lab' | 'labId'>,
+  { labId }: Pick<StudyRef, 'labId'>,
 ): Promise<void> {
   const state = studyState(labId, study);
   const experiment = join(state, 'runs', experimentName(number));
@@ -34,7 +34,7 @@ export async function cleanUpRuns(
     else if (/^\d+$/.test(run)) await cleanUpRun(folder, verdict === 'keep');
   }
   const proposal = join(state, 'proposals', experimentName(number));
-  await removeWorkspaces(lab, proposal);
+  await removeWorkspaces(proposal);
   await shorten(proposal);
   for (const name of (await entries(state)).filter((each) => PARTIAL_BASE.test(each)))
     await removeCutOff(join(state, name));

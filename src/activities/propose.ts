@@ -155,6 +155,7 @@ async function ask(
         break;
       }
       if (!(error instanceof NoProposal)) throw error;
+      if (error.objection !== null) refused.push(error.objection);
       reasons.push(error.message);
     }
   }

@@ -1,6 +1,7 @@
 /**
  * git as a database. Plumbing runs isolated: no hooks, no user or system configuration, a fixed identity, so that
- * the same input gives the same hash on every host. What is done in the user's name (push, fetch) goes through
+ * the same input gives the same hash on every host, and no program that the repository's own settings name. Where a
+ * command would run filters, `withoutFilters` turns them off. What is done in the user's name (push, fetch) goes through
  * simple-git in share.ts; it is not used here, for it decodes what git prints as text, and blobs are bytes.
  */
 import { spawn } from 'node:child_process';
@@ -8,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { removeStaleLock } from './stale-lock';
 
-/** What git is told whatever the user's configuration says. */
+/** Settings that win over the user's and the repository's. */
 const ISOLATION = {
   'core.hooksPath': '/dev/null',
   'core.fsmonitor': 'false',
@@ -16,6 +17,11 @@ const ISOLATION = {
   'core.attributesFile': '/dev/null',
   'core.excludesFile': '/dev/null',
   'commit.gpgSign': 'false',
+  'log.showSignature': 'false',
+  // A missing object is not fetched: git would run what the repository names for that.
+  ...Object.fromEntries(
+    ['file', 'ext', 'git', 'ssh', 'http', 'https'].map((name) => [`protocol.${name}.allow`, 'never']),
+  ),
   'i18n.commitEncoding': 'utf-8',
   // A lab's prepare.py runs outside any sandbox: who starts a study trusts the lab's git settings too.
   'safe.directory': '*',
@@ -116,6 +122,20 @@ export class Git {
     }
   }
 
+  /** The environment that turns off the filters which the repository's settings name: they are programs. @throws GitError */
+  async withoutFilters(): Promise<Record<string, string>> {
+    const names = await this.answer(['config', '--null', '--name-only', '--get-regexp', '^filter\\..']);
+    const filters = new Set(
+      (names ?? '').split('\0').flatMap((name) => /^(filter\..+)\.[^.]+$/s.exec(name)?.[1] ?? []),
+    );
+    return configEnvironment(
+      [...filters].flatMap((filter) => [
+        ...['clean', 'smudge', 'process'].map((name): [string, string] => [`${filter}.${name}`, '']),
+        [`${filter}.required`, 'false'],
+      ]),
+    );
+  }
+
   async #isolated(args: readonly string[], options: GitOptions): Promise<Finished> {
     const { PATH = '', HOME = '/', TMPDIR = '/tmp' } = process.env;
     const env = {
@@ -125,7 +145,9 @@ export class Git {
       LC_ALL: 'C',
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_CONFIG_GLOBAL: '/dev/null',
+      GIT_ATTR_NOSYSTEM: '1',
       GIT_TERMINAL_PROMPT: '0',
+      GIT_NO_LAZY_FETCH: '1',
       GIT_AUTHOR_NAME: IDENTITY,
       GIT_AUTHOR_EMAIL: `${IDENTITY}@localhost`,
       GIT_COMMITTER_NAME: IDENTITY,
@@ -167,6 +189,17 @@ export class Git {
       child.stdin.end(input);
     });
   }
+}
+
+/** Settings for one call; as options, names that hold an `=` could not be said. */
+export function configEnvironment(settings: readonly (readonly [string, string])[]): Record<string, string> {
+  return Object.fromEntries([
+    ['GIT_CONFIG_COUNT', String(settings.length)],
+    ...settings.flatMap(([key, value], index) => [
+      [`GIT_CONFIG_KEY_${index}`, key],
+      [`GIT_CONFIG_VALUE_${index}`, value],
+    ]),
+  ]);
 }
 
 interface Finished {

@@ -94,22 +94,23 @@ async function checkFiles(git: Git, head: string, { editable, locked, program }:
 }
 
 async function checkClean(git: Git, head: string, { editable, locked, program }: LabConfig): Promise<void> {
-  const changed = await git.bytes(['diff-index', '-z', '--name-only', head]).then(async (listing) => {
-    if (listing.length === 0) return [];
-    // diff-index believes the index's dates; `status` looks into the files, without writing the index.
-    const status = await git.bytes([
-      'status',
-      '--porcelain=v1',
-      '-z',
-      '--untracked-files=no',
-      '--no-renames',
-    ]);
-    return status
-      .toString('utf8')
-      .split('\0')
-      .filter(Boolean)
-      .map((line) => line.slice(3));
-  });
+  // Both look into files that are as young as the index.
+  const env = await git.withoutFilters();
+  const changed = await git
+    .bytes(['diff-index', '-z', '--name-only', head], { env })
+    .then(async (listing) => {
+      if (listing.length === 0) return [];
+      // diff-index believes the index's dates; `status` looks into the files, without writing the index.
+      const status = await git.bytes(
+        ['status', '--porcelain=v1', '-z', '--untracked-files=no', '--no-renames'],
+        { env },
+      );
+      return status
+        .toString('utf8')
+        .split('\0')
+        .filter(Boolean)
+        .map((line) => line.slice(3));
+    });
   // A file that git was told to take as unchanged is still the user's, and would not be what is trained.
   const gone = await Promise.all(
     [...editable, ...locked].map(async (path) =>

@@ -1,6 +1,6 @@
 /** Carries a whole study, branch, ledger, candidates and proposals, to a remote and back: plain `git push` takes none. */
-import { simpleGit } from 'simple-git';
-import { redact, type Git } from './git';
+import { simpleGit, type SimpleGit } from 'simple-git';
+import { configEnvironment, redact, type Git } from './git';
 import { BranchCheckedOut } from './branch';
 import { LabError } from './lab';
 import { recordedNumbers } from './ledger';
@@ -29,6 +29,8 @@ export async function push(git: Git, remote: string, tag: string): Promise<void>
     '--atomic',
     '--porcelain',
     '--no-follow-tags',
+    // Of settings for a remote's program the first one counts, which is the repository's.
+    '--receive-pack=git-receive-pack',
     '--',
     remote,
     ...specs,
@@ -52,6 +54,7 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
       '--no-prune',
       '--no-write-fetch-head',
       '--refmap=',
+      '--upload-pack=git-upload-pack',
       '--',
       remote,
       ...fixed(tag).map(same),
@@ -128,7 +131,7 @@ async function carry(git: Git, remote: string, tag: string, args: readonly strin
   throw NO_REMOTE.test(said) ? new NotThere(message) : new LabError(message);
 }
 
-/** How the user's credentials reach git; other `GIT_…` variables could send it to another repository. */
+/** By these the user's credentials reach git; other `GIT_…` variables could send it to another repository. */
 const CREDENTIALS = [
   'GIT_SSH',
   'GIT_SSH_COMMAND',
@@ -141,8 +144,8 @@ const CREDENTIALS = [
 const PROGRAMS = /^(GIT_.*|EDITOR|VISUAL|PAGER)$/;
 
 /**
- * Runs git as the user would, with their configuration, credentials and hooks. simple-git refuses remotes and options
- * that would run programs (`ext::…`, `--upload-pack`).
+ * Runs git as the user would, with their own settings and credentials, but without the programs that the repository's
+ * settings name: hooks, ssh commands, credential helpers.
  * @returns what git said when it failed, null when it did not
  */
 async function asUser(directory: string, args: readonly string[]): Promise<string | null> {
@@ -150,17 +153,82 @@ async function asUser(directory: string, args: readonly string[]): Promise<strin
     ([name]) => CREDENTIALS.includes(name) || !PROGRAMS.test(name),
   );
   const env = { ...Object.fromEntries(inherited), LC_ALL: 'C' };
-  const git = simpleGit(directory, {
-    allowEnvironment: CREDENTIALS,
-    unsafe: { allowUnsafeSshCommand: true, allowUnsafeAskPass: true, allowUnsafeConfigPaths: true },
-  });
+  const settings = configEnvironment(overRepository(await userSettings(directory, env)));
+  const ours: Record<string, string> = { ...settings, GIT_PROXY_COMMAND: '' };
   try {
-    await git.env(env).raw([...args]);
+    await userGit(directory, Object.keys(ours))
+      .env({ ...env, ...ours })
+      .raw([...args]);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
+
+function userGit(directory: string, variables: readonly string[]): SimpleGit {
+  return simpleGit(directory, {
+    allowEnvironment: [...CREDENTIALS, ...variables],
+    unsafe: {
+      allowUnsafeSshCommand: true,
+      allowUnsafeAskPass: true,
+      allowUnsafeConfigPaths: true,
+      allowUnsafeConfigEnvCount: true,
+      allowUnsafeCredentialHelper: true,
+      allowUnsafeGitProxy: true,
+      allowUnsafeHooksPath: true,
+      allowUnsafeFsMonitor: true,
+      allowUnsafePack: true,
+      allowUnsafeProtocolOverride: true,
+    },
+  });
+}
+
+type Setting = readonly [key: string, value: string];
+
+/** How the user's own configuration, and the system's, connects and signs in. */
+async function userSettings(directory: string, env: Record<string, string | undefined>): Promise<Setting[]> {
+  const settings: Setting[] = [];
+  for (const scope of ['--system', '--global']) {
+    const asked = ['config', scope, '--includes', '--null', '--get-regexp', WAYS_IN];
+    // git exits with 1 where there are none, and fails where there is no such file.
+    const said = await userGit(directory, [])
+      .env(env)
+      .raw(asked)
+      .catch(() => '');
+    for (const line of said.split('\0').filter(Boolean)) {
+      const end = line.indexOf('\n');
+      settings.push(end < 0 ? [line, 'true'] : [line.slice(0, end), line.slice(end + 1)]);
+    }
+  }
+  return settings;
+}
+
+const WAYS_IN = '^(credential\\..*|core\\.(sshcommand|askpass))$';
+
+/** Settings that win over those of the repository. */
+function overRepository(user: readonly Setting[]): Setting[] {
+  const { GIT_SSH, SSH_ASKPASS } = process.env;
+  const last = (key: string) => user.findLast(([name]) => name === key)?.[1];
+  return [
+    ['core.hooksPath', '/dev/null'],
+    ['core.fsmonitor', 'false'],
+    ['core.alternateRefsCommand', ':'],
+    ['core.sshCommand', last('core.sshcommand') ?? (GIT_SSH === undefined ? 'ssh' : quoted(GIT_SSH))],
+    ['core.askPass', last('core.askpass') ?? SSH_ASKPASS ?? ''],
+    // An empty one forgets those of the repository.
+    ['credential.helper', ''],
+    ...user.filter(([name]) => name.startsWith('credential.')),
+    ['protocol.ext.allow', 'never'],
+    ['push.gpgSign', 'false'],
+    ['push.recurseSubmodules', 'no'],
+    ['fetch.recurseSubmodules', 'false'],
+    ['maintenance.auto', 'false'],
+    ['gc.auto', '0'],
+  ];
+}
+
+/** One word for a shell. */
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 function unknownStudy(place: string, tag: string): NotThere {
   return new NotThere(`${place} has no study ${tag}: check the tag`);

@@ -5,11 +5,11 @@ import type { ExperimentRecord } from '../domain/experiment';
 import { APPROACH_TEXT } from '../domain/plateau';
 import type { ResearchContext } from './researcher';
 
-/** Experiments that are told whole; all of them are in the ledger's file. */
+/** Experiments that are shown whole; all of them are in the ledger's file. */
 const RECENT = 30;
 const KEPT = 50;
 
-const ledgerFile = ({ folder }: ResearchContext): string => join(folder, 'ledger.jsonl');
+export const ledgerFile = ({ folder }: ResearchContext): string => join(folder, 'ledger.jsonl');
 
 /** Writes the whole ledger, a record a line. It goes when the experiment is over: another attempt may read it meanwhile. */
 export async function writeLedgerFile(context: ResearchContext): Promise<void> {

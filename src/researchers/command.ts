@@ -1,15 +1,16 @@
 /**
- * The `command` researcher: any executable, a coding agent in headless mode for instance. It runs in a git worktree of
- * its own at the incumbent's commit, reads the context as one JSON object on stdin, and leaves its edits in the
- * worktree, committed or not. What it says of its change and its cost is read from what it prints.
+ * The `command` researcher: any executable, a coding agent in headless mode for instance. It runs in a copy of
+ * the lab at the incumbent's commit, reads the context as one JSON object on stdin, and leaves its edits in the
+ * copy, committed or not. What it says of its change and its cost is read from what it prints.
  */
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Research } from '../domain/experiment';
 import { costOf } from '../domain/money';
-import type { Proposal } from '../lab/edits';
-import { withoutTemporalSettings } from '../temporal/own-environment';
+import { MAX_HYPOTHESIS, type Proposal } from '../lab/edits';
+import type { Changes } from '../lab/working-copy';
+import { agentEnvironment } from './agent-settings';
 import { readAgentOutput, type AgentReport } from './agent-output';
 import { capture, CaptureError, type Captured } from './capture';
 import { oneLine } from './claude/quote';
@@ -41,13 +42,16 @@ export function createCommand(options: CommandOptions): Researcher {
       try {
         await writeLedgerFile(context);
         // Before its own reservation is made, which is not spent yet.
-        const env = environmentOf(context);
+        const env = { ...environmentOf(context), ...workspace.env };
         const report = await context.purse.spend(dearest(context), (settle) =>
           run({ ...options, env }, context, workspace, transcript, signal, settle),
         );
-        const edits = await workspace.changes();
+        const changes = await workspace.changes();
+        const { edits } = changes;
+        const note = leftOut(changes);
+        if (changes.wrong.length > 0) throw toCorrect(changes, context);
         if (edits.length === 0) {
-          throw new NoProposal(`the command changed nothing in its worktree: see ${transcript}`);
+          throw new NoProposal(`the command changed no editable file: see ${transcript}${note}`);
         }
         if (holdsKey(JSON.stringify(edits))) {
           throw new NoProposal('the change contains what looks like a key: leave it out');
@@ -57,7 +61,7 @@ export function createCommand(options: CommandOptions): Researcher {
           format: 1,
           title:
             oneLine(redact(report.title ?? ''), TITLE_LENGTH) || oneLine(`change to ${files}`, TITLE_LENGTH),
-          hypothesis: redact(report.hypothesis ?? ''),
+          hypothesis: (redact(report.hypothesis ?? '').slice(0, MAX_HYPOTHESIS - note.length) + note).trim(),
           edits,
           research: researchOf(context, report),
         };
@@ -66,6 +70,30 @@ export function createCommand(options: CommandOptions): Researcher {
       }
     },
   };
+}
+
+/** What goes back to the command: it is asked again, from the same commit on. */
+function toCorrect({ wrong }: Changes, { lab }: ResearchContext): NoProposal {
+  const shown = listed(wrong, '; ');
+  const error = new NoProposal(`the command left what cannot be tried: ${shown}`);
+  error.objection = {
+    kind: 'edits',
+    message: `${shown}. Change only ${lab.editable.join(', ')}, and make the change anew: your copy begins without it`,
+  };
+  return error;
+}
+
+/** One line for the record, which later calls read. */
+function leftOut({ left }: Changes): string {
+  return left.length === 0 ? '' : `\n(left out, for they are not editable: ${listed(left, ', ')})`;
+}
+
+const SHOWN = 5;
+
+/** What an agent names is one line, and short. */
+function listed(texts: readonly string[], separator: string): string {
+  const first = texts.slice(0, SHOWN).map((text) => oneLine(redact(text), TITLE_LENGTH));
+  return [...first, ...(texts.length > SHOWN ? [`${texts.length - SHOWN} more`] : [])].join(separator);
 }
 
 /**
@@ -89,7 +117,7 @@ async function run(
 ): Promise<AgentReport> {
   let said: Captured | null = null;
   try {
-    said = await capture(workspace.enclose(['/bin/sh', '-c', command]), {
+    said = await capture(await workspace.enclose(command), {
       cwd: workspace.path,
       env,
       stdin: contextJson(context),
@@ -125,7 +153,7 @@ async function run(
 
 function environmentOf(context: ResearchContext): NodeJS.ProcessEnv {
   return {
-    ...withoutTemporalSettings(process.env),
+    ...agentEnvironment(process.env),
     AUTORESEARCH_TAG: context.tag,
     AUTORESEARCH_EXPERIMENT: String(context.number),
     ...moneyLeft(context),

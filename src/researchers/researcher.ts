@@ -92,6 +92,8 @@ export class GivenUp extends Error {
 /** The researcher answered nothing that could be tried; the message says what it did instead. */
 export class NoProposal extends Error {
   override name = 'NoProposal';
+  /** What the researcher can correct when it is asked again; null where nothing helps but another try. */
+  objection: Objection | null = null;
   /** What was asked of a language model for nothing. */
   usage: Usage | null = null;
 }

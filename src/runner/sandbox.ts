@@ -92,7 +92,7 @@ const TREE = '/lab';
 const SCRATCH = '/tmp';
 /** Shared memory of data loaders; it is memory of the host. */
 const SHARED_MEMORY_BYTES = 1 << 30;
-const SYSTEM_FOLDERS = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
+export const SYSTEM_FOLDERS = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 /** What the dynamic linker and the C library read; no names, keys or settings of the host's users. */
 const SYSTEM_FILES = [
   '/etc/ld.so.cache',
@@ -262,7 +262,7 @@ function walls(scratchBytes: number): string[] {
 }
 
 /** Most systems have made /bin, /lib, … links into /usr. */
-function systemFolder(folder: string): string[] {
+export function systemFolder(folder: string): string[] {
   return lstatSync(folder).isSymbolicLink()
     ? ['--symlink', readlinkSync(folder), folder]
     : ['--ro-bind', folder, folder];

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UNLIMITED } from '../../src/domain/limits';
-import type { Edit } from '../../src/lab/edits';
+import type { Changes } from '../../src/lab/working-copy';
 import { createCommand, type CommandOptions } from '../../src/researchers/command';
 import { contextJson } from '../../src/researchers/command-context';
 import { BudgetExhausted, Purse } from '../../src/researchers/purse';
@@ -14,8 +14,10 @@ import { contextOf, TRAIN } from './context';
 
 const never = new AbortController().signal;
 
-/** A plain folder stands for the worktree; that one has its own tests in test/lab. */
-async function options(command: string): Promise<CommandOptions & { removed: boolean; path: string }> {
+/** A plain folder stands for the copy; that one has its own tests in test/lab. */
+async function options(
+  command: string,
+): Promise<CommandOptions & { removed: boolean; path: string; found: Omit<Changes, 'edits'> }> {
   const path = await mkdtemp(join(tmpdir(), 'workspace-'));
   await writeFile(join(path, 'train.py'), TRAIN);
   const made = {
@@ -23,14 +25,16 @@ async function options(command: string): Promise<CommandOptions & { removed: boo
     timeoutMs: 60_000,
     path,
     removed: false,
+    found: { wrong: [] as string[], left: [] as string[] },
     openWorkspace: () =>
       Promise.resolve({
         path,
         protection: 'none: a plain folder',
-        enclose: (argv: readonly string[]) => [...argv],
-        changes: async (): Promise<Edit[]> => {
+        env: {},
+        enclose: (line: string) => Promise.resolve(['/bin/sh', '-c', line]),
+        changes: async (): Promise<Changes> => {
           const content = await readFile(join(path, 'train.py'), 'utf8');
-          return content === TRAIN ? [] : [{ path: 'train.py', content }];
+          return { ...made.found, edits: content === TRAIN ? [] : [{ path: 'train.py', content }] };
         },
         remove: () => {
           made.removed = true;
@@ -61,7 +65,7 @@ const alive = (marker: string): boolean => {
   }
 };
 
-test('gets the context on stdin, works in its worktree, and may say what it did', async () => {
+test('gets the context on stdin, works in its copy, and may say what it did', async () => {
   const script = `python3 -c 'import json, sys
 context = json.load(sys.stdin)
 text = context["incumbent"]["files"]["train.py"]
@@ -89,7 +93,7 @@ test.each(['true', `echo '{"title": " "}'`])(
 );
 
 test.each([
-  ['changes nothing', 'true', 'changed nothing in its worktree'],
+  ['changes nothing', 'true', 'changed no editable file'],
   ['fails', 'echo "no credit left" >&2; exit 9', 'exit code 9: no credit left'],
 ])('one that %s has proposed nothing, and the transcript is named', async (_what, command, message) => {
   const made = await options(command);
@@ -162,8 +166,14 @@ describe.each([
 
 describe('a key of the worker that an agent prints', () => {
   const KEY = 'a-key-of-nobody-0123456789';
-  beforeEach(() => (process.env['SOME_API_KEY'] = KEY));
-  afterEach(() => delete process.env['SOME_API_KEY']);
+  beforeEach(() => {
+    process.env['SOME_API_KEY'] = KEY;
+    process.env['AUTORESEARCH_AGENT_ENV'] = 'SOME_API_KEY';
+  });
+  afterEach(() => {
+    delete process.env['SOME_API_KEY'];
+    delete process.env['AUTORESEARCH_AGENT_ENV'];
+  });
 
   test('is in no transcript and nothing that it says of its change', async () => {
     const context = await contextOf([]);
@@ -282,16 +292,62 @@ open("train.py", "a").write("# read")'`);
   expect((await createCommand(made).propose(context, never)).edits).toHaveLength(1);
 });
 
-test('it gets the key of its own model, and nothing of what is between us and Temporal', async () => {
-  process.env['TEMPORAL_API_KEY'] = process.env['AUTORESEARCH_CODEC_KEY'] = 'planted';
-  process.env['AGENT_KEY'] = 'its own';
+test('it gets what an agent needs and what the user declares of the environment, and nothing else', async () => {
+  const given = {
+    CLAUDE_CODE_X: 'given',
+    CODEX_X: 'given',
+    https_proxy: 'given',
+    LC_TIME: 'given',
+    MINE_X: 'given',
+    ALSO_X: 'given',
+    AUTORESEARCH_AGENT_ENV: 'MINE_X, ALSO_X,TEMPORAL_X,AUTORESEARCH_CODEC_KEY',
+  };
+  const hidden = {
+    TEMPORAL_X: 'hidden',
+    AUTORESEARCH_CODEC_KEY: 'hidden',
+    AWS_X: 'hidden',
+    GITHUB_TOKEN: 'hidden',
+    NODE_OPTIONS: '--no-warnings',
+    LD_PRELOAD_X: 'hidden',
+    AUTORESEARCH_PYTHON_X: 'hidden',
+  };
+  const before = { ...process.env };
+  Object.assign(process.env, given, hidden);
   try {
     const context = await contextOf([]);
     await createCommand(await options('env; echo "# x" >> train.py')).propose(context, never);
     const transcript = await readFile(join(context.folder, 'transcript-1.log'), 'utf8');
-    expect(transcript).toContain('AGENT_KEY=its own');
-    expect(transcript).not.toContain('planted');
+    const names = [...transcript.matchAll(/^(\w+)=/gm)].map(([, name]) => name);
+    expect(names).toEqual(
+      expect.arrayContaining([
+        ...Object.keys(given).filter((name) => name !== 'AUTORESEARCH_AGENT_ENV'),
+        'PATH',
+        'AUTORESEARCH_TAG',
+        'AUTORESEARCH_EXPERIMENT',
+      ]),
+    );
+    for (const name of Object.keys(hidden)) expect(names).not.toContain(name);
   } finally {
-    for (const name of ['TEMPORAL_API_KEY', 'AUTORESEARCH_CODEC_KEY', 'AGENT_KEY']) delete process.env[name];
+    process.env = before;
   }
+});
+
+test('what it may not change goes back to it, in words', async () => {
+  const made = await options('echo "# x" >> train.py');
+  made.found.wrong = ['score.py was changed, and is not editable'];
+  const asked = createCommand(made).propose(await contextOf([]), never);
+  await expect(asked).rejects.toBeInstanceOf(NoProposal);
+  await expect(asked).rejects.toMatchObject({
+    objection: { kind: 'edits', message: expect.stringMatching(/^score\.py was changed.*only train\.py/) },
+  });
+});
+
+test('what it leaves beside its change is left out, and the record says so in one line', async () => {
+  const made = await options(`echo "# x" >> train.py; echo '{"hypothesis": "it helps"}'`);
+  made.found.left = ['.claude/', 'NOTES\n.md', 'a', 'b', 'c', 'd', 'e'];
+  const { hypothesis, edits } = await createCommand(made).propose(await contextOf([]), never);
+  expect(edits).toHaveLength(1);
+  expect(hypothesis).toBe(
+    'it helps\n(left out, for they are not editable: .claude/, NOTES .md, a, b, c, 2 more)',
+  );
 });

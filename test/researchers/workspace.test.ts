@@ -1,14 +1,19 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listWorktrees } from '../../src/lab/worktree';
 import { createCommand } from '../../src/researchers/command';
 import { openWorkspace, removeWorkspaces } from '../../src/researchers/workspace';
 import type { ResearchContext } from '../../src/researchers/researcher';
 import { asset } from '../../src/process/package-root';
 import { makeLab, temporary, write, git } from '../lab/make-lab';
 import { contextOf } from './context';
+
+// Jest gives tests a copy of the environment, which libuv does not read.
+jest.mock('node:os', () => ({
+  ...jest.requireActual<Record<string, unknown>>('node:os'),
+  homedir: () => process.env['HOME'] ?? '/',
+}));
 
 const never = new AbortController().signal;
 const before = { ...process.env };
@@ -27,31 +32,93 @@ async function place(command: string, change: Partial<ResearchContext> = {}) {
   const researcher = createCommand({
     command,
     timeoutMs: 30_000,
-    openWorkspace: (each) => openWorkspace(lab.root, each),
+    openWorkspace: (each) => openWorkspace({ lab: lab.root, base: lab.base }, each),
   });
   return { lab, context: given, propose: () => researcher.propose(given, never) };
 }
 
-test('of the worktree only the editable files can be written; one that is not there yet can be made', async () => {
-  const { propose, context } = await place(
-    'echo "X = 1" >train.py; (echo 1 >score.py) 2>&1; (echo 1 >other.txt) 2>&1; echo "Y = 1" >new.py; echo mine >"$TMPDIR/mine"',
-  );
-  process.env['TMPDIR'] = temporary('agent');
-  const { edits } = await propose();
+test('its copy and what is declared can be written; of the home folder nothing else is', async () => {
+  const home = temporary('home');
+  write(home, {
+    '.bashrc': 'mine\n',
+    '.claude/sessions/a': 'a\n',
+    '.claude/settings.json': '{}\n',
+    '.claude.json': '1\n',
+  });
+  const declared = temporary('declared');
+  process.env['HOME'] = home;
+  process.env['AUTORESEARCH_AGENT_WRITES'] = declared;
+  const { propose } = await place(`echo "X = 1" >train.py; echo "Y = 1" >new.py; echo notes >NOTES.md
+echo mine >>"$HOME/.bashrc"; echo mine >"$HOME/.profile"; echo mine >"$HOME/.claude/sessions/b"
+echo mine >"$HOME/.claude.json"; echo mine >"$HOME/.claude/settings.json"
+echo mine >${declared}/file; echo mine >"\${TMPDIR:-/tmp}/mine" && echo '{"hypothesis": "ok"}'`);
+  const { edits, hypothesis } = await propose();
   expect(edits).toEqual([
-    { path: 'new.py', content: 'Y = 1\n' },
     { path: 'train.py', content: 'X = 1\n' },
+    { path: 'new.py', content: 'Y = 1\n' },
   ]);
-  const transcript = await readFile(join(context.folder, 'transcript-1.log'), 'utf8');
-  expect(transcript).toContain('only the editable files can be written');
-  expect(transcript.match(/Read-only file system/g)).toHaveLength(2);
-  expect(await readFile(join(process.env['TMPDIR'], 'mine'), 'utf8')).toBe('mine\n');
+  expect(hypothesis).toBe('ok\n(left out, for they are not editable: NOTES.md)');
+  const read = (name: string) => readFileSync(join(home, name), 'utf8');
+  expect(read('.bashrc')).toBe('mine\n');
+  expect(existsSync(join(home, '.profile'))).toBe(false);
+  expect(read('.claude/sessions/b')).toBe('mine\n');
+  expect(read('.claude.json')).toBe('mine\n');
+  expect(read('.claude/settings.json')).toBe('{}\n');
+  expect(readFileSync(join(declared, 'file'), 'utf8')).toBe('mine\n');
 });
 
-test('a file that was not there and that it does not make is no change', async () => {
-  const { propose } = await place('echo "X = 1" >train.py');
-  expect((await propose()).edits).toEqual([{ path: 'train.py', content: 'X = 1\n' }]);
+test.each([
+  ['/', 'too much'],
+  ['/tmp', 'too much'],
+  ['HOME', 'whole home folder'],
+  ['HOME/.ssh', 'keys'],
+  ['HOME/.config', 'what autoresearch stores'],
+  ['HOME/.bashrc', 'start-up files'],
+  ['HOME/.local/bin', 'start-up files'],
+  ['HOME/.local/state', 'what autoresearch stores'],
+  ['HOME/link', 'the lab'],
+  ['LAB/data', 'the lab'],
+  ['HOME/none', 'no such file'],
+  ['relative', 'no absolute path'],
+  ['/etc', 'the system'],
+])('%s may not be declared: %s', async (name, why) => {
+  const home = temporary('home');
+  write(home, { '.bashrc': '', '.ssh/id': '', '.config/gh/x': '', '.local/bin/x': '', '.local/state/x': '' });
+  process.env['HOME'] = home;
+  const { propose, lab } = await place('echo "X = 1" >train.py');
+  symlinkSync(lab.root, join(home, 'link'));
+  mkdirSync(join(lab.root, 'data'));
+  process.env['AUTORESEARCH_AGENT_WRITES'] = name.replace('HOME', home).replace('LAB', lab.root);
+  await expect(propose()).rejects.toMatchObject({
+    name: 'AgentSettingsError',
+    message: expect.stringMatching(new RegExp(`AUTORESEARCH_AGENT_WRITES names .*${why}`)),
+  });
 });
+
+test.each(['bubblewrap', 'none'])(
+  'with %s, litter is left out and a locked file goes back',
+  async (sandbox) => {
+    process.env['AUTORESEARCH_SANDBOX'] = sandbox;
+    const { propose, context } = await place(
+      'python3 -m py_compile train.py; mkdir .claude; echo {} >.claude/x; echo x >run.log; echo "X = 1" >train.py; echo "$AUTORESEARCH_SANDBOX"',
+    );
+    const { edits, hypothesis } = await propose();
+    expect(edits).toEqual([{ path: 'train.py', content: 'X = 1\n' }]);
+    expect(hypothesis).toBe('(left out, for they are not editable: .claude/, __pycache__/, run.log)');
+    const transcript = await readFile(join(context.folder, 'transcript-1.log'), 'utf8');
+    expect(transcript).toContain(
+      sandbox === 'none' ? 'no sandbox (AUTORESEARCH_SANDBOX=none)' : 'bubblewrap:',
+    );
+    expect(transcript).toMatch(new RegExp(`^${sandbox}$`, 'm'));
+    const { propose: cheat } = await place(
+      'echo "X = 1" >train.py; echo "print(0)" >score.py; mv lab.yaml x',
+    );
+    await expect(cheat()).rejects.toMatchObject({
+      name: 'NoProposal',
+      objection: { message: expect.stringContaining('score.py was changed, and is not editable') },
+    });
+  },
+);
 
 test('a repair begins from what crashed; each try keeps its transcript', async () => {
   const lab = makeLab();
@@ -85,7 +152,7 @@ open("train.py", "w").write(text.replace("BROKEN", "MENDED"))'`;
   const researcher = createCommand({
     command: script,
     timeoutMs: 30_000,
-    openWorkspace: (each) => openWorkspace(lab.root, each),
+    openWorkspace: (each) => openWorkspace({ lab: lab.root, base: lab.base }, each),
   });
   for (let tries = 0; tries < 2; tries++) {
     expect((await researcher.propose(context, never)).edits).toEqual([
@@ -96,21 +163,22 @@ open("train.py", "w").write(text.replace("BROKEN", "MENDED"))'`;
   expect(names.toSorted()).toEqual(['transcript-1.log', 'transcript-2.log']);
 });
 
-test('an attempt that hears late that it was replaced leaves the next one its worktree and its ledger', async () => {
+test('an attempt that hears late that it was replaced leaves the next one its copy and its ledger', async () => {
   const { lab, context } = await place('');
   const signs = temporary('signs');
+  process.env['AUTORESEARCH_AGENT_WRITES'] = signs;
   const ask = (command: string, signal: AbortSignal) =>
     createCommand({
       command,
       timeoutMs: 60_000,
-      openWorkspace: (each) => openWorkspace(lab.root, each),
+      openWorkspace: (each) => openWorkspace({ lab: lab.root, base: lab.base }, each),
     }).propose(context, signal);
   const stale = new AbortController();
   const first = ask(`touch ${signs}/first; exec sleep 600`, stale.signal);
   first.catch(() => undefined);
   await seen(join(signs, 'first'));
   const second = ask(
-    `echo "X = 1" >train.py; touch ${signs}/second; while [ ! -e ${signs}/go ]; do sleep 0.05; done; test -e ../../ledger.jsonl`,
+    `echo "X = 1" >train.py; touch ${signs}/second; while [ ! -e ${signs}/go ]; do sleep 0.05; done; test -e ../../../ledger.jsonl`,
     never,
   );
   await seen(join(signs, 'second'));
@@ -118,22 +186,21 @@ test('an attempt that hears late that it was replaced leaves the next one its wo
   await expect(first).rejects.toThrow('was ended');
   await writeFile(join(signs, 'go'), '');
   expect((await second).edits).toEqual([{ path: 'train.py', content: 'X = 1\n' }]);
-  expect(await listWorktrees(lab.git)).toHaveLength(1);
+  expect(await readdir(join(context.folder, 'worktree'))).toEqual([]);
 });
 
 async function seen(file: string): Promise<void> {
   while (!existsSync(file)) await sleep(20);
 }
 
-test('what killed attempts have left is taken away, with what git knows of it', async () => {
+test('what killed attempts have left is taken away', async () => {
   const { lab, context } = await place('');
-  const gone = await openWorkspace(lab.root, context);
+  const study = { lab: lab.root, base: lab.base };
+  const gone = await openWorkspace(study, context);
   await rm(gone.path, { recursive: true });
-  const left = await openWorkspace(lab.root, context);
-  expect(await listWorktrees(lab.git)).toHaveLength(3);
-  await removeWorkspaces(lab.root, context.folder);
-  await removeWorkspaces(lab.root, context.folder);
-  expect(await listWorktrees(lab.git)).toHaveLength(1);
+  const left = await openWorkspace(study, context);
+  await removeWorkspaces(context.folder);
+  await removeWorkspaces(context.folder);
   expect(existsSync(left.path)).toBe(false);
 });
 
