@@ -11,7 +11,7 @@ import { asset } from '../../src/process/package-root';
 
 import { runningServer, serverLock } from '../../src/temporal/server-info';
 import { workerInfoFile, workerLock } from '../../src/temporal/worker-info';
-import { freePorts, useOwnState } from '../temporal/own-state';
+import { freePorts, refusingProxy, useOwnState } from '../temporal/own-state';
 
 jest.setTimeout(120_000);
 const state = useOwnState();
@@ -79,6 +79,23 @@ test('killed parts are started again, and what runs is left as it is', async () 
     server: { state: 'started', address: first.server.address },
     worker: { state: 'running', owner: second.worker.owner },
   });
+});
+
+test('variables of a proxy do not keep us from our own server', async () => {
+  await using proxy = await refusingProxy();
+  for (const name of ['grpc_proxy', 'http_proxy', 'https_proxy', 'all_proxy']) {
+    process.env[name] = `http://${proxy.address}`;
+    process.env[name.toUpperCase()] = `http://${proxy.address}`;
+  }
+  for (const name of ['no_proxy', 'no_grpc_proxy', 'NO_PROXY']) delete process.env[name];
+  const { worker, server } = await up(...(await portArguments()));
+  expect([worker.state, server.state]).toEqual(['started', 'started']);
+  expect(await up()).toMatchObject({ worker: { state: 'running' }, server: { state: 'running' } });
+  const { checks } = z
+    .object({ checks: z.array(z.object({ name: z.string(), state: z.string() })) })
+    .parse(JSON.parse((await autoresearch('doctor')).stdout));
+  expect(checks).toContainEqual({ name: 'Temporal server', state: 'ok' });
+  expect(proxy.asked()).toBe(0);
 });
 
 test('a worker that is ending is not taken for one that works', async () => {
