@@ -9,7 +9,7 @@ import { cleanLine, colour } from './output';
 import { lookThrough } from './look';
 import { VERDICT_COLOURS, verdictText } from './render/history';
 import { scoreText } from './render/numbers';
-import { nowText, phaseText, retryText, stepText } from './render/status';
+import { nowText, phaseText, retryText, STANDS_STILL, stepText } from './render/status';
 import type { Connected } from '../temporal/connection';
 import { withServer, type Live } from './server';
 import type { Snapshot } from './snapshot';
@@ -112,13 +112,16 @@ interface ProgressText {
 
 /** How far the running step is, and what there is to beat; null when nothing runs. */
 function progressText(now: Snapshot): ProgressText | null {
-  const { current, study } = now;
+  const { current, failing, study } = now;
   if (current === null) {
     const text = nowText(now);
     return text === null ? null : { step: text, line: text, block: text };
   }
   const { number, title, activity } = current;
-  const line = [`${label(number)} ${stepText(current)}`, ...bestSoFar(study)].join(' · ');
+  const line = [
+    `${label(number)} ${failing === null ? stepText(current) : STANDS_STILL}`,
+    ...bestSoFar(study),
+  ].join(' · ');
   const passesBy = activity === null || activity.isWaiting || activity.progress?.phase === 'queued';
   return {
     step: passesBy ? null : `${number} ${activity.name} ${activity.progress?.phase ?? ''}`,

@@ -18,4 +18,5 @@ export function proxyFor(address: string): string | null {
   return URL.canParse(url) ? `${new URL(url).host} of ${name}` : null;
 }
 
-const hostOf = (address: string): string => /^(?:\w+:\/\/)?\[?(.*?)\]?(?::\d+)?$/u.exec(address)?.[1] ?? address;
+const hostOf = (address: string): string =>
+  /^(?:\w+:\/\/)?\[?(.*?)\]?(?::\d+)?$/u.exec(address)?.[1] ?? address;
