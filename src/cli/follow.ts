@@ -9,6 +9,7 @@ import { cleanLine, colour } from './output';
 import { lookThrough } from './look';
 import { VERDICT_COLOURS, verdictText } from './render/history';
 import { scoreText } from './render/numbers';
+import { cut } from './render/wrap';
 import { nowText, phaseText, retryText, STANDS_STILL, stepText } from './render/status';
 import type { Connected } from '../temporal/connection';
 import { withServer, type Live } from './server';
@@ -168,12 +169,14 @@ function createScreen(stream: NodeJS.WriteStream): Screen {
   return stream.isTTY ? terminalScreen(stream) : plainScreen(stream);
 }
 
-function terminalScreen(stream: NodeJS.WriteStream): Screen {
+export function terminalScreen(stream: Pick<NodeJS.WriteStream, 'columns' | 'write'>): Screen {
   return {
     show: (lines, now) => {
       // One write, drawn at once: nothing half done is ever seen.
       const kept = lines.map((line) => `${line}\n`).join('');
-      const block = now === null ? '' : `${WRAP.off}${colour.cyan('›')} ${now.block}${WRAP.on}`;
+      // Without the cut, each character too many would overwrite the last one.
+      const line = now === null ? '' : cut(`${colour.cyan('›')} ${now.block}`, stream.columns);
+      const block = line === '' ? '' : `${WRAP.off}${line}${WRAP.on}`;
       stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${kept}${block}${SYNCHRONISED.end}`);
     },
     end: () => void stream.write(ERASE_LINE),

@@ -36,7 +36,8 @@ export async function checkTakeover(server: ServerAddress, say: Say): Promise<vo
     const workflows = await openWorkflows(client, controlQueue());
     if (workflows.length === 0) return;
     checkVersions(workflows);
-    await checkHistories(client, workflows, last?.build ?? 'unknown', say);
+    const going = await withoutThoseThatStandStill(client, workflows, say);
+    await checkHistories(client, going, last?.build ?? 'unknown', say);
   } finally {
     await connection.close();
   }
@@ -72,6 +73,7 @@ async function checkHistories(
   lastBuild: string,
   say: Say,
 ): Promise<void> {
+  if (workflows.length === 0) return;
   // Not at the top: it loads the native part of the SDK, for this one case.
   const { replay, silenceSdk }: typeof ReplayModule = require('../temporal/replay');
   silenceSdk();
@@ -79,9 +81,6 @@ async function checkHistories(
   let agree = 0;
   for await (const replayed of replay(workflowBundle(), historiesOf(client, workflows))) {
     if (replayed.failure === null) agree++;
-    // One that stands still already loses nothing by it, and must not hold up the others.
-    else if (await standsStill(client, replayed))
-      say(`does not go on with this build either: ${whyNot(replayed)}`);
     else refused.push(replayed);
   }
   if (refused.length > 0) {
@@ -95,9 +94,25 @@ async function checkHistories(
     say(`another build takes over: ${agree} running workflows were replayed through it, and agree`);
 }
 
-async function standsStill(client: Client, { workflowId, runId }: Replayed): Promise<boolean> {
-  const description = await client.workflow.getHandle(workflowId, runId).describe();
-  return (await failingTask(client, description)) !== null;
+/** Those whose task fails already have nothing to lose by another build, and must not hold up the others. */
+async function withoutThoseThatStandStill(
+  client: Client,
+  workflows: readonly OpenWorkflow[],
+  say: Say,
+): Promise<OpenWorkflow[]> {
+  const going: OpenWorkflow[] = [];
+  for (const workflow of workflows) {
+    const { workflowId, runId, tag } = workflow;
+    const failing = await failingTask(client, await client.workflow.getHandle(workflowId, runId).describe());
+    if (failing === null) going.push(workflow);
+    else {
+      say(
+        `${workflowId} stands still with the build before: ${failing.reason}. This build may go on with it; if not, ` +
+          `\`autoresearch stop ${tag} --now\` ends it, and \`resume ${tag}\` goes on from its ledger`,
+      );
+    }
+  }
+  return going;
 }
 
 function whyNot({ workflowId, failure }: Replayed): string {

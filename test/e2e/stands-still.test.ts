@@ -54,7 +54,7 @@ test('an experiment that stands still is named, with its error', async () => {
   });
   const { stdout } = await service.run('status', TAG);
   expect(stdout).toContain('stands still');
-  expect(stdout).toContain('stop still --now');
+  expect(stdout).toMatch(/stop\s+still\s+--now/u);
   expect(await studyOf()).toMatchObject({
     state: 'warning',
     found: expect.stringContaining(status.failing!.reason),
