@@ -25,7 +25,7 @@ test.each([
   ['a link on PATH', link, folder, { PATH: `${folder}:${process.env['PATH'] ?? ''}` }, 'autoresearch'],
   ['a link elsewhere', link, '/', {}, link],
   ['the file, in the checkout', program, packageRoot(), {}, 'node bin/autoresearch.js'],
-  ['the file, elsewhere', program, '/', {}, `node ${program}`],
+  ['the file, elsewhere', program, folder, {}, `node ${program}`],
   ['npx, in the checkout', program, packageRoot(), { npm_command: 'exec' }, 'npx autoresearch'],
   ['npx, elsewhere', link, '/', { npm_command: 'exec' }, link],
 ])('%s', (_what, script, cwd, env, expected) => {
