@@ -5,18 +5,25 @@
 import type { Client } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
 import type { Payload } from '@temporalio/common';
+import { z } from 'zod';
 import { BadRequest, parseBudgetChange, parseHint, parseIdea } from '../domain/requests';
-import {
-  adjustLimits,
-  hint,
-  idea,
-  newStudy,
-  takeIn,
-  type StudyConfig,
-  type StudyState,
-} from '../domain/study';
+import { adjustLimits, hint, idea, newStudy, takeIn, type StudyState } from '../domain/study';
 import type { Asked, Waiting } from '../domain/waiting';
 import { experimentOf } from '../temporal/executions';
+
+const limit = z.number().nullable();
+const waitingSchema = z.object({
+  hints: z.array(z.string()),
+  ideas: z.array(z.string()),
+  droppedIdeas: z.array(z.string()),
+}) satisfies z.ZodType<Waiting>;
+/** Of what a study's workflow begins with: its settings, or the state of the run before. */
+const askedSchema = z.object({
+  limits: z.object({ experiments: limit, gpuHours: limit, hours: limit, dollars: limit }),
+  waiting: waitingSchema,
+}) satisfies z.ZodType<Asked>;
+/** Of an experiment's answer. */
+const doneSchema = z.object({ taken: waitingSchema });
 
 export interface AskedOf extends Asked {
   /** How many experiments it has heard the end of; 0 where it has heard of none since it began. */
@@ -37,9 +44,8 @@ export async function askedInHistory(
   for (const event of events ?? []) {
     if (event.workflowExecutionStartedEventAttributes) {
       const [config, carried] = await decode(event.workflowExecutionStartedEventAttributes.input);
-      // Our own workflow's arguments.
-      const { limits, waiting } = config as StudyConfig;
-      state = (carried as StudyState | undefined) ?? newStudy(limits, waiting);
+      const { limits, waiting } = askedSchema.parse(carried ?? config);
+      state = newStudy(limits, waiting);
     }
     if (state === null) continue;
     const signal = event.workflowExecutionSignaledEventAttributes;
@@ -49,7 +55,7 @@ export async function askedInHistory(
     const done = event.childWorkflowExecutionCompletedEventAttributes;
     if (done) {
       const [answer] = await decode(done.result);
-      state = takeIn(state, (answer as { taken: Waiting }).taken);
+      state = takeIn(state, doneSchema.parse(answer).taken);
       experiments = (experimentOf(workflowId, done.workflowExecution?.workflowId ?? '') ?? -1) + 1;
     }
   }
