@@ -71,7 +71,7 @@ async function main(): Promise<void> {
   ];
   keepBounded(workerLog(), serverLog());
   const info: WorkerInfo = {
-    format: 1,
+    format: 2,
     owner: ownerOf(process.pid)!,
     build: buildId(),
     address,

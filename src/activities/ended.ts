@@ -14,10 +14,13 @@ const folderOf = ({ labId, tag }: StudyRef): string => join(studyState(labId, ta
 /** Activities of ours are always a workflow's. */
 const runId = (): string => Context.current().info.workflowExecution!.runId;
 
-/** The workflow that calls is not to begin anything any more. */
-export async function markEnded(study: StudyRef): Promise<void> {
+/**
+ * Keeps a workflow from beginning anything more.
+ * @param run the workflow's run id; by default that of the workflow that calls
+ */
+export async function markEnded(study: StudyRef, run = runId()): Promise<void> {
   await mkdir(folderOf(study), { recursive: true });
-  await writeFile(join(folderOf(study), runId()), '');
+  await writeFile(join(folderOf(study), run), '');
 }
 
 /** Whether the workflow that calls has been marked so. To be asked after a start too: before that, whoever marks may see nothing to end. */

@@ -3,9 +3,10 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { studyOptions, takesStudy } from './study-ref';
+import { look } from './look';
+import { spentText } from './render/status';
+import { findShown, studyOptions, takesStudy } from './study-ref';
 
 const schema = z.object({ ...studyOptions, ...limitSchemas });
 
@@ -14,8 +15,9 @@ export function budgetCommand(): Command {
     takesStudy(
       newCommand({
         name: 'budget',
-        summary: 'change the limits of a running study',
+        summary: 'show the limits of a study, or change those of a running one',
         examples: [
+          'npx autoresearch budget',
           'npx autoresearch budget --experiments 200',
           'npx autoresearch budget nov21 --gpu-hours none',
         ],
@@ -25,11 +27,10 @@ export function budgetCommand(): Command {
   return handle(command, schema, async (out, { experiments, gpuHours, hours, usd, ...choice }) => {
     const limits = givenLimits({ experiments, gpuHours, hours, usd });
     if (Object.keys(limits).length === 0) {
-      throw new CliError(
-        'usage',
-        'no limit was given',
-        'add --experiments, --gpu-hours, --hours or --usd, each with a number or `none`',
-      );
+      const { study } = await look(await findShown(choice));
+      const { tag, phase, spent, limits: set } = study;
+      out.answer({ tag, phase, limits: set, spent }, `${tag}: ${spentText(study)}`);
+      return;
     }
     await ask(out, choice, 'adjustBudget', limits);
   });

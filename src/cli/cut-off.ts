@@ -5,6 +5,7 @@ import type { StudyStatus } from '../domain/status';
 import { lastTaken, stillWaiting, type Asked } from '../domain/waiting';
 import { readLedger } from '../lab/ledger';
 import type { Connected } from '../temporal/connection';
+import { askedInHistory, type AskedOf } from './asked-in-history';
 import { isServerAway, queryStatus } from './live';
 import { waitingText } from './render/status';
 import type { FoundStudy } from './study-ref';
@@ -33,16 +34,16 @@ export async function askedBefore(
   }
   if (!CUT_OFF.has(last.status.name)) return { limits, waiting };
   const how = last.status.name.toLowerCase().replace('_', ' ');
-  const status = await answerOf(client, last);
-  if (status === null) {
+  const known = await knownBy(client, last);
+  if (known === null) {
     say(
       `its last workflow was ${how} and does not answer: hints, ideas and new limits that waited in it are lost, if there were any`,
     );
     return { limits, waiting };
   }
-  const knows = { experiments: status.spent.experiments, startedAt: last.startTime.getTime() };
+  const knows = { experiments: known.experiments, startedAt: last.startTime.getTime() };
   const taken = lastTaken(await readLedger(git, config.tag));
-  const asked = { limits: status.limits, waiting: stillWaiting(status.waiting, taken, knows) };
+  const asked = { limits: known.limits, waiting: stillWaiting(known.waiting, taken, knows) };
   const more = [
     ...(isDeepStrictEqual(asked.limits, limits) ? [] : ['its limits']),
     ...(isDeepStrictEqual(asked.waiting, waiting) ? [] : [waitingText({ ...config, ...asked })]),
@@ -51,7 +52,17 @@ export async function askedBefore(
   return asked;
 }
 
-/** null where it can give none: no worker, or one whose code could not have done what this run did. */
+/** What the run knew, by its own answer, else by its history; null where neither tells. */
+async function knownBy(client: Client, last: WorkflowExecutionDescription): Promise<AskedOf | null> {
+  const status = await answerOf(client, last);
+  if (status !== null) return { ...status, experiments: status.spent.experiments };
+  return askedInHistory(client, last.workflowId, last.runId).catch((error: unknown) => {
+    if (isServerAway(error) || (error instanceof Error && error.name === 'CodecKeyError')) throw error;
+    return null;
+  });
+}
+
+/** null where it can give none: no worker, one whose code could not have done what this run did, or a failed task. */
 async function answerOf(
   client: Client,
   { workflowId, runId }: WorkflowExecutionDescription,

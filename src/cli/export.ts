@@ -9,7 +9,7 @@ import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { goneText } from './render/replay';
 import { withServer } from './server';
-import { findStudy, studyOptions } from './study-ref';
+import { findShown, studyOptions } from './study-ref';
 
 const schema = z.object({ ...studyOptions, tag: studyOptions.tag.unwrap(), file: z.string().min(1) });
 
@@ -30,7 +30,7 @@ export function exportCommand(): Command {
     if (existsSync(path)) {
       throw new CliError('conflict', `${path} is there already`, 'name another file, or remove it');
     }
-    const { git, config } = await findStudy(choice);
+    const { git, config } = await findShown(choice);
     const manifest = await withServer(async ({ client }, live) => {
       // Not at the top: they load Temporal's client.
       const { writeArchive }: typeof ArchiveModule = require('../temporal/archive');

@@ -12,7 +12,7 @@ import { follow } from './follow';
 import { rememberLab } from './known-labs';
 import { withReadyServer, type ReadyServer } from './launch-study';
 import { request } from './live';
-import { colour } from './output';
+import { colour, createOutput } from './output';
 import { historyTable, outcome } from './render/history';
 import { beginStudy, checkStudy } from './start';
 import type { Snapshot } from './snapshot';
@@ -26,7 +26,7 @@ const EXPERIMENTS = 7;
 const CPU_SECONDS = 20;
 const GPU_SECONDS = 30;
 
-const say = (line: string): void => console.log(line);
+const say = createOutput(false).note;
 
 /** @returns the exit code */
 export const firstLight = (): Promise<number> => withReadyServer(say, firstStudy);

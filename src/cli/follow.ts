@@ -9,7 +9,8 @@ import { cleanLine, colour } from './output';
 import { lookThrough } from './look';
 import { VERDICT_COLOURS, verdictText } from './render/history';
 import { scoreText } from './render/numbers';
-import { nowText, phaseText, retryText, stepText } from './render/status';
+import { cut } from './render/wrap';
+import { nowText, phaseText, retryText, STANDS_STILL, stepText } from './render/status';
 import type { Connected } from '../temporal/connection';
 import { withServer, type Live } from './server';
 import type { Snapshot } from './snapshot';
@@ -112,13 +113,16 @@ interface ProgressText {
 
 /** How far the running step is, and what there is to beat; null when nothing runs. */
 function progressText(now: Snapshot): ProgressText | null {
-  const { current, study } = now;
+  const { current, failing, study } = now;
   if (current === null) {
     const text = nowText(now);
     return text === null ? null : { step: text, line: text, block: text };
   }
   const { number, title, activity } = current;
-  const line = [`${label(number)} ${stepText(current)}`, ...bestSoFar(study)].join(' · ');
+  const line = [
+    `${label(number)} ${failing === null ? stepText(current) : STANDS_STILL}`,
+    ...bestSoFar(study),
+  ].join(' · ');
   const passesBy = activity === null || activity.isWaiting || activity.progress?.phase === 'queued';
   return {
     step: passesBy ? null : `${number} ${activity.name} ${activity.progress?.phase ?? ''}`,
@@ -165,12 +169,14 @@ function createScreen(stream: NodeJS.WriteStream): Screen {
   return stream.isTTY ? terminalScreen(stream) : plainScreen(stream);
 }
 
-function terminalScreen(stream: NodeJS.WriteStream): Screen {
+export function terminalScreen(stream: Pick<NodeJS.WriteStream, 'columns' | 'write'>): Screen {
   return {
     show: (lines, now) => {
       // One write, drawn at once: nothing half done is ever seen.
       const kept = lines.map((line) => `${line}\n`).join('');
-      const block = now === null ? '' : `${WRAP.off}${colour.cyan('›')} ${now.block}${WRAP.on}`;
+      // Without the cut, each character too many would overwrite the last one.
+      const line = now === null ? '' : cut(`${colour.cyan('›')} ${now.block}`, stream.columns);
+      const block = line === '' ? '' : `${WRAP.off}${line}${WRAP.on}`;
       stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${kept}${block}${SYNCHRONISED.end}`);
     },
     end: () => void stream.write(ERASE_LINE),

@@ -8,8 +8,16 @@ import { readLedger } from '../lab/ledger';
 import { resultsTable } from '../lab/results-tsv';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
+import { answerList } from './list';
 import { historyTable } from './render/history';
-import { findStudy, studyOptions, takesStudy } from './study-ref';
+import {
+  findAllShown,
+  findShown,
+  studyOptions,
+  takesStudy,
+  type StudyChoice,
+  type FoundStudy,
+} from './study-ref';
 
 const schema = z.object({ ...studyOptions, tsv: z.boolean() });
 
@@ -24,7 +32,12 @@ export function historyCommand(): Command {
   return handle(command, schema, async (out, { tsv, ...choice }) => {
     if (tsv && choice.json)
       throw new CliError('usage', '--tsv and --json exclude each other', 'give one of them');
-    const { git, config } = await findStudy(choice);
+    const [study, ...more] = await (tsv ? one(choice) : findAllShown(choice));
+    if (more.length > 0) {
+      const studies = [study, ...more].map((each) => ({ study: each, runs: choice.tag === undefined }));
+      return answerList(out, studies);
+    }
+    const { git, config } = study;
     const records = await readLedger(git, config.tag);
     if (tsv) {
       process.stdout.write(resultsTable(config.metric, records));
@@ -40,3 +53,5 @@ export function historyCommand(): Command {
     );
   });
 }
+
+const one = async (choice: StudyChoice): Promise<[FoundStudy]> => [await findShown(choice)];

@@ -8,7 +8,7 @@ import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { look } from './look';
 import { ideasText } from './render/ideas';
-import { findStudy, studyOptions, takesStudy } from './study-ref';
+import { findShown, findStudy, studyOptions, takesStudy } from './study-ref';
 
 const schema = z.object({
   ...studyOptions,
@@ -39,7 +39,7 @@ export function ideasCommand(): Command {
     if (add !== undefined && drop !== undefined)
       throw new CliError('usage', '--add and --drop exclude each other', 'give one of them');
     if (add !== undefined) return ask(out, choice, 'idea', { text: add });
-    const study = await findStudy(choice);
+    const study = await (drop === undefined ? findShown(choice) : findStudy(choice));
     const { git, config } = study;
     const records = await readLedger(git, config.tag);
     const ideas = backlog(records);

@@ -5,7 +5,9 @@ import type { StudyConfig, StudyState } from '../domain/study';
 import type { Git } from '../lab/git';
 import { readStudy, saveStudy } from '../lab/ledger';
 import { bringUp } from '../setup/up';
+import { packageVersion } from '../temporal/build-id';
 import { connect, type Connected } from '../temporal/connection';
+import { VERSION_MEMO } from '../temporal/executions';
 import { controlQueue } from '../temporal/queues';
 import { RESEARCHER, STUDY } from '../temporal/search-attributes';
 import type { WorkerInfo } from '../temporal/worker-info';
@@ -92,6 +94,7 @@ async function startWorkflow(
         { key: STUDY, value: tag },
         { key: RESEARCHER, value: researcher },
       ]),
+      memo: { [VERSION_MEMO]: packageVersion() },
       staticSummary: `study ${tag} · ${metric} · ${researcher}`,
       staticDetails: `Lab \`${lab}\`, branch \`autoresearch/${tag}\`, ${budgetText(budget)} a run.`,
     });

@@ -21,6 +21,7 @@ import { experimentName } from '../domain/experiment';
 import type { StudyStatus } from '../domain/status';
 import type { StudyConfig } from '../domain/study';
 import type { Connected } from '../temporal/connection';
+import { failingTask, type FailingTask } from '../temporal/failing-task';
 import { CliError } from './errors';
 import type { CurrentExperiment, PendingActivity } from './snapshot';
 
@@ -39,7 +40,8 @@ const SCHEDULED = 1;
 const WORKFLOW_TASKS = 1;
 /** With a worker there, a query takes milliseconds; without one it would wait for ever. */
 const ANSWER_MS = 4_000;
-const REQUEST_MS = 10_000;
+/** A message waits some 10 s for a worker that has just died, before the next one gets it. */
+const REQUEST_MS = 15_000;
 
 const progressSchema = z.object({
   phase: z.string(),
@@ -135,15 +137,18 @@ export async function queryStatus(
   }
 }
 
-/** What the running experiment does just now; null when its workflow has not begun or has just ended. */
+/** What the running experiment does just now: no activity when its workflow has not begun or has just ended. */
 export async function currentExperiment(
   client: Client,
   workflowId: string,
   number: number,
-): Promise<CurrentExperiment> {
+): Promise<{ current: CurrentExperiment; failing: FailingTask | null }> {
   const child = await describeWorkflow(client, `${workflowId}/exp-${experimentName(number)}`);
-  const activity = child === null ? null : await pendingActivity(client, child);
-  return { number, title: null, activity };
+  const [activity, failing] =
+    child === null
+      ? [null, null]
+      : await Promise.all([pendingActivity(client, child), failingTask(client, child)]);
+  return { current: { number, title: null, activity }, failing };
 }
 
 /** The activity that a workflow waits for, with its last heartbeat. */
@@ -215,10 +220,27 @@ export async function request(
         cause: error,
       });
     }
-    if (isNoAnswer(error)) throw noWorker(error);
-    throw error;
+    if (!isNoAnswer(error)) throw error;
+    const workflow = await describeWorkflow(client, workflowId);
+    const failing = workflow === null ? null : await failingTask(client, workflow);
+    throw failing === null ? noWorker(error) : standsStill(tag, failing, error);
   }
 }
+
+export { failingTask };
+
+/** What a person can do about a workflow whose task fails. */
+export const failingText = (tag: string, { workflowId, reason }: FailingTask): string =>
+  `the workflow ${workflowId} stands still, for its task fails each time: ${reason}. \`npx autoresearch stop ${tag} --now\` ends it, ` +
+  `and \`resume ${tag}\` then goes on from the ledger`;
+
+const standsStill = (tag: string, failing: FailingTask, cause: unknown): CliError =>
+  new CliError(
+    'server',
+    `study ${tag} cannot take this: the task of ${failing.workflowId} fails each time (attempt ${failing.attempt}): ${failing.reason}`,
+    `end it with \`npx autoresearch stop ${tag} --now\`; \`resume ${tag}\` then goes on from its ledger`,
+    { cause },
+  );
 
 const noWorker = (cause: unknown): CliError =>
   new CliError(

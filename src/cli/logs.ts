@@ -9,7 +9,7 @@ import { isAlive } from '../process/owner';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { clean } from './output';
-import { experimentNumber, findStudy, studyOptions, takesStudy } from './study-ref';
+import { experimentNumber, findShown, studyOptions, takesStudy } from './study-ref';
 import { taskLogs, type TaskKind, type TaskLog } from './task-logs';
 
 const POLL_MS = 300;
@@ -34,7 +34,7 @@ export function logsCommand(): Command {
   return handle(command, schema, async (out, { n, follow, score, ...choice }) => {
     if (follow && choice.json)
       throw new CliError('usage', '--follow and --json exclude each other', 'leave one out');
-    const { config } = await findStudy(choice);
+    const { config } = await findShown(choice);
     const kind = score ? 'score' : 'train';
     const tasks = (await taskLogs(config, n)).filter((task) => task.kind === kind);
     const latest = tasks.at(-1);

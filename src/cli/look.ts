@@ -42,6 +42,11 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
       'it waits, for no worker runs: `npx autoresearch up` starts one',
     );
   }
+  const failing = await live.failingTask(server.client, workflow);
+  if (failing !== null) {
+    // Not asked: each question would make the worker fail once more.
+    return { ...(await fromLedger(study, 'unknown', link, live.failingText(tag, failing))), failing };
+  }
   const [status, opening] = await Promise.all([
     live.queryStatus(server.client, workflowId),
     live.pendingActivity(server.client, workflow),
@@ -49,8 +54,10 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
   if (status === null) {
     return fromLedger(study, 'unknown', link, 'the study does not answer: its worker is busy, or not there');
   }
-  const current =
-    status.current === null ? null : await live.currentExperiment(server.client, workflowId, status.current);
+  const { current, failing: childFailing } =
+    status.current === null
+      ? NO_EXPERIMENT
+      : await live.currentExperiment(server.client, workflowId, status.current);
   const proposed = current === null ? NOTHING_PROPOSED : await proposedFor(study, current.number);
   if (current !== null) current.title = proposed.title;
   const sandbox = await sandboxOf(study, status.spent.experiments - 1);
@@ -62,10 +69,13 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
     current,
     opening,
     sandbox,
+    failing: childFailing,
     link,
-    trouble: null,
+    trouble: childFailing === null ? null : live.failingText(tag, childFailing),
   };
 }
+
+const NO_EXPERIMENT = { current: null, failing: null };
 
 async function fromLedger(
   { git, config }: FoundStudy,
@@ -81,6 +91,7 @@ async function fromLedger(
     study,
     current: null,
     opening: null,
+    failing: null,
     sandbox: lastSandbox(records.findLast(({ runs }) => runs.length > 0)),
     link,
     trouble,

@@ -1,5 +1,6 @@
 /** Everything a command prints goes through here: answers, progress, colours, and text that is not ours. */
 import { createColors } from 'picocolors';
+import { asCalled } from './called-as';
 
 /** Colours only for a person at a terminal: not in a pipe, not on CI, not with NO_COLOR (no-color.org). */
 function wantsColour(): boolean {
@@ -47,8 +48,8 @@ export interface Output {
 export function createOutput(json: boolean): Output {
   return {
     json,
-    note: (line) => void (json ? process.stderr : process.stdout).write(`${line}\n`),
+    note: (line) => void (json ? process.stderr : process.stdout).write(`${asCalled(line)}\n`),
     answer: (document, text) =>
-      void process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`),
+      void process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${asCalled(text)}\n`),
   };
 }

@@ -1,7 +1,8 @@
 /** The command line as a whole: finds the command, runs it, and tells how it ended. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
+import { packageVersion } from '../temporal/build-id';
+import { asCalled } from './called-as';
 import { CliError, EXIT_CODE_HELP, EXIT_CODES } from './errors';
-import { clean } from './output';
 import { tellError } from './tell-error';
 
 /** In the order of `--help`. Each is in the file of its name, which exports `<name>Command`. */
@@ -11,6 +12,7 @@ export const COMMANDS = [
   'doctor',
   'init',
   'start',
+  'list',
   'status',
   'history',
   'compare',
@@ -33,9 +35,11 @@ export const COMMANDS = [
 
 /** @param argv what follows the program's name. @returns the exit code */
 export async function run(argv: string[]): Promise<number> {
-  const program = createProgram(argv);
+  // `help` is `--help`, and `help start` is `start --help`.
+  const asked = argv[0] === 'help' ? [...argv.slice(1, 2), '--help'] : argv.length === 0 ? ['--help'] : argv;
+  const program = createProgram(asked);
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    await program.parseAsync(asked, { from: 'user' });
     return Number(process.exitCode ?? EXIT_CODES.ok);
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.ok;
@@ -58,13 +62,14 @@ function createProgram(argv: string[]): Command {
     )
     .usage('COMMAND [options]')
     .helpCommand(false)
+    .version(packageVersion(), '--version', 'the version of this program')
     .exitOverride()
-    .configureOutput({ outputError: () => undefined })
-    .addHelpText('after', `\n${EXIT_CODE_HELP}\n\nEach command has its own --help with an example.`)
-    .action((_, command: Command) => {
-      if (command.args.length === 0) command.help();
-      throw new CommanderError(2, 'usage', `unknown command '${clean(command.args[0] ?? '')}'`);
-    });
+    .configureHelp({ optionDescription: (option) => withoutFalse(new Help().optionDescription(option)) })
+    .configureOutput({
+      outputError: () => undefined,
+      writeOut: (text) => void process.stdout.write(asCalled(text)),
+    })
+    .addHelpText('after', `\n${EXIT_CODE_HELP}\n\nEach command has its own --help with an example.`);
   const called = COMMANDS.find((name) => name === argv[0]);
   for (const name of called === undefined ? COMMANDS : [called]) {
     program.addCommand(load(name).copyInheritedSettings(program));
@@ -72,6 +77,9 @@ function createProgram(argv: string[]): Command {
   // Last, for commands inherit it: only here is an argument too many the name of no command.
   return program.allowExcessArguments();
 }
+
+/** A switch that is off by default needs no word about it. */
+const withoutFalse = (text: string): string => text.replace(/ ?\(default: false\)/u, '');
 
 function load(name: string): Command {
   const module: Record<string, () => Command> = require(`./${name}`);

@@ -12,7 +12,7 @@ import { handle, newCommand } from './command';
 import { CliError, EXIT_CODES } from './errors';
 import { replayedText } from './render/replay';
 import { withServer } from './server';
-import { findStudy, studyOptions } from './study-ref';
+import { findShown, studyOptions } from './study-ref';
 
 const schema = z.object({ ...studyOptions, tag: z.string().optional() });
 
@@ -67,7 +67,7 @@ async function fromServer(what: string | undefined, lab: string | undefined): Pr
       'name a study, or the archive that `export` wrote',
     );
   }
-  const { git, config } = await findStudy({ tag: tag.data, lab });
+  const { git, config } = await findShown({ tag: tag.data, lab });
   const recorded = await recordedNumbers(git, config.tag);
   return withServer(async ({ client }, live) => {
     const { workflowId } = await live.ownStudy(client, config);

@@ -15,6 +15,7 @@ import { readLedger } from '../lab/ledger';
 import type { Connected } from '../temporal/connection';
 import { phaseText } from './render/status';
 import { changeResearcher, changeSchemas, takesChanges } from './researcher';
+import { endIfFailing } from './stop-now';
 import { findStudy, studyOptions, takesStudy } from './study-ref';
 
 /** A training ends within seconds of being asked to. */
@@ -74,27 +75,24 @@ export function resumeCommand(): Command {
  * recorded, and still tidy up.
  * @throws CliError if that takes more than a minute
  */
-async function untilLetGo(
-  server: Connected,
-  { tag, workflowId, lab }: StudyConfig,
-  say: (line: string) => void,
-): Promise<void> {
-  const next = (await readLedger(new Git(lab), tag)).length;
+async function untilLetGo(server: Connected, study: StudyConfig, say: (line: string) => void): Promise<void> {
+  const next = (await readLedger(new Git(study.lab), study.tag)).length;
   for (const number of [next - 1, next]) {
-    if (number >= 0) await untilClosed(server, `${workflowId}/exp-${experimentName(number)}`, number, say);
+    if (number >= 0) await untilClosed(server, study, number, say);
   }
 }
 
 async function untilClosed(
   { client }: Connected,
-  id: string,
+  study: StudyConfig,
   number: number,
   say: (line: string) => void,
 ): Promise<void> {
+  const id = `${study.workflowId}/exp-${experimentName(number)}`;
   const end = performance.now() + LET_GO_MS;
   for (let nth = 0; ; nth++) {
     const workflow = await describeWorkflow(client, id);
-    if (workflow?.status.name !== 'RUNNING') return;
+    if (workflow?.status.name !== 'RUNNING' || (await endIfFailing(client, study, workflow, say))) return;
     if (nth === 0) say(`experiment ${number} of the ended workflow has not let go yet: waiting for it`);
     if (performance.now() > end) {
       const activity = await pendingActivity(client, workflow);

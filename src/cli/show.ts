@@ -9,7 +9,7 @@ import { experimentRef } from '../lab/refs';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { showText, type Shown } from './render/show';
-import { experimentNumber, findStudy, studyOptions, takesStudy, type FoundStudy } from './study-ref';
+import { experimentNumber, findShown, studyOptions, takesStudy, type FoundStudy } from './study-ref';
 import { taskLogs } from './task-logs';
 
 const TAIL_LINES = 15;
@@ -25,7 +25,7 @@ export function showCommand(): Command {
     }).argument('<N>', "the experiment's number"),
   );
   return handle(command, schema, async (out, { n, ...choice }) => {
-    const shown = await gather(await findStudy(choice), n);
+    const shown = await gather(await findShown(choice), n);
     out.answer(shown, showText(shown));
   });
 }

@@ -1,6 +1,7 @@
 /** Where a study stands at one moment, from whoever knows: its workflow, or without one its ledger. */
 import type { Progress } from '../activities/interface';
 import type { Sandbox } from '../domain/experiment';
+import type { FailingTask } from '../temporal/failing-task';
 import type { Phase, StudyStatus } from '../domain/status';
 
 /** What a workflow waits for just now. */
@@ -34,6 +35,8 @@ export interface Snapshot {
   current: CurrentExperiment | null;
   /** The study's own activity, while it is opened. */
   opening: PendingActivity | null;
+  /** The workflow, the study's or its experiment's, whose task fails again and again; null where none does. */
+  failing: FailingTask | null;
   /** How the last run was contained; null before the first. */
   sandbox: Sandbox | null;
   /** Address of the study in Temporal's UI; null where nobody knows one. */

@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { handle, newCommand } from './command';
 import { CliError } from './errors';
 import { follow } from './follow';
+import { answerList } from './list';
 import { look } from './look';
 import { statusText } from './render/status';
-import { findStudy, studyOptions, takesStudy } from './study-ref';
+import { findAllShown, studyOptions, takesStudy } from './study-ref';
 
 const schema = z.object({ ...studyOptions, follow: z.boolean() });
 
@@ -21,7 +22,11 @@ export function statusCommand(): Command {
   return handle(command, schema, async (out, { follow: follows, ...choice }) => {
     if (follows && choice.json)
       throw new CliError('usage', '--follow and --json exclude each other', 'ask again and again for --json');
-    const study = await findStudy(choice);
+    const [study, ...more] = await findAllShown(choice);
+    if (more.length > 0) {
+      const studies = [study, ...more].map((each) => ({ study: each, runs: choice.tag === undefined }));
+      return answerList(out, studies);
+    }
     if (follows) await follow(study, ({ study: { phase } }) => phase === 'stopped');
     const snapshot = await look(study);
     if (follows) out.note('');

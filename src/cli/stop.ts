@@ -3,7 +3,11 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
-import { studyOptions, takesStudy } from './study-ref';
+import { lookThrough } from './look';
+import { phaseText } from './render/status';
+import { withServer } from './server';
+import type * as StopNowModule from './stop-now';
+import { findStudy, studyOptions, takesStudy } from './study-ref';
 
 const schema = z.object({ ...studyOptions, now: z.boolean() });
 
@@ -14,9 +18,24 @@ export function stopCommand(): Command {
       summary: 'end a study after its running experiment, or with --now at once',
       details:
         'Ends a study after its running experiment. With --now the run is killed within seconds and leaves no record: ' +
-        'the same experiment, with the same seed, is the first after `resume`.',
+        'the same experiment, with the same seed, is the first after `resume`. A workflow that cannot take the message is terminated.',
       examples: ['npx autoresearch stop', 'npx autoresearch stop nov21 --now'],
     }),
   ).option('--now', 'do not wait for the running experiment', false);
-  return handle(command, schema, (out, { now, ...choice }) => ask(out, choice, 'stop', { now }));
+  return handle(command, schema, async (out, { now, ...choice }) => {
+    if (!now) return ask(out, choice, 'stop', { now });
+    const found = await findStudy(choice);
+    const { study, trouble } = await withServer(async (server, live) => {
+      // Not at the top: `stop` alone does without the runner's part.
+      const { stopNow }: typeof StopNowModule = require('./stop-now');
+      await stopNow(server.client, await live.ownStudy(server.client, found.config), out.note);
+      return lookThrough(found, server, live);
+    });
+    const lines = [
+      `${study.tag} is ${phaseText({ study })}`,
+      study.line,
+      ...(trouble === null ? [] : [trouble]),
+    ];
+    out.answer(study, lines.join('\n'));
+  });
 }

@@ -36,33 +36,73 @@ export interface StudyChoice {
 /** Adds `[TAG]` and `--lab DIR` to a command. */
 export function takesStudy(command: Command): Command {
   return command
-    .argument('[TAG]', 'the study; may be left out while only one runs')
+    .argument('[TAG]', 'the study; by default the one that runs, and to look at else the latest')
     .option('--lab <DIR>', 'the lab that it belongs to, where several know the tag');
 }
 
 /**
- * Finds the study that is meant.
+ * Finds the study to act on: the one of that tag, or the only one that runs.
  * @throws CliError that lists the studies there are, when none or several fit
  */
-export async function findStudy({ tag, lab }: StudyChoice): Promise<FoundStudy> {
-  const { studies, damage } = lab === undefined ? await studiesHere(tag) : await studiesIn(lab, tag);
-  const fitting = tag === undefined ? studies : studies.filter((study) => study.config.tag === tag);
+export async function findStudy(choice: StudyChoice): Promise<FoundStudy> {
+  const fitting = await fittingStudies(choice);
   const [first, ...more] = fitting;
-  if (first === undefined) throw damage ?? nothing(studies, tag);
   if (more.length === 0) return first;
-  if (tag !== undefined) {
-    throw new CliError(
-      'usage',
-      `several labs have a study ${tag}:\n${list(fitting)}`,
-      'name one with --lab DIR',
-    );
-  }
+  if (choice.tag !== undefined) throw severalLabs(choice.tag, fitting);
   const running = await runningOf(fitting);
   const [only, ...others] = running;
   if (only !== undefined && others.length === 0) return only;
   const why = only === undefined ? 'none of these studies runs' : 'several studies run';
   throw new CliError('usage', `${why}, so which is meant?\n${list(fitting, running)}`, 'name its tag');
 }
+
+/**
+ * Finds the study to show: the one of that tag, or the latest one that runs, or the latest.
+ * @throws CliError if there is none, or several labs have the tag
+ */
+export async function findShown(choice: StudyChoice): Promise<FoundStudy> {
+  const [first, ...more] = await findAllShown(choice);
+  if (more.length > 0 && choice.tag !== undefined) throw severalLabs(choice.tag, [first, ...more]);
+  return first;
+}
+
+/**
+ * The same, but all of them where several fit: those of that tag, or those that run.
+ * @throws CliError if there is none
+ */
+export async function findAllShown(choice: StudyChoice): Promise<Some> {
+  const [latest, ...more] = await fittingStudies(choice);
+  if (more.length === 0 || choice.tag !== undefined) return [latest, ...more];
+  const [first, ...others] = await runningOf([latest, ...more]);
+  return first === undefined ? [latest] : [first, ...others];
+}
+
+/** Every study that fits, the latest first, and whether it runs; none where there is none. */
+export async function listStudies(choice: StudyChoice): Promise<{ study: FoundStudy; runs: boolean }[]> {
+  const { studies } =
+    choice.lab === undefined
+      ? await studiesOfAll(await knownLabs(), undefined)
+      : await studiesIn(choice.lab, undefined);
+  const running = new Set(await runningOf(studies));
+  return latestFirst(studies).map((study) => ({ study, runs: running.has(study) }));
+}
+
+type Some = [FoundStudy, ...FoundStudy[]];
+
+/** The latest first. @throws CliError if there is none */
+async function fittingStudies({ tag, lab }: StudyChoice): Promise<Some> {
+  const { studies, damage } = lab === undefined ? await studiesHere(tag) : await studiesIn(lab, tag);
+  const fitting = tag === undefined ? studies : studies.filter((study) => study.config.tag === tag);
+  const [first, ...more] = latestFirst(fitting);
+  if (first === undefined) throw damage ?? nothing(studies, tag);
+  return [first, ...more];
+}
+
+const latestFirst = (studies: readonly FoundStudy[]): FoundStudy[] =>
+  studies.toSorted((a, b) => b.config.createdAt.localeCompare(a.config.createdAt));
+
+const severalLabs = (tag: string, studies: FoundStudy[]): CliError =>
+  new CliError('usage', `several labs have a study ${tag}:\n${list(studies)}`, 'name one with --lab DIR');
 
 /**
  * Finds the studies of these tags: with labs, each tag in each of them that has it.
@@ -97,8 +137,11 @@ interface Known {
 
 /** A lab that was remembered and is no repository any more hides no other one. */
 async function studiesHere(wanted: string | undefined): Promise<Known> {
+  return studiesOfAll(await labsHere(), wanted);
+}
+
+async function studiesOfAll(labs: readonly string[], wanted: string | undefined): Promise<Known> {
   const nothingThere: Known = { studies: [], damage: null };
-  const labs = await labsHere();
   const found = await Promise.all(labs.map((lab) => studiesIn(lab, wanted).catch(() => nothingThere)));
   return {
     studies: found.flatMap(({ studies }) => studies),
@@ -179,8 +222,7 @@ function nothing(studies: FoundStudy[], tag: string | undefined): CliError {
 }
 
 function list(studies: FoundStudy[], running: FoundStudy[] = []): string {
-  return studies
-    .toSorted((a, b) => b.config.createdAt.localeCompare(a.config.createdAt))
+  return latestFirst(studies)
     .map(
       (study) =>
         `  ${study.config.tag.padEnd(12)} ${study.config.lab}${running.includes(study) ? ' (running)' : ''}`,

@@ -1,4 +1,5 @@
 /** Turns whatever a command threw into words, a code and what to do. */
+import { asCalled } from './called-as';
 import { CliError, EXIT_CODES, type ErrorCode } from './errors';
 import { clean, colour } from './output';
 
@@ -34,7 +35,8 @@ const SERVER_TROUBLE = new Map([
 
 /** Prints it, on stdout as a document with `--json`. @returns the exit code */
 export function tellError(error: unknown, json: boolean): number {
-  const { code, message, todo } = describe(error);
+  const { code, message: said, todo: advice } = describe(error);
+  const [message, todo] = [asCalled(said), asCalled(advice)];
   if (process.env['AUTORESEARCH_DEBUG']) console.error(error);
   if (json) {
     process.stdout.write(`${JSON.stringify({ error: { code, message: clean(message), todo } })}\n`);

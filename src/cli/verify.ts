@@ -9,7 +9,7 @@ import { verifyStudy } from '../lab/verify/verify';
 import { handle, newCommand } from './command';
 import { CliError, EXIT_CODES } from './errors';
 import { verifiedText, type Report } from './render/verify';
-import { findRuins, findStudy, studyOptions, takesStudy, type StudyChoice } from './study-ref';
+import { findRuins, findShown, studyOptions, takesStudy, type StudyChoice } from './study-ref';
 import type { Git } from '../lab/git';
 import { lookAtProcess, type StudyProcess } from './study-process';
 
@@ -38,7 +38,7 @@ export function verifyCommand(): Command {
     }),
   ).option('--repair', 'mend what is derived', false);
   return handle(command, schema, async (out, { repair, ...choice }) => {
-    const study = await findStudy(choice).catch((error: unknown) => inRuins(choice, error));
+    const study = await findShown(choice).catch((error: unknown) => inRuins(choice, error));
     const running = 'config' in study ? await lookAtProcess(study.config) : null;
     const place = { git: study.git, tag: 'config' in study ? study.config.tag : study.tag };
     let report = await verify(place, running);

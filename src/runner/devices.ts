@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Lane } from '../activities/interface';
+import { MissingPrerequisite } from '../setup/missing-prerequisite';
 import { laneQueue } from '../temporal/queues';
 
 export interface Device {
@@ -29,7 +30,7 @@ export class DevicesUnknown extends Error {
 /**
  * The devices of this host, or those that AUTORESEARCH_DEVICES names (`cuda:1,cuda:3`, `cpu`).
  * @param root where /dev and /proc are
- * @throws Error if it names one that is not there
+ * @throws MissingPrerequisite if it names one that is not there
  * @throws DevicesUnknown
  */
 export async function detectDevices(root = '/'): Promise<Device[]> {
@@ -41,8 +42,9 @@ export async function detectDevices(root = '/'): Promise<Device[]> {
   return wanted.map((id) => {
     const device = found.find((candidate) => candidate.id === id);
     if (device !== undefined) return device;
-    throw new Error(
+    throw new MissingPrerequisite(
       `AUTORESEARCH_DEVICES names ${id}, and this host has ${found.map((each) => each.id).join(', ')}`,
+      'name some of these, separated by commas, or unset it',
     );
   });
 }

@@ -2,8 +2,11 @@
 import { buildId } from '../temporal/build-id';
 import { findTemporal } from '../temporal/binary';
 import { connect, namedServer, ServerUnavailable, type Connected } from '../temporal/connection';
+import { openWorkflows } from '../temporal/executions';
+import { failingTask } from '../temporal/failing-task';
 import { inspectNamespace, RETENTION_DAYS } from '../temporal/namespace';
 import { isFree, PORT, UI_ABOVE } from '../temporal/ports';
+import { controlQueue } from '../temporal/queues';
 import { runningServer } from '../temporal/server-info';
 import { runningWorker } from '../temporal/worker-process';
 import { failed, fine, warn, type Check } from './check';
@@ -38,7 +41,11 @@ async function checkServer(): Promise<Check[]> {
     const connected = await connect();
     try {
       const ui = connected.ui === null ? '' : `, UI ${connected.ui}`;
-      return [fine(name, `${connected.address}${ui}`), ...(await checkNamespace(connected))];
+      return [
+        fine(name, `${connected.address}${ui}`),
+        ...(await checkNamespace(connected)),
+        await checkStudies(connected),
+      ];
     } finally {
       await connected.connection.close();
     }
@@ -93,6 +100,44 @@ async function checkNamespace(connected: Connected): Promise<Check[]> {
         'ask its administrator: studies need to describe it and to list its search attributes',
       ),
     ];
+  }
+}
+
+/** Workflows of this host whose tasks fail: the server calls those running. */
+async function checkStudies({ client }: Connected): Promise<Check> {
+  const name = 'studies';
+  try {
+    const workflows = await openWorkflows(client, controlQueue());
+    const found = await Promise.all(
+      workflows.map(async ({ workflowId, runId, tag }) => {
+        const failing = await failingTask(
+          client,
+          await client.workflow.getHandle(workflowId, runId).describe(),
+        );
+        return failing === null ? [] : [{ ...failing, tag }];
+      }),
+    );
+    const failing = found.flat();
+    if (failing.length === 0) {
+      return fine(name, `${workflows.filter(({ isStudy }) => isStudy).length} running or paused`);
+    }
+    const tags = [...new Set(failing.map(({ tag }) => tag))];
+    return warn(
+      name,
+      failing
+        .map(
+          ({ workflowId, attempt, reason }) => `${workflowId} stands still (attempt ${attempt}): ${reason}`,
+        )
+        .join('; '),
+      tags
+        .map(
+          (tag) =>
+            `\`npx autoresearch stop ${tag} --now\` ends it, \`resume ${tag}\` then goes on from its ledger`,
+        )
+        .join('; '),
+    );
+  } catch (error) {
+    return failed(name, error);
   }
 }
 

@@ -10,7 +10,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createReadStream, createWriteStream, readFileSync } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -23,7 +23,7 @@ import type { Git } from '../lab/git';
 import { recordedNumbers } from '../lab/ledger';
 import { listTree, readBlobs } from '../lab/objects';
 import { branchRef, ledgerRef, namespace } from '../lab/refs';
-import { asset } from '../process/package-root';
+import { packageVersion } from './build-id';
 import { coverageOf, type Coverage, type RunHistory } from './histories';
 
 const MANIFEST = 'export.json';
@@ -169,8 +169,3 @@ function startTar(args: string[]) {
   });
   return { child, ended };
 }
-
-const versionSchema = z.object({ version: z.string() });
-
-const packageVersion = (): string =>
-  versionSchema.parse(JSON.parse(readFileSync(asset('package.json'), 'utf8'))).version;

@@ -1,7 +1,8 @@
 /** Which build of this package runs: what tells an old worker from a current one. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '../process/package-root';
+import { z } from 'zod';
+import { asset, packageRoot } from '../process/package-root';
 
 /** Written by `npm run build` (src/build.ts). */
 export const buildIdFile = (): string => join(packageRoot(), 'dist', 'build-id');
@@ -19,3 +20,9 @@ export function buildId(): string {
     });
   }
 }
+
+const versionSchema = z.object({ version: z.string() });
+
+/** The release: `0.5.0`. */
+export const packageVersion = (): string =>
+  versionSchema.parse(JSON.parse(readFileSync(asset('package.json'), 'utf8'))).version;

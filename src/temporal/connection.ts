@@ -7,6 +7,7 @@ import { Client, Connection, type ConnectionOptions, type TLSConfig } from '@tem
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { CodecKeyError, codecKeys, dataConverter, type CodecKey } from './codec';
 import { runningServer } from './server-info';
+import { isLoopback, proxyFor } from './proxy';
 import { whyUnreachable } from './why-unreachable';
 import { readWorkerInfo, workerInfoFile } from './worker-info';
 
@@ -90,6 +91,8 @@ export async function connect(server?: ServerAddress): Promise<Connected> {
       address: target.address,
       ...target.options,
       connectTimeout: CONNECT_MS,
+      // grpc-js would take http_proxy for this host's own addresses too.
+      ...(isLoopback(target.address) && { channelArgs: { 'grpc.enable_http_proxy': 0 } }),
     });
     const client = new Client({
       connection,
@@ -98,7 +101,7 @@ export async function connect(server?: ServerAddress): Promise<Connected> {
     });
     return { ...target, connection, client };
   } catch (error) {
-    throw await unavailable(target, error);
+    throw await unavailable(target, error, proxyFor(target.address));
   }
 }
 
@@ -113,10 +116,18 @@ async function checkKeys(keys: readonly CodecKey[]): Promise<void> {
   );
 }
 
-/** Tells why a server could not be reached, for clients and workers. */
-export async function unavailable(server: ServerAddress, error: unknown): Promise<ServerUnavailable> {
+/**
+ * Says why a server could not be reached, for clients and workers.
+ * @param proxy the one it was asked through; workers use none
+ */
+export async function unavailable(
+  server: ServerAddress,
+  error: unknown,
+  proxy: string | null = null,
+): Promise<ServerUnavailable> {
   const { address, ours } = server;
-  const reason = (await whyUnreachable(server)) ?? deepest(error);
+  const through = proxy === null ? '' : `through the proxy ${proxy}: `;
+  const reason = `${through}${(await whyUnreachable(server)) ?? deepest(error)}`;
   const todo = ours
     ? `${UP}; if it goes on: \`npx autoresearch down\`, then up again`
     : 'check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the credentials (or the profile in temporal.toml); ' +

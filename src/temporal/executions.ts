@@ -1,6 +1,6 @@
 /** The workflow executions that the server has: a study's own runs and its experiments', and the studies that go on. */
 import type { Client } from '@temporalio/client';
-import { SCORE, VERDICT } from './search-attributes';
+import { SCORE, STUDY, VERDICT } from './search-attributes';
 
 export interface Execution {
   workflowId: string;
@@ -14,6 +14,12 @@ export interface Execution {
 
 /** Workflow ids of a study's experiments begin with this. */
 export const experimentPrefix = (workflowId: string): string => `${workflowId}/exp-`;
+
+/** The number of the experiment whose workflow id this is; null where it is no experiment of the study. */
+export function experimentOf(study: string, workflowId: string): number | null {
+  const prefix = experimentPrefix(study);
+  return workflowId.startsWith(prefix) ? Number(workflowId.slice(prefix.length)) : null;
+}
 
 /** In no order. The newest may be missing: the server's list follows what happens with some delay. */
 export async function listExecutions(client: Client, workflowId: string): Promise<Execution[]> {
@@ -33,10 +39,41 @@ export async function listExecutions(client: Client, workflowId: string): Promis
   return found;
 }
 
-/** Of the studies that have not ended, on one task queue: their workflow ids. */
-export async function openStudies(client: Client, taskQueue: string): Promise<string[]> {
-  const query = `ExecutionStatus = 'Running' AND WorkflowType = 'study' AND TaskQueue = '${taskQueue}'`;
-  const found: string[] = [];
-  for await (const { workflowId } of client.workflow.list({ query })) found.push(workflowId);
+/** A workflow that has not ended: a study, or one of its experiments. */
+export interface OpenWorkflow {
+  workflowId: string;
+  runId: string;
+  isStudy: boolean;
+  /** The study's tag. */
+  tag: string;
+  /** The release that started the study; null for experiments, and before 0.5. */
+  version: string | null;
+}
+
+/** Of the workflows that have not ended, on one task queue. */
+export async function openWorkflows(client: Client, taskQueue: string): Promise<OpenWorkflow[]> {
+  const query = `ExecutionStatus = 'Running' AND TaskQueue = '${taskQueue}'`;
+  const found: OpenWorkflow[] = [];
+  for await (const { workflowId, runId, type, memo, typedSearchAttributes } of client.workflow.list({
+    query,
+  })) {
+    const version = memo?.[VERSION_MEMO];
+    found.push({
+      workflowId,
+      runId,
+      isStudy: type === 'study',
+      tag: typedSearchAttributes.get(STUDY) ?? workflowId,
+      version: typeof version === 'string' ? version : null,
+    });
+  }
   return found;
 }
+
+/** The key of a study's memo that holds the release which started it. */
+export const VERSION_MEMO = 'autoresearchVersion';
+
+/** The workflow ids of the studies that have not ended, on one task queue. */
+export const openStudies = async (client: Client, taskQueue: string): Promise<string[]> =>
+  (await openWorkflows(client, taskQueue))
+    .filter(({ isStudy }) => isStudy)
+    .map(({ workflowId }) => workflowId);

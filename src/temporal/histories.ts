@@ -69,11 +69,10 @@ export function coverageOf(
 const experimentNumber = (study: string, { workflowId }: Pick<Run, 'workflowId'>): number =>
   Number(workflowId.slice(experimentPrefix(study).length) || Number.NaN);
 
-/** Of the workflows that have not ended, on one task queue: what a worker that begins now has to go on with. */
-export async function* openHistories(client: Client, taskQueue: string): AsyncGenerator<RunHistory> {
-  const query = `ExecutionStatus = 'Running' AND TaskQueue = '${taskQueue}'`;
-  for await (const { workflowId, runId } of client.workflow.list({ query })) {
-    const run = await fetchRun(client, { workflowId, runId });
+/** The histories of these workflows, as far as the server has them. */
+export async function* historiesOf(client: Client, runs: readonly Run[]): AsyncGenerator<RunHistory> {
+  for (const each of runs) {
+    const run = await fetchRun(client, each);
     if (run !== null) yield run;
   }
 }

@@ -10,6 +10,7 @@ import { workerState } from '../process/paths';
 import { buildId } from './build-id';
 import { credentialsId, type ServerAddress } from './connection';
 import { controlQueue } from './queues';
+import { variablesOf } from './worker-environment';
 import { environmentHas, readWorkerInfo, workerLock, type WorkerInfo } from './worker-info';
 
 const READY_MS = 60_000;
@@ -37,8 +38,8 @@ export async function runningWorker(): Promise<WorkerInfo | null> {
 }
 
 /**
- * Starts the worker, or finds it running. One that is of another build, of another server or without what this
- * process has (an API key) is replaced: runs go on, and the next worker finds them. Callers hold the lock of `up`.
+ * Starts the worker, or finds it running. One that is of another build, of another server or with another environment (a corrected
+ * API key) is replaced: runs go on, and the next worker finds them. Callers hold the lock of `up`.
  * @param python the trainer's interpreter
  * @param mayStart asked before one is started, and one that runs is ended: it throws where that would not do
  * @throws WorkerFailed, HeldElsewhere
@@ -52,8 +53,9 @@ export async function ensureWorker(
   const because = before === null ? null : reasonToReplace(before, server, python);
   if (before !== null && because === null) return { info: before, state: 'running', because };
   await mayStart();
+  const carried = before === null ? {} : variablesOf(before.owner.pid);
   await stopWorker();
-  const info = await start(python);
+  const info = await start(python, carried);
   return { info, state: because === null ? 'started' : 'replaced', because };
 }
 
@@ -78,20 +80,25 @@ function reasonToReplace(worker: WorkerInfo, server: ServerAddress, python: stri
     return `it trained on ${worker.devices.join(', ')}`;
   }
   const here = environmentHas();
-  if (here.anthropicKey && !worker.has.anthropicKey) return 'it had no ANTHROPIC_API_KEY';
+  for (const [name, hash] of Object.entries(here.variables)) {
+    // A shell without the variable does not take it away.
+    if (worker.has.variables[name] === hash) continue;
+    return Object.hasOwn(worker.has.variables, name) ? `it had another ${name}` : `it had no ${name}`;
+  }
   if (here.codecKeys.length > 0 && here.codecKeys.join() !== worker.has.codecKeys.join()) {
     return worker.has.codecKeys.length === 0 ? 'it did not encrypt' : 'it had other codec keys';
   }
   return null;
 }
 
-async function start(python: string): Promise<WorkerInfo> {
+/** @param carried what the one before had, and this process may lack */
+async function start(python: string, carried: Record<string, string>): Promise<WorkerInfo> {
   await mkdir(workerState(), { recursive: true });
   const logged = await boundLog(workerLog());
   const owner = await launch({
     command: [process.execPath, '--enable-source-maps', asset('dist', 'worker.js')],
     cwd: workerState(),
-    env: { ...process.env, AUTORESEARCH_PYTHON: python },
+    env: { ...carried, ...withoutEmpty(process.env, carried), AUTORESEARCH_PYTHON: python },
     log: workerLog(),
     lock: workerLock(),
     name: 'worker',
@@ -102,6 +109,10 @@ async function start(python: string): Promise<WorkerInfo> {
   }
   return untilReady(owner, logged);
 }
+
+/** An empty variable is none. */
+const withoutEmpty = (env: NodeJS.ProcessEnv, carried: Record<string, string>): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name, value]) => value !== '' || !(name in carried)));
 
 /**
  * What it says of itself; until then the last worker's word stays, for whoever starts one after this. It counts also where it

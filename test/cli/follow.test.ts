@@ -1,4 +1,4 @@
-import { eventsBetween } from '../../src/cli/follow';
+import { eventsBetween, terminalScreen } from '../../src/cli/follow';
 import { activity, snapshot, summary } from './snapshots';
 
 const training = (step: number) => ({
@@ -71,4 +71,19 @@ describe('what is told between two snapshots', () => {
       '#1   wider',
     ]);
   });
+});
+
+test('the block at the bottom fits the terminal to the last character', () => {
+  const written: string[] = [];
+  const write = (text: unknown): boolean => written.push(String(text)) > 0;
+  terminalScreen({ columns: 80, write }).show([], {
+    step: null,
+    line: '',
+    block: `\u001B[1m#7\u001B[22m ${'0123456789'.repeat(20)}`,
+  });
+  const begin = written[0]!.lastIndexOf('› ');
+  // oxlint-disable-next-line no-control-regex -- what the terminal does not show
+  const shown = written[0]!.slice(begin).replace(/\u001B\[[?\d;]*[a-z]/gu, '');
+  expect(shown).toHaveLength(80);
+  expect(shown).toMatch(/^› #7 0123456789/u);
 });

@@ -11,6 +11,8 @@ import { baseRef, branchRef } from '../../src/lab/refs';
 import { makeLab, makeRecord, makeStudy } from '../lab/make-lab';
 
 const callersCache = process.env['XDG_CACHE_HOME'];
+// As `npx autoresearch` calls it from the checkout.
+process.env['npm_command'] = 'exec';
 const state = mkdtempSync(join(tmpdir(), 'autoresearch-cli-'));
 process.env['XDG_STATE_HOME'] = join(state, 'state');
 process.env['XDG_CACHE_HOME'] = join(state, 'cache');

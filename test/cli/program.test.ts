@@ -6,6 +6,7 @@ const COMMANDS = [
   'doctor',
   'init',
   'start',
+  'list',
   'status',
   'history',
   'show',
@@ -35,6 +36,25 @@ describe('help', () => {
   });
 });
 
+it.each([
+  [['--version'], /^\d+\.\d+\.\d+\n$/],
+  [['help'], /^  status\b/m],
+  [['help', 'stop'], /autoresearch stop/],
+])('%j answers', async (argv, expected) => {
+  const { exitCode, stdout } = await autoresearch(...argv);
+  expect([exitCode, stdout]).toEqual([0, expect.stringMatching(expected)]);
+});
+
+it('says nothing of switches that are off by default', async () => {
+  for (const name of COMMANDS)
+    expect((await autoresearch(name, '--help')).stdout).not.toContain('default: false');
+});
+
+it('suggests the command that was meant', async () => {
+  const { exitCode, stderr } = await autoresearch('statsu');
+  expect([exitCode, stderr]).toEqual([2, expect.stringMatching(/unknown command 'statsu'[^]*status/)]);
+});
+
 describe('a command line that is wrong', () => {
   it.each([
     ['no such command', ['frobnicate'], /frobnicate/],
@@ -44,7 +64,6 @@ describe('a command line that is wrong', () => {
     ['an experiment that is no number', ['show', 'seven'], /N: expected an experiment's number/],
     ['an experiment before the baseline', ['show', '--', '-1'], /N: expected an experiment's number/],
     ['start without a lab', ['start'], /--lab/],
-    ['a budget of nothing', ['budget'], /no limit was given/],
     ['a negative budget', ['budget', '--hours', '-3'], /--hours: expected more than 0/],
     ['a budget in words', ['budget', '--gpu-hours', 'many'], /--gpu-hours/],
     ['half an experiment', ['budget', '--experiments', '1.5'], /--experiments: expected a whole number/],

@@ -31,7 +31,7 @@ afterEach(() => {
 async function start(tag: string) {
   const { root } = makeLab();
   const checked = await checkStudy({ lab: root, tag, researcher: 'command', command: 'true' });
-  const ready = { ...server, devices: ['cpu'], has: { anthropicKey: false, codecKeys: [] } };
+  const ready = { ...server, devices: ['cpu'], has: { anthropicKey: false, variables: {}, codecKeys: [] } };
   const begun = await beginStudy(checked, ready);
   await rememberLab(root);
   return { root, ...begun };

@@ -63,6 +63,7 @@ export function snapshot({
     opening: null,
     sandbox: 'bubblewrap',
     link: 'http://127.0.0.1:8233/namespaces/default/workflows/study-nov21',
+    failing: null,
     trouble: null,
     ...rest,
   };

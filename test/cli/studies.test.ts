@@ -91,9 +91,13 @@ describe('which study is meant', () => {
     expect((await asJson('history', '--lab', root)).document.study.tag).toBe('only');
   });
 
-  it('is asked for when there are several, with a list, the newest first', async () => {
+  it('is the latest to look at, and asked for to act on, with a list', async () => {
     const { root } = await labWith({ first: [BASELINE], second: [BASELINE] });
-    const { exitCode, stderr } = await autoresearch('history', '--lab', root);
+    for (const name of ['history', 'status']) {
+      const { exitCode, document } = await asJson(name, '--lab', root);
+      expect([exitCode, document.study.tag]).toEqual([0, 'first']);
+    }
+    const { exitCode, stderr } = await autoresearch('pause', '--lab', root);
     expect(exitCode).toBe(2);
     expect(stderr).toMatch(
       /none of these studies runs.*\n {2}first +\/.*\n {2}second +\/.*\n {2}→ name its tag/,
@@ -103,11 +107,37 @@ describe('which study is meant', () => {
   it('is asked for when two labs use one tag', async () => {
     const one = await labWith({ twin: [BASELINE] });
     const other = await labWith({ twin: [BASELINE] });
-    const { exitCode, stderr } = await autoresearch('history', 'twin');
+    const { exitCode, stderr } = await autoresearch('show', '0', 'twin');
     expect(exitCode).toBe(2);
     expect(stderr).toContain(one.root);
     expect(stderr).toContain(other.root);
+    const { document } = await asJson('history', 'twin');
+    expect(document.studies.map(({ lab }: { lab: string }) => lab).toSorted()).toEqual(
+      [one.root, other.root].toSorted(),
+    );
     expect((await asJson('history', 'twin', '--lab', other.root)).document.study.lab).toBe(other.root);
+  });
+
+  it('is listed with all others, the latest first; nothing to list is no error', async () => {
+    const { root } = await labWith({ first: [BASELINE], second: [BASELINE, { score: 1.9 }] });
+    const { exitCode, document } = await asJson('list', '--lab', root);
+    expect(exitCode).toBe(0);
+    expect(document.studies).toMatchObject([
+      { tag: 'first', experiments: 1, runs: false, lab: root },
+      { tag: 'second', experiments: 2 },
+    ]);
+    expect((await autoresearch('list', '--lab', root)).stdout).toMatch(/^second +ended +Runs: 2/m);
+    const empty = await labWith({});
+    expect((await asJson('list', '--lab', empty.root)).document).toEqual({ studies: [] });
+  });
+
+  it('is shown with its limits by `budget` alone', async () => {
+    const { root } = await labWith({ spending: [BASELINE] });
+    const { exitCode, document } = await asJson('budget', '--lab', root);
+    expect([exitCode, document]).toEqual([
+      0,
+      expect.objectContaining({ tag: 'spending', limits: expect.any(Object) }),
+    ]);
   });
 
   it('is not found: exit code 5, with the studies there are', async () => {

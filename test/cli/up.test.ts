@@ -11,7 +11,7 @@ import { asset } from '../../src/process/package-root';
 
 import { runningServer, serverLock } from '../../src/temporal/server-info';
 import { workerInfoFile, workerLock } from '../../src/temporal/worker-info';
-import { freePorts, useOwnState } from '../temporal/own-state';
+import { freePorts, refusingProxy, useOwnState } from '../temporal/own-state';
 
 jest.setTimeout(120_000);
 const state = useOwnState();
@@ -81,6 +81,23 @@ test('killed parts are started again, and what runs is left as it is', async () 
   });
 });
 
+test('variables of a proxy do not keep us from our own server', async () => {
+  await using proxy = await refusingProxy();
+  for (const name of ['grpc_proxy', 'http_proxy', 'https_proxy', 'all_proxy']) {
+    process.env[name] = `http://${proxy.address}`;
+    process.env[name.toUpperCase()] = `http://${proxy.address}`;
+  }
+  for (const name of ['no_proxy', 'no_grpc_proxy', 'NO_PROXY']) delete process.env[name];
+  const { worker, server } = await up(...(await portArguments()));
+  expect([worker.state, server.state]).toEqual(['started', 'started']);
+  expect(await up()).toMatchObject({ worker: { state: 'running' }, server: { state: 'running' } });
+  const { checks } = z
+    .object({ checks: z.array(z.object({ name: z.string(), state: z.string() })) })
+    .parse(JSON.parse((await autoresearch('doctor')).stdout));
+  expect(checks).toContainEqual({ name: 'Temporal server', state: 'ok' });
+  expect(proxy.asked()).toBe(0);
+});
+
 test('a worker that is ending is not taken for one that works', async () => {
   const first = await up(...(await portArguments()));
   process.kill(first.worker.owner.pid, 'SIGTERM');
@@ -98,15 +115,52 @@ test('a worker of another build is replaced', async () => {
   expect(isAlive(second.worker.owner)).toBe(true);
 });
 
-test('a worker that cannot start is told with its reason, and nothing is left of it', async () => {
-  process.env['AUTORESEARCH_DEVICES'] = 'cuda:9';
-  const { exitCode, stdout } = await autoresearch('up', ...(await portArguments()));
-  expect(exitCode).toBe(4);
-  expect(JSON.parse(stdout)).toMatchObject({
-    error: { code: 'server', message: expect.stringContaining('AUTORESEARCH_DEVICES names cuda:9') },
-  });
-  expect(await down()).toEqual({ work: [], worker: false, server: true });
+test('devices that are not there are refused, and take no worker away', async () => {
+  process.env['AUTORESEARCH_DEVICES'] = 'cpu';
+  const { worker } = await up(...(await portArguments()));
+  for (const wrong of ['cuda:9', 'cpu,', 'gpu']) {
+    process.env['AUTORESEARCH_DEVICES'] = wrong;
+    const { exitCode, stdout } = await autoresearch('up');
+    expect([wrong, exitCode, JSON.parse(stdout)]).toEqual([
+      wrong,
+      7,
+      { error: expect.objectContaining({ message: expect.stringContaining('AUTORESEARCH_DEVICES names') }) },
+    ]);
+  }
+  expect(isAlive(worker.owner)).toBe(true);
+  delete process.env['AUTORESEARCH_DEVICES'];
+  expect((await up()).worker.owner).toEqual(worker.owner);
 });
+
+const KEY = 'sk-ant-first-secret';
+
+test('a corrected key or address is taken up; a shell without it does not take it away', async () => {
+  process.env['ANTHROPIC_API_KEY'] = KEY;
+  const first = await up(...(await portArguments()));
+  expect((await up()).worker.owner).toEqual(first.worker.owner);
+  process.env['ANTHROPIC_API_KEY'] = '';
+  expect((await up()).worker.owner).toEqual(first.worker.owner);
+  // With another address only: the key goes over to the next worker.
+  process.env['ANTHROPIC_BASE_URL'] = 'http://127.0.0.1:9/elsewhere';
+  const second = await up();
+  expect(second.worker.state).toBe('replaced');
+  expect(environmentOf(second.worker.owner.pid)).toMatchObject({
+    ANTHROPIC_API_KEY: KEY,
+    ANTHROPIC_BASE_URL: 'http://127.0.0.1:9/elsewhere',
+  });
+  delete process.env['ANTHROPIC_BASE_URL'];
+  process.env['ANTHROPIC_API_KEY'] = 'sk-ant-second-secret';
+  const third = await up();
+  expect(third.worker.state).toBe('replaced');
+  expect(environmentOf(third.worker.owner.pid)).toMatchObject({ ANTHROPIC_API_KEY: 'sk-ant-second-secret' });
+  expect(readFileSync(workerInfoFile(), 'utf8')).not.toContain('secret');
+  expect(isAlive(first.worker.owner) || isAlive(second.worker.owner)).toBe(false);
+});
+
+function environmentOf(pid: number): Record<string, string> {
+  const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s, 2)));
+}
 
 /** What the last worker is said to have been. */
 function rewriteWorker(changes: object): void {
@@ -156,9 +210,8 @@ test('nor is a living worker with a GPU ended for one without, nor a GPU forgott
   expect(isAlive(worker.owner)).toBe(true);
   await terminate(worker.owner, { graceMs: 5_000 });
   rewriteWorker({ devices: ['cuda:0'] });
-  // Named, it is not looked for before the worker does it, in vain.
   process.env['AUTORESEARCH_DEVICES'] = 'cuda:0';
-  expect((await autoresearch('up')).exitCode).toBe(4);
+  expect((await autoresearch('up')).exitCode).toBe(7);
   delete process.env['AUTORESEARCH_DEVICES'];
   expect((await autoresearch('up')).exitCode).toBe(7);
 });

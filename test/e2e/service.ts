@@ -31,6 +31,8 @@ export interface StatusAnswer {
     number: number;
     activity: { name: string; progress: { phase: string; step: number } | null } | null;
   } | null;
+  failing: { workflowId: string; attempt: number; reason: string } | null;
+  trouble: string | null;
   sandbox: string;
 }
 

@@ -43,17 +43,17 @@ const server = {
   version: '1',
 };
 const worker: WorkerInfo = {
-  format: 1,
+  format: 2,
   owner: self,
   build: 'b',
   address: '127.0.0.1:7233',
   namespace: 'default',
-  credentials: null,
+  credentials: '00000000',
   queues: ['q'],
   devices: ['cpu'],
   python: '/usr/bin/python3',
   torch: null,
-  has: { anthropicKey: false, codecKeys: [] },
+  has: { anthropicKey: false, variables: {}, codecKeys: [] },
   startedAt: '2026-11-21T00:00:00.000Z',
   isEnding: false,
 };

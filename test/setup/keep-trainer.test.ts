@@ -32,17 +32,17 @@ const keep = (installed: string): Promise<string> =>
 async function lastWorker(interpreter: string, torch: string | null): Promise<void> {
   mkdirSync(workerState(), { recursive: true });
   await writeWorkerInfo({
-    format: 1,
+    format: 2,
     owner: { pid: 1, startTime: '0', bootId: 'another' },
     build: '000000000000',
     address: server.address,
     namespace: server.namespace,
-    credentials: null,
+    credentials: '00000000',
     queues: [controlQueue()],
     devices: ['cpu'],
     python: interpreter,
     torch,
-    has: { anthropicKey: false, codecKeys: [] },
+    has: { anthropicKey: false, variables: {}, codecKeys: [] },
     startedAt: new Date().toISOString(),
     isEnding: false,
   });

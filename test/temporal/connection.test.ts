@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect, serverAddress } from '../../src/temporal/connection';
-import { freePorts, listen, portOf, useOwnState } from './own-state';
+import { freePorts, listen, portOf, refusingProxy, useOwnState } from './own-state';
 
 const state = useOwnState();
 
@@ -47,6 +47,19 @@ test('an address without a host by that name is told', async () => {
     name: 'ServerUnavailable',
     message: expect.stringContaining('no-such-host.invalid:7233'),
   });
+});
+
+test('a server elsewhere is reached through the proxy, which a failure names', async () => {
+  await using proxy = await refusingProxy();
+  process.env['https_proxy'] = `http://me:secret@${proxy.address}`;
+  process.env['TEMPORAL_ADDRESS'] = 'no-such-host.invalid:7233';
+  const failed: unknown = await connect().catch((error: unknown) => error);
+  expect(proxy.asked()).toBeGreaterThan(0);
+  expect(failed).toMatchObject({
+    name: 'ServerUnavailable',
+    message: expect.stringContaining(`through the proxy ${proxy.address} of https_proxy`),
+  });
+  expect(String(failed)).not.toContain('secret');
 });
 
 test('a profile names address, namespace and API key; the environment goes before it', async () => {

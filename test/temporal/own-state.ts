@@ -1,4 +1,5 @@
 /** Folders of a test's own, so that what it starts is neither the user's nor another test's; ends all of it afterwards. */
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -47,4 +48,22 @@ export function portOf(server: ReturnType<typeof createServer>): number {
   if (address === null || typeof address === 'string')
     throw new Error('the server does not listen on a port');
   return address.port;
+}
+
+/** A proxy that refuses each connection, and counts them. */
+export async function refusingProxy(): Promise<{ address: string; asked: () => number } & AsyncDisposable> {
+  const server = await listen(0);
+  let asked = 0;
+  server.on('connection', (socket) => {
+    asked++;
+    socket.destroy();
+  });
+  return {
+    address: `127.0.0.1:${portOf(server)}`,
+    asked: () => asked,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await once(server, 'close');
+    },
+  };
 }

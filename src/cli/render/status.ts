@@ -53,13 +53,14 @@ export function phaseText({
 }
 
 /** What happens just now; null when nothing does. */
-export function nowText({ current, opening, study }: Snapshot): string | null {
+export function nowText({ current, opening, failing, study }: Snapshot): string | null {
   if (current === null)
     return opening === null || study.phase !== 'opening' ? null : 'preparing the data and the branches';
   const title = current.title === null ? '' : ` · ${cleanLine(current.title, 100)}`;
-  return `#${current.number} ${stepText(current)}${title}`;
+  return `#${current.number} ${failing === null ? stepText(current) : STANDS_STILL}${title}`;
 }
 
+export const STANDS_STILL = 'stands still: its workflow task fails';
 const QUEUED = 'waiting for the device';
 /** Activities, and phases of a run whose names do not speak for themselves. */
 const STEPS: Record<string, string> = {
