@@ -34,6 +34,7 @@ export function summary(number: number, change: Partial<ExperimentSummary> = {})
     gpuSeconds: 320,
     seconds: 330,
     dollars: 0,
+    assumed: null,
     ...change,
   };
 }
