@@ -2,6 +2,7 @@
 import type { Progress } from '../activities/interface';
 import type { Sandbox } from '../domain/experiment';
 import type { Phase, StudyStatus } from '../domain/status';
+import type { Account } from '../researchers/purse';
 
 /** What a workflow waits for just now. */
 export interface PendingActivity {
@@ -32,6 +33,8 @@ export interface Snapshot {
   /** `unknown`: without a server nobody can say. */
   study: Omit<StudyStatus, 'phase'> & { phase: Phase | 'unknown' };
   current: CurrentExperiment | null;
+  /** What the experiment that is not recorded yet has spent on being proposed; `study.spent` lacks it. */
+  proposing: Account;
   /** The study's own activity, while it is opened. */
   opening: PendingActivity | null;
   /** How the last run was contained; null before the first. */

@@ -1,6 +1,7 @@
 /** How a study's state is told to people: the field's status line, and the query's answer. */
 import type { ExperimentSummary } from './experiment';
-import type { Limits, Spent } from './limits';
+import { secondsAside, type Limits, type Spent } from './limits';
+import { gpuCost } from './money';
 import { plateauOf, type Plateau } from './plateau';
 import type { Incumbent } from './policy';
 import type { StudyConfig, StudyState } from './study';
@@ -30,6 +31,8 @@ export interface StudyStatus {
   crashed: number;
   limits: Limits;
   spent: Spent;
+  /** US dollars set aside for the GPU time of the next experiment, or of the one under way. */
+  gpuDollarsAside: number;
   recent: ExperimentSummary[];
   plateau: Plateau;
   waiting: Waiting;
@@ -66,6 +69,7 @@ export function studyStatus(
     crashed,
     limits,
     spent,
+    gpuDollarsAside: gpuCost(secondsAside(budget, recent), config.gpuHourDollars),
     recent,
     plateau: plateauOf(state.sinceKeep, config.plateauAfter),
     waiting,

@@ -3,6 +3,7 @@
  * `claude -p --output-format json` (an object, an array or JSON lines); the events of `codex exec --json`. It finds these
  * anywhere in the output, for terminals and wrappers put titles, colours and text around them.
  */
+/* oxlint-disable no-control-regex -- control characters are what is looked for */
 import { z } from 'zod';
 import { addUsage, amountOf, noUsage, tokensOf, type Usage } from '../domain/money';
 import { jsonValuesIn } from './json-values';
@@ -76,7 +77,9 @@ export function readAgentOutput(stdout: string): AgentReport {
 
 /** Null where there is none, or one of them is unknown. */
 function sumOf(costs: readonly (number | null)[]): number | null {
-  return costs.length === 0 ? null : costs.reduce((sum, cost) => (sum === null || cost === null ? null : sum + cost));
+  return costs.length === 0
+    ? null
+    : costs.reduce((sum, cost) => (sum === null || cost === null ? null : sum + cost));
 }
 
 const textOf = (text: string | null | undefined): string | null =>

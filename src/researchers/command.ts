@@ -108,7 +108,8 @@ async function run(
       const { dollars, atLeast } = readAgentOutput(said.stdout);
       const isAway = error.code === LATER;
       // An agent whose API is away has asked nothing, unless it says otherwise. One that was ended stays reserved.
-      if (isAway || dollars !== null || error.code !== null) settle(dollars ?? (isAway ? atLeast : null), atLeast);
+      if (isAway || dollars !== null || error.code !== null)
+        settle(dollars ?? (isAway ? atLeast : null), atLeast);
       if (!signal.aborted && isAway) {
         // It may say so all night; why is in the failure, so no transcript of each time is kept.
         said = null;

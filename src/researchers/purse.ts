@@ -22,14 +22,14 @@ export class BudgetExhausted extends Error {
 export const MAX_LOST = 8;
 const HOUR_MS = 3_600_000;
 
-const id = z.int().positive();
-const dollars = z.number().nonnegative();
+const callId = z.int().positive();
+const amount = z.number().nonnegative();
 const entrySchema = z.union([
   /** `at` in milliseconds since 1970. */
-  z.strictObject({ reserve: dollars, id, at: z.number() }),
-  z.strictObject({ settle: dollars, id }),
+  z.strictObject({ reserve: amount, id: callId, at: z.number() }),
+  z.strictObject({ settle: amount, id: callId }),
   /** The cost could not be read, and this is what the call counts as. */
-  z.strictObject({ assume: dollars, id }),
+  z.strictObject({ assume: amount, id: callId }),
 ]);
 
 type Entry = z.infer<typeof entrySchema>;
@@ -150,10 +150,8 @@ export class Purse {
 }
 
 /** The folder of a proposal, with its journal, transcripts and worktrees. */
-export const proposalFolder = (
-  { labId, tag }: { labId: string; tag: string },
-  number: number,
-): string => join(studyState(labId, tag), 'proposals', experimentName(number));
+export const proposalFolder = ({ labId, tag }: { labId: string; tag: string }, number: number): string =>
+  join(studyState(labId, tag), 'proposals', experimentName(number));
 
 export const journalIn = (folder: string): string => join(folder, 'spent.jsonl');
 

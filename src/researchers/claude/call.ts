@@ -10,8 +10,6 @@ import { wasNeverConnected } from './connection';
 import { Stream, UnreadableAnswer, type AnswerBlock } from './stream';
 import { filterOf, NoStream, stalled, STOP, troubleOf, unanswered, unaskable, unreadable } from './trouble';
 
-type ErrorType = APIError['type'];
-
 export interface CallTimes {
   /** Without a byte for so long, a stream is dead: a live one sends pings. */
   quietMs: number;
@@ -28,7 +26,7 @@ export type Question = Pick<Anthropic.MessageCreateParams, 'system' | 'messages'
 
 export interface Answer {
   content: AnswerBlock[];
-  stop: Anthropic.StopReason;
+  stop: string;
   /** Why the model declined, where it did and says so. */
   explanation: string | null;
   usage: Usage;
@@ -93,7 +91,8 @@ export async function call(
 /** An outage of which nobody knows whether the API has seen the question is not the same as one where it has not. */
 function problemOf(error: unknown, watch: Watch, model: string): Error {
   const failure = watch.why ?? watch.failure ?? error;
-  const isSent = !wasNeverConnected(watch.failure) && !(error instanceof APIError && error.status !== undefined);
+  const isSent =
+    !wasNeverConnected(watch.failure) && !(error instanceof APIError && error.status !== undefined);
   return isSent && !watch.begun ? unanswered(failure) : troubleOf(failure, model);
 }
 
@@ -138,13 +137,14 @@ function parse(text: string): object | null {
   }
 }
 
-const streamedErrorSchema = z.object({ error: z.object({ type: z.string() }) });
+const errorTypeSchema = z.custom<NonNullable<APIError['type']>>((type) => typeof type === 'string');
+const streamedErrorSchema = z.object({ error: z.object({ type: errorTypeSchema }) });
 
 /** As the SDK makes it of an error in a stream: without a status. */
 function streamedError(said: unknown, { headers }: Response): APIError {
   const body = typeof said === 'object' && said !== null ? said : { error: { message: String(said) } };
   const type = streamedErrorSchema.safeParse(body).data?.error.type ?? null;
-  return new APIError(undefined, body, undefined, headers, type as ErrorType);
+  return new APIError(undefined, body, undefined, headers, type);
 }
 
 function clientOf(watch: Watch, timeout: number): Anthropic {

@@ -35,6 +35,7 @@ const eventSchema = z.object({
   delta: object.catch({}),
   usage: object.nullish().catch({ output_tokens: 'unreadable' }),
 });
+const otherSchema = z.custom<Exclude<AnswerBlock, ToolCall>>((block) => object.safeParse(block).success);
 const toolSchema = z.object({ id: text, name: text, input: object.catch({}) });
 const messageSchema = z.object({
   type: z.literal('message'),
@@ -63,7 +64,7 @@ export class Stream {
   events = 0;
   /** The last event has come. */
   private stopped = false;
-  private reason: Anthropic.StopReason | null = null;
+  private reason: string | null = null;
   /** Why the model declined, where it did and says so. */
   explanation: string | null = null;
   /** Tokens as they were last reported; null for a figure that is no number of tokens. */
@@ -83,7 +84,7 @@ export class Stream {
   }
 
   /** Why the answer ended; null where it has not. Some proxies leave out the reason, and others the last event. */
-  get stop(): Anthropic.StopReason | null {
+  get stop(): string | null {
     if (this.reason !== null || !this.stopped) return this.reason;
     return this.blocks.some(({ block }) => block.type === 'tool_use') ? 'tool_use' : 'end_turn';
   }
@@ -153,7 +154,7 @@ export class Stream {
         begun.type === 'tool_use'
           ? { type: 'tool_use', id: id || `toolu_${this.blocks.length}`, name, json: '' }
           : // Other kinds are sent back as they came.
-            (withTexts(begun) as unknown as AnswerBlock),
+            otherSchema.parse(withTexts(begun)),
       whole: input,
     });
   }
@@ -174,7 +175,7 @@ export class Stream {
 
   private end(delta: Record<string, unknown>): void {
     const { data } = z.string().min(1).safeParse(delta['stop_reason']);
-    if (data !== undefined) this.reason = data as Anthropic.StopReason;
+    if (data !== undefined) this.reason = data;
     const details = object.safeParse(delta['stop_details']).data;
     this.explanation = z.string().safeParse(details?.['explanation']).data ?? this.explanation;
   }
@@ -204,7 +205,8 @@ export class Stream {
     const written = this.figure('cache_creation_input_tokens', 0);
     const hour = this.figure('hour', 0);
     const cacheRead = this.figure('cache_read_input_tokens', 0);
-    if (input === null || output === null || written === null || hour === null || cacheRead === null) return null;
+    if (input === null || output === null || written === null || hour === null || cacheRead === null)
+      return null;
     // A question is never empty, and neither is an answer: a proxy that counts nothing says so with zeros.
     if (input + written + cacheRead === 0 || (output === 0 && this.blocks.length > 0)) return null;
     const cacheWriteHour = Math.min(hour, written);
