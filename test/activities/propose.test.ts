@@ -162,7 +162,7 @@ test('whatever a researcher answers after a paid call is recorded, cut or given 
   });
   const paths = fc.oneof(fc.constantFrom('train.py', '../x', ''), text);
   const edits = fc.oneof(
-    fc.constantFrom([{ path: 'train.py', content: 'WIDTH = 5\n' }]),
+    fc.constant<{ path: string; content: string }[]>([{ path: 'train.py', content: 'WIDTH = 5\n' }]),
     fc.array(fc.record({ path: paths, content: text }), { minLength: 1, maxLength: 3 }),
     fc.constant(Array.from({ length: 300 }, (_, index) => ({ path: `f${index}.py`, content: '' }))),
   );
