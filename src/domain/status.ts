@@ -2,6 +2,7 @@
 import type { ExperimentSummary } from './experiment';
 import { secondsAside, type Limits, type Spent } from './limits';
 import { gpuCost } from './money';
+import { scoreText } from './numbers';
 import { plateauOf, type Plateau } from './plateau';
 import type { Incumbent } from './policy';
 import type { StudyConfig, StudyState } from './study';
@@ -90,7 +91,7 @@ export function statusLine(state: StudyState): string {
   if (incumbent !== null && incumbent.score !== null) {
     const percent = changeText(incumbent.score, baselineScore);
     const change = percent === '' ? '' : ` (${percent})`;
-    parts.push(`best ${incumbent.score.toFixed(4)}${change} at #${incumbent.experiment}`);
+    parts.push(`best ${scoreText(incumbent.score)}${change} at #${incumbent.experiment}`);
   }
   return parts.join(' · ');
 }

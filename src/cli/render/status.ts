@@ -6,7 +6,7 @@ import { APPROACH_TEXT } from '../../domain/plateau';
 import { cleanLine, colour } from '../output';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
 import { historyTable } from './history';
-import { durationText, scoreText, shortHash } from './numbers';
+import { durationText, scoreCell, shortHash } from './numbers';
 import { terminalWidth } from './table';
 import { wrap } from './wrap';
 
@@ -108,7 +108,7 @@ function bestText({ study: { incumbent, metric, recent } }: Snapshot): string {
   if (incumbent === null || incumbent.score === null) return 'nothing yet: the baseline comes first';
   const title = recent.find(({ number }) => number === incumbent.experiment)?.title;
   const what = title === undefined ? '' : ` · ${cleanLine(title, 60)}`;
-  return `${metric} ${scoreText(incumbent.score)} at #${incumbent.experiment} (${shortHash(incumbent.commit)})${what}`;
+  return `${metric} ${scoreCell(incumbent.score)} at #${incumbent.experiment} (${shortHash(incumbent.commit)})${what}`;
 }
 
 function sandboxText(sandbox: Snapshot['sandbox']): string {
