@@ -16,6 +16,7 @@ import { Git } from '../lab/git';
 import { readLabConfigAt } from '../lab/lab';
 import { readLedger } from '../lab/ledger';
 import { readAt, readText } from '../lab/objects';
+import { decodeText } from '../lab/text';
 import { BudgetExhausted, journalIn, proposalFolder, Purse } from '../researchers/purse';
 import { UNANSWERED } from '../researchers/claude/trouble';
 import { fitProposal } from '../researchers/fit';
@@ -264,7 +265,7 @@ async function contextOf(
     budget: study.budget,
     others: [],
     // Afresh from the working tree: the human may edit it while the study runs.
-    program: await readFile(join(study.lab, lab.program), 'utf8').catch(() => ''),
+    program: await readFile(join(study.lab, lab.program)).then(decodeText, () => ''),
     incumbent: { commit: incumbent, files: await filesAt(git, lab, incumbent) },
     history,
     readAt: (path, commits) => readAt(git, path, commits),
