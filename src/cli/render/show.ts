@@ -67,7 +67,7 @@ function facts({ record, commit, metric }: Shown): string {
   if (commit !== null)
     lines.push(['commit', record === null ? commit : `${commit} on ${shortHash(record.incumbent)}`]);
   if (record !== null) {
-    const dollars = record.dollars === 0 ? '' : ` · $${record.dollars.toFixed(4)}`;
+    const dollars = record.dollars === 0 ? '' : ` · $${record.dollars.toFixed(4)}${assumedText(record)}`;
     lines.push([
       'took',
       `${durationText(secondsTaken(record))}, ${durationText(gpuSeconds(record.runs))} on the device${dollars}`,
@@ -83,6 +83,12 @@ function facts({ record, commit, metric }: Shown): string {
     ]);
   }
   return lines.map(([name, text]) => `${colour.dim(name.padEnd(8))} ${text}`).join('\n');
+}
+
+/** Calls that did not say what they cost. */
+function assumedText({ research }: ExperimentRecord): string {
+  const calls = research?.assumed?.calls ?? 0;
+  return calls === 0 ? '' : `, ${calls} call${calls === 1 ? '' : 's'} of it without a readable cost`;
 }
 
 /** What its researcher said and used beside the edits. */

@@ -26,6 +26,7 @@ export function gainOf({ score, incumbentScore }: ExperimentRecord, { direction 
 export function gainText(record: ExperimentRecord, scale: Scale): string {
   const better = gainOf(record, scale);
   if (better === null) return '';
+  if (better === 0) return 'equal';
   return better >= 0 ? `better by ${resultText(better, scale)}` : `worse by ${resultText(-better, scale)}`;
 }
 
