@@ -114,9 +114,10 @@ function withLineEndsOf(
   const crlf = content.split('\r\n').length - 1;
   const breaks = content.split('\n').length - 1;
   if (crlf === 0 || (crlf < breaks && content.includes(search))) return { search, replace };
-  const convert = (text: string): string => text.replaceAll(/\r?\n/g, '\r\n');
-  return { search: convert(search), replace: convert(replace) };
+  return { search: withCrlf(search), replace: withCrlf(replace) };
 }
+
+const withCrlf = (text: string): string => text.replaceAll(/\r?\n/g, '\r\n');
 
 /** Overlapping ones count: in `aaa`, `aa` could mean two places. */
 function occurrences(content: string, search: string): number {

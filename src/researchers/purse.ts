@@ -23,13 +23,13 @@ export const MAX_LOST = 8;
 const HOUR_MS = 3_600_000;
 
 const callId = z.int().positive();
-const amount = z.number().nonnegative();
+const paid = z.number().nonnegative();
 const entrySchema = z.union([
   /** `at` in milliseconds since 1970. */
-  z.strictObject({ reserve: amount, id: callId, at: z.number() }),
-  z.strictObject({ settle: amount, id: callId }),
+  z.strictObject({ reserve: paid, id: callId, at: z.number() }),
+  z.strictObject({ settle: paid, id: callId }),
   /** The cost could not be read, and this is what the call counts as. */
-  z.strictObject({ assume: amount, id: callId }),
+  z.strictObject({ assume: paid, id: callId }),
 ]);
 
 type Entry = z.infer<typeof entrySchema>;

@@ -41,7 +41,7 @@ def distribution(knob):
 
 
 def rounded(knob, value):
-    """The value as it will stand in the file: a float with as few digits, three or more, as its range can tell apart."""
+    """The value as it will stand in the file: a float with as few digits (three or more) as its range needs."""
     if knob["type"] != "float":
         return value
     low, high = knob["low"], knob["high"]

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createApply } from '../../src/activities/apply';
 import { createCheck } from '../../src/activities/check-proposal';

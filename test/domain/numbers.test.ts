@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { scoreText, scoreTexts } from '../../src/domain/numbers';
 
 test('scores of any size keep their significant digits', () => {

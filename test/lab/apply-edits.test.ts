@@ -183,22 +183,24 @@ test('searching and replacing is replacing the one place', async () => {
   );
 });
 
+const edited = async (content: string, search: string, replace: string) => {
+  const tree = await apply([
+    { path: 'train.py', content },
+    { path: 'train.py', search, replace },
+  ]);
+  return readText(lab.git, tree, 'train.py');
+};
+
+const ends = (text: string): string => text.replaceAll(/\r?\n/g, '\r\n');
+
 describe('a file whose lines end with CRLF', () => {
   const CRLF = 'RATE = 0.5\r\nMOMENTUM = 0.0\r\nprint("é")\r\n';
-  const edited = async (content: string, search: string, replace: string) => {
-    const tree = await apply([
-      { path: 'train.py', content },
-      { path: 'train.py', search, replace },
-    ]);
-    return readText(lab.git, tree, 'train.py');
-  };
 
   test.each([
     ['two lines', 'RATE = 0.5\nMOMENTUM = 0.0', 'RATE = 0.1\nMOMENTUM = 0.1'],
     ['two lines that end with CRLF', 'RATE = 0.5\r\nMOMENTUM = 0.0', 'RATE = 0.1\r\nMOMENTUM = 0.1'],
     ['one line by two', 'RATE = 0.5\n', 'RATE = 0.1\nRATE = 0.2\n'],
   ])('is searched as models write it, and its line ends stay: %s', async (_what, search, replace) => {
-    const ends = (text: string): string => text.replaceAll(/\r?\n/g, '\r\n');
     expect(await edited(CRLF, search, replace)).toBe(CRLF.replace(ends(search), ends(replace)));
   });
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { readAgentOutput } from '../../src/researchers/agent-output';
 
 const OWN = '{"title": "wider", "hypothesis": "more room"}';

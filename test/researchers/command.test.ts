@@ -195,6 +195,15 @@ test('one that takes too long, ignores SIGTERM and left children behind is gone'
   expect(alive(marker)).toBe(false);
 });
 
+/** What a first call is counted at. */
+const first = async (callDollars: number | null, limit: number | null): Promise<number> => {
+  const context = { ...(await limited(limit ?? 0)), history: [], callDollars };
+  const left = { ...UNLIMITED, dollars: limit };
+  const purse = await Purse.open(join(context.folder, 'spent.jsonl'), limit);
+  await createCommand(await options('echo "# x" >> train.py')).propose({ ...context, left, purse }, never);
+  return purse.spent();
+};
+
 describe('its money', () => {
   const CHANGES = 'echo "# x" >> train.py';
 
@@ -233,13 +242,6 @@ describe('its money', () => {
   });
 
   test('before the first that says so, a call counts as the study says, or as a dollar where money is limited', async () => {
-    const first = async (callDollars: number | null, limit: number | null): Promise<number> => {
-      const context = { ...(await limited(limit ?? 0)), history: [], callDollars };
-      const left = { ...UNLIMITED, dollars: limit };
-      const purse = await Purse.open(join(context.folder, 'spent.jsonl'), limit);
-      await createCommand(await options(CHANGES)).propose({ ...context, left, purse }, never);
-      return purse.spent();
-    };
     expect(await first(null, 5)).toBe(1);
     expect(await first(0.25, 5)).toBe(0.25);
     expect(await first(0, 5)).toBe(0);

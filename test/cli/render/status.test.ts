@@ -8,6 +8,20 @@ const experiments = [
   summary(1, { verdict: 'keep', reason: 'better', score: 1.9, title: 'wider' }),
 ];
 
+const spending = (
+  dollars: number,
+  proposing: Partial<Account>,
+  limit: number | null,
+  assumed: Assumed | null,
+) => {
+  const moment = snapshot({
+    experiments: [summary(0), summary(1, { dollars, assumed })],
+    proposing: { settled: 0, assumed: null, aside: null, ...proposing },
+  });
+  const { study, ...rest } = moment;
+  return statusText({ ...rest, study: { ...study, limits: { ...study.limits, dollars: limit } } }, 200);
+};
+
 describe('status', () => {
   it('says what happens just now', () => {
     const progress = { phase: 'training', step: 120, loss: 3.4123, tokens: 9, secondsLeft: 95 };
@@ -20,19 +34,6 @@ describe('status', () => {
   });
 
   describe('money', () => {
-    const spending = (
-      dollars: number,
-      proposing: Partial<Account>,
-      limit: number | null,
-      assumed: Assumed | null,
-    ) => {
-      const moment = snapshot({
-        experiments: [summary(0), summary(1, { dollars, assumed })],
-        proposing: { settled: 0, assumed: null, aside: null, ...proposing },
-      });
-      const { study, ...rest } = moment;
-      return statusText({ ...rest, study: { ...study, limits: { ...study.limits, dollars: limit } } }, 200);
-    };
     const lost = { calls: 2, dollars: 0.8, most: 0.4 };
 
     it('that is spent, set aside and left adds up to the limit', () => {

@@ -1,5 +1,5 @@
 /** An answer that is paid for is never asked for again because it does not fit into the record. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { readProposal } from '../../../src/lab/edits';
 import { recordSchema } from '../../../src/lab/records';
 import { makeRecord } from '../../lab/make-lab';
@@ -41,15 +41,16 @@ test('texts that grow when what looks like a key is taken out of them are cut, a
   expect(JSON.stringify({ hypothesis, ideas, research })).not.toContain(SECRET);
 });
 
+const text = (most: number) =>
+  fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 50 }),
+    fc
+      .tuple(fc.constantFrom('\ud800', 'x', `${SECRET} `, '\u0000', '😀'), fc.nat(most))
+      .map(([unit, length]) => unit.repeat(length)),
+    fc.constantFrom('', ' ', '\n', 'ok', null, 7, {}),
+  );
+
 test('whatever a model proposes: an answer in git that a record takes, within the calls that are allowed', async () => {
-  const text = (most: number) =>
-    fc.oneof(
-      fc.string({ unit: 'binary', maxLength: 50 }),
-      fc
-        .tuple(fc.constantFrom('\ud800', 'x', `${SECRET} `, '\u0000', '😀'), fc.nat(most))
-        .map(([unit, length]) => unit.repeat(length)),
-      fc.constantFrom('', ' ', '\n', 'ok', null, 7, {}),
-    );
   const change = fc.record(
     {
       title: text(150),
