@@ -4,20 +4,22 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { TemporalFailure } from '@temporalio/common';
-import { experimentName, type Research } from '../domain/experiment';
+import type { Research } from '../domain/experiment';
 import { backlog, lessons } from '../domain/ideas';
-import type { Usage } from '../domain/money';
+import { addAssumed, type Usage } from '../domain/money';
 import type { StudyConfig } from '../domain/study';
 import { MAX_WITHOUT_PROPOSAL, plateauOf, sinceKeep, withoutProposal } from '../domain/plateau';
 import { diff } from '../lab/commits';
 import type { LabConfig } from '../lab/config';
-import { findProposal, readProposal, storeProposal, type Proposal } from '../lab/edits';
+import { findProposal, proposalSchema, readProposal, storeProposal, type Proposal } from '../lab/edits';
 import { Git } from '../lab/git';
 import { readLabConfigAt } from '../lab/lab';
 import { readLedger } from '../lab/ledger';
 import { readAt, readText } from '../lab/objects';
-import { studyState } from '../process/paths';
-import { BudgetExhausted, Purse } from '../researchers/purse';
+import { decodeText } from '../lab/text';
+import { BudgetExhausted, journalIn, proposalFolder, Purse } from '../researchers/purse';
+import { UNANSWERED } from '../researchers/claude/trouble';
+import { fitProposal } from '../researchers/fit';
 import {
   GivenUp,
   NoProposal,
@@ -34,7 +36,7 @@ import type { ControlActivities, Proposed, ProposeInput } from './interface';
 
 /** Asked this often in vain, the experiment ends without a proposal, rather than asking all night. */
 const ATTEMPTS = 3;
-/** Between two tries that are paid for and fail by our own fault; a minute after the very first. */
+/** Between two tries that may have been paid for and came to nothing; a minute after the very first. */
 const MAX_DELAY_MS = 15 * 60_000;
 /** All that is asked for one proposal. After the activity's own two hours everything would be asked, and paid for, again. */
 const LONGEST_MS = 110 * 60_000;
@@ -51,6 +53,7 @@ const NO_RESEARCH: Research = {
   approach: null,
   usage: null,
   dearestCall: null,
+  assumed: null,
 };
 
 export interface ProposeDependencies {
@@ -91,25 +94,52 @@ async function askAndStore(
   try {
     const { longestMs = LONGEST_MS } = dependencies;
     const proposal = await ask(dependencies.researcher(input), context, checker, longestMs);
-    return await storeProposal(git, study.tag, number, proposal, attempt);
+    return await storeProposal(git, study.tag, number, recordable(proposal, context), attempt);
   } catch (error) {
-    throw context.purse.spent() > before ? seldom(error) : error;
+    throw context.purse.spent() > before || isUnanswered(error) ? seldom(error) : error;
   }
 }
 
 /**
- * Our own trouble (a full disk, a Python that is gone) after an answer that was paid for: asked again as soon as usual, it
- * would be paid for each minute of the night.
+ * The proposal within the bounds of the record. An answer that is paid for is never asked for again because it does not fit:
+ * long texts are cut, and one that cannot be recorded at all counts as given up, with the reason.
+ */
+function recordable(proposal: Proposal, context: ResearchContext): Proposal {
+  const fitted = fitProposal(proposal);
+  const { error } = proposalSchema.safeParse(fitted);
+  if (error === undefined) return fitted;
+  const why = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  return fitProposal(givenUp(context, [`the answer cannot be recorded: ${why}`], null));
+}
+
+const isUnanswered = (error: unknown): boolean =>
+  error instanceof ApplicationFailure && error.type === UNANSWERED;
+
+/**
+ * Space the retries of what was paid for, or may have been, and failed: an answer that broke off, a full disk, a Python that
+ * is gone. At Temporal's usual pace it would be paid for each minute of the night.
  */
 function seldom(error: unknown): unknown {
   const { cancellationSignal, info } = Context.current();
-  if (!(error instanceof Error) || error instanceof TemporalFailure) return error;
-  if (isLasting(error) || cancellationSignal.aborted) return error;
+  if (!(error instanceof Error) || cancellationSignal.aborted || isLasting(error)) return error;
+  const wait = Math.min(MAX_DELAY_MS, 60_000 * 2 ** (info.attempt - 1));
+  if (!(error instanceof ApplicationFailure)) {
+    if (error instanceof TemporalFailure) return error;
+    return ApplicationFailure.create({
+      message: error.message,
+      type: error.name,
+      cause: error,
+      nextRetryDelay: wait,
+    });
+  }
+  if (error.nonRetryable === true) return error;
+  const { message, type, nextRetryDelay } = error;
+  const asked = typeof nextRetryDelay === 'number' ? nextRetryDelay : 0;
   return ApplicationFailure.create({
-    message: error.message,
-    type: error.name,
+    message,
+    type: type ?? error.name,
     cause: error,
-    nextRetryDelay: Math.min(MAX_DELAY_MS, 60_000 * 2 ** (info.attempt - 1)),
+    nextRetryDelay: Math.max(wait, asked),
   });
 }
 
@@ -167,14 +197,14 @@ function answered(proposal: Proposal, meaning: string | null, context: ResearchC
   return {
     ...asRepair(proposal, context.repair),
     dollars: context.purse.spent(),
-    research: {
-      ...NO_RESEARCH,
-      program,
-      ...proposal.research,
-      meaning,
-      dearestCall: context.purse.dearestCall(),
-    },
+    research: { ...NO_RESEARCH, program, ...proposal.research, meaning, ...callsOf(context) },
   };
+}
+
+/** Nobody will learn any more what a call has cost that is still reserved now. */
+function callsOf({ purse }: ResearchContext): Pick<Research, 'dearestCall' | 'assumed'> {
+  const { assumed, aside } = purse.account();
+  return { dearestCall: purse.dearestCall(), assumed: addAssumed(assumed, aside) };
 }
 
 /** A repair goes by the name of what it repairs. */
@@ -212,7 +242,7 @@ function givenUp(context: ResearchContext, reasons: readonly string[], usage: Us
     edits: [],
     dollars: purse.spent(),
     gaveUp: why,
-    research: { ...NO_RESEARCH, hints: inVain(context), usage, dearestCall: purse.dearestCall() },
+    research: { ...NO_RESEARCH, hints: inVain(context), usage, ...callsOf(context) },
   };
 }
 
@@ -226,7 +256,7 @@ async function contextOf(
   const crashed = found === null ? null : await readProposal(git, found);
   const lab = await readLabConfigAt(git, study.base);
   const history = await readLedger(git, study.tag);
-  const folder = join(studyState(study.labId, study.tag), 'proposals', experimentName(number));
+  const folder = proposalFolder(study, number);
   const dropped = new Set(waiting.droppedIdeas);
   const checker = dependencies.check(input, lab, history);
   const context: ResearchContext = {
@@ -236,7 +266,7 @@ async function contextOf(
     budget: study.budget,
     others: [],
     // Afresh from the working tree: the human may edit it while the study runs.
-    program: await readFile(join(study.lab, lab.program), 'utf8').catch(() => ''),
+    program: await readFile(join(study.lab, lab.program)).then(decodeText, () => ''),
     incumbent: { commit: incumbent, files: await filesAt(git, lab, incumbent) },
     history,
     readAt: (path, commits) => readAt(git, path, commits),
@@ -253,7 +283,8 @@ async function contextOf(
     left,
     repair: repair === null || crashed === null ? null : await repairing(git, lab, study, repair, crashed),
     model: study.model,
-    purse: await Purse.open(join(folder, 'spent.jsonl'), left.dollars),
+    callDollars: study.callDollars,
+    purse: await Purse.open(journalIn(folder), left.dollars),
     check: checker.check,
     refused: [],
     python: dependencies.python,

@@ -107,6 +107,7 @@ function researchOf(proposals: readonly Proposal[]): Research | null {
     usage: usages.length === 0 ? null : usages.reduce(addUsage),
     // All have had one purse.
     dearestCall: proposals.at(-1)?.research?.dearestCall ?? null,
+    assumed: proposals.at(-1)?.research?.assumed ?? null,
   };
 }
 

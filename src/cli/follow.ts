@@ -8,7 +8,7 @@ import type { ExperimentSummary } from '../domain/experiment';
 import { cleanLine, colour } from './output';
 import { lookThrough } from './look';
 import { VERDICT_COLOURS, verdictText } from './render/history';
-import { scoreText } from './render/numbers';
+import { scoreCell } from './render/numbers';
 import { cut } from './render/wrap';
 import { nowText, phaseText, retryText, STANDS_STILL, stepText } from './render/status';
 import type { Connected } from '../temporal/connection';
@@ -134,7 +134,7 @@ function progressText(now: Snapshot): ProgressText | null {
 const bestSoFar = ({ incumbent }: Snapshot['study']): string[] =>
   incumbent === null || incumbent.score === null
     ? []
-    : [`best ${scoreText(incumbent.score)} at #${incumbent.experiment}`];
+    : [`best ${scoreCell(incumbent.score)} at #${incumbent.experiment}`];
 
 function verdictLine(done: ExperimentSummary, { study }: Snapshot): string {
   const { metric, baselineScore, recent } = study;
@@ -146,10 +146,10 @@ function verdictLine(done: ExperimentSummary, { study }: Snapshot): string {
   const parts = [verdictText(done).padEnd(8)];
   if (done.score !== null) {
     const change = changeText(done.score, toBeat);
-    parts.push(`${metric} ${scoreText(done.score)}${change === '' ? '' : ` (${change})`}`);
+    parts.push(`${metric} ${scoreCell(done.score)}${change === '' ? '' : ` (${change})`}`);
   }
   if (best !== undefined && best.score !== null)
-    parts.push(`best ${scoreText(best.score)} at #${best.number}`);
+    parts.push(`best ${scoreCell(best.score)} at #${best.number}`);
   return `${label(done.number)} ${paint(parts.join('  '))}`;
 }
 

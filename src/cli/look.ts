@@ -7,6 +7,7 @@ import { NOTHING_WAITS, without } from '../domain/waiting';
 import { findProposal, readProposal } from '../lab/edits';
 import { readLedger, readRecord } from '../lab/ledger';
 import type { Connected } from '../temporal/connection';
+import { journalIn, proposalFolder, Purse, type Account } from '../researchers/purse';
 import { runningWorker } from '../temporal/worker-process';
 import { withServer, type Live } from './server';
 import type { Snapshot } from './snapshot';
@@ -67,6 +68,7 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
     source: 'workflow',
     study: { ...status, waiting },
     current,
+    proposing: await proposing(study, status.spent.experiments),
     opening,
     sandbox,
     failing: childFailing,
@@ -90,6 +92,7 @@ async function fromLedger(
     source: 'ledger',
     study,
     current: null,
+    proposing: await proposing({ config }, records.length),
     opening: null,
     failing: null,
     sandbox: lastSandbox(records.findLast(({ runs }) => runs.length > 0)),
@@ -111,6 +114,11 @@ function endOf(workflow: WorkflowExecutionDescription | null, tag: string): stri
   return end === undefined
     ? null
     : `its workflow ${end}: \`npx autoresearch resume ${tag}\` goes on from the ledger`;
+}
+
+/** From the journal on this host: also of a proposal that was given up for want of money. */
+async function proposing({ config }: Pick<FoundStudy, 'config'>, next: number): Promise<Account> {
+  return (await Purse.open(journalIn(proposalFolder(config, next)), null)).account();
 }
 
 interface ProposedFor {

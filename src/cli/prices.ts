@@ -9,7 +9,10 @@ import { errorCode } from '../process/error-code';
 import { configRoot } from '../process/paths';
 import { CliError } from './errors';
 
-const dollars = z.number('expected US dollars').nonnegative('expected 0 or more');
+const dollars = z
+  .number('expected US dollars')
+  .nonnegative('expected 0 or more')
+  .max(1e6, 'expected at most 1000000');
 
 /** What the cache costs where that is not given, as parts of the input's price: the published ones. */
 const CACHE_WRITE = 1.25;

@@ -2,7 +2,14 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { KnobError, readKnob } from '../domain/knobs';
-import { ANSWER_MINUTES, LATER_SETTINGS, MAX_ANSWER_TOKENS, type StudyConfig } from '../domain/study';
+import { dollarText } from '../domain/limits';
+import {
+  ANSWER_MINUTES,
+  ASSUMED_CALL_DOLLARS,
+  LATER_SETTINGS,
+  MAX_ANSWER_TOKENS,
+  type StudyConfig,
+} from '../domain/study';
 import type { Lab } from '../lab/lab';
 import { readText } from '../lab/objects';
 import { environmentHas } from '../temporal/worker-info';
@@ -46,6 +53,11 @@ export const researcherSchemas = {
     .positive('expected more than 0')
     .max(MAX_COMMAND_MINUTES, `expected at most ${MAX_COMMAND_MINUTES}`)
     .optional(),
+  usdPerCall: z.coerce
+    .number('expected a number')
+    .nonnegative('expected 0 or more')
+    .max(10_000, 'expected at most 10000')
+    .optional(),
   model: z
     .string()
     .regex(/^[\w.:@/-]{1,100}$/, 'expected the name of a model')
@@ -68,6 +80,7 @@ export type ChosenResearcher = Pick<
   | 'researcher'
   | 'researcherCommand'
   | 'commandMinutes'
+  | 'callDollars'
   | 'model'
   | 'gpuHourDollars'
   | 'repairs'
@@ -85,6 +98,10 @@ export function takesResearcher(command: Command): Command {
     .option(
       '--command-minutes <M>',
       `minutes that it has for a proposal, at most ${MAX_COMMAND_MINUTES} (default: ${LATER_SETTINGS.commandMinutes})`,
+    )
+    .option(
+      '--usd-per-call <D>',
+      `US dollars that a call of the command counts as until one says what it cost; 0 for one that costs nothing (default with --usd: ${ASSUMED_CALL_DOLLARS})`,
     )
     .option('--model <NAME>', `model of the \`claude\` researcher (default: ${MODEL})`)
     .option('--effort <E>', `how hard it thinks: ${EFFORTS.join(', ')} (default: high)`)
@@ -123,6 +140,7 @@ export async function chooseResearcher(
   const researcher = asked.researcher ?? (hasKey ? 'claude' : 'tpe');
   const arms = researcher.split('+');
   checkCommand(asked, researcher, arms);
+  checkCallFits(asked.usdPerCall ?? null, arms, usd);
   checkModelOptions(asked, researcher);
   checkPlateau(asked, researcher);
   if (arms.includes('tpe')) await checkTurnsKnobs(lab);
@@ -132,6 +150,7 @@ export async function chooseResearcher(
     researcher,
     researcherCommand: asked.command ?? null,
     commandMinutes: asked.commandMinutes ?? LATER_SETTINGS.commandMinutes,
+    callDollars: asked.usdPerCall ?? LATER_SETTINGS.callDollars,
     model: asksClaude(researcher) ? await modelOf(asked, usd) : null,
     gpuHourDollars: prices.gpuHour,
     repairs: researcher === 'tpe' ? LATER_SETTINGS.repairs : REPAIRS,
@@ -143,6 +162,7 @@ export async function chooseResearcher(
 /** What of a study's researcher may be changed once it has ended: not who it is, for its records name that. */
 export const changeSchemas = {
   command: researcherSchemas.command,
+  usdPerCall: researcherSchemas.usdPerCall,
   model: researcherSchemas.model,
   effort: researcherSchemas.effort,
   contextTokens: researcherSchemas.contextTokens,
@@ -155,6 +175,10 @@ export function takesChanges(command: Command): Command {
     .option(
       '--command <LINE>',
       'another command line of the `command` researcher; needed once for a study that was fetched',
+    )
+    .option(
+      '--usd-per-call <D>',
+      'US dollars that a call of the command counts as until one says what it cost; 0 for one that costs nothing',
     )
     .option('--model <NAME>', 'another model of the `claude` researcher, for a study that has ended')
     .option('--effort <E>', `how hard it thinks: ${EFFORTS.join(', ')}`)
@@ -184,10 +208,11 @@ export async function changeResearcher(
     );
   }
   checkCommand({ ...asked, command: researcherCommand ?? undefined }, researcher, arms);
+  const callDollars = asked.usdPerCall ?? config.callDollars;
   checkModelOptions(asked, researcher);
-  const { command: _, ...change } = asked;
+  const { command: _command, usdPerCall: _usdPerCall, ...change } = asked;
   if (model === null || Object.values(change).every((value) => value === undefined))
-    return { ...config, researcherCommand };
+    return { ...config, researcherCommand, callDollars };
   const wanted: ResearcherRequest = {
     model: change.model ?? model.name,
     effort: change.effort ?? model.effort,
@@ -195,7 +220,7 @@ export async function changeResearcher(
     answerTokens: change.answerTokens ?? model.answerTokens,
     lessonsEvery: model.lessonsEvery,
   };
-  return { ...config, researcherCommand, model: await modelOf(wanted, usd) };
+  return { ...config, researcherCommand, callDollars, model: await modelOf(wanted, usd) };
 }
 
 /** The key has to be the worker's: this process only starts the study. */
@@ -227,8 +252,23 @@ async function modelOf(
   return { name, effort, contextTokens, answerTokens, price, lessonsEvery };
 }
 
+/** The first call would find out only after the baseline. */
+function checkCallFits(
+  usdPerCall: number | null,
+  arms: readonly string[],
+  usd: number | null | undefined,
+): void {
+  const counts = usdPerCall ?? ASSUMED_CALL_DOLLARS;
+  if (!arms.includes('command') || usd == null || counts <= usd) return;
+  throw new CliError(
+    'usage',
+    `--usd ${usd} does not cover one call of the command, which counts as ${dollarText(counts)} until one has said what it cost`,
+    'give what a call costs at most: --usd-per-call D (0 for a command that costs nothing), or a higher --usd',
+  );
+}
+
 function checkCommand(
-  { command, commandMinutes }: ResearcherRequest,
+  { command, commandMinutes, usdPerCall }: ResearcherRequest,
   researcher: string,
   arms: readonly string[],
 ): void {
@@ -239,11 +279,12 @@ function checkCommand(
       'add --command "…", such as a coding agent',
     );
   }
-  const option = command === undefined ? '--command-minutes' : '--command';
-  if (!arms.includes('command') && (command ?? commandMinutes) !== undefined) {
+  const given = Object.entries({ command, 'command-minutes': commandMinutes, 'usd-per-call': usdPerCall });
+  const option = given.find(([, value]) => value !== undefined)?.[0];
+  if (!arms.includes('command') && option !== undefined) {
     throw new CliError(
       'usage',
-      `${option} is for the \`command\` researcher, not for ${researcher}`,
+      `--${option} is for the \`command\` researcher, not for ${researcher}`,
       'add --researcher command',
     );
   }

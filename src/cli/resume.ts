@@ -42,8 +42,8 @@ export function resumeCommand(): Command {
   return handle(command, schema, async (out, { tag, lab, ...options }) => {
     const found = await findStudy({ tag, lab });
     const limits = givenLimits(options);
-    const { command: line, model, effort, contextTokens, answerTokens } = options;
-    const change = { command: line, model, effort, contextTokens, answerTokens };
+    const { command: line, usdPerCall, model, effort, contextTokens, answerTokens } = options;
+    const change = { command: line, usdPerCall, model, effort, contextTokens, answerTokens };
     const usd = { ...found.config.limits, ...limits }.dollars;
     const changed = await changeResearcher(found.config, change, usd);
     await withReadyServer(out.note, async (server) => {

@@ -3,6 +3,7 @@ import type { Progress } from '../activities/interface';
 import type { Sandbox } from '../domain/experiment';
 import type { FailingTask } from '../temporal/failing-task';
 import type { Phase, StudyStatus } from '../domain/status';
+import type { Account } from '../researchers/purse';
 
 /** What a workflow waits for just now. */
 export interface PendingActivity {
@@ -33,6 +34,8 @@ export interface Snapshot {
   /** `unknown`: without a server nobody can say. */
   study: Omit<StudyStatus, 'phase'> & { phase: Phase | 'unknown' };
   current: CurrentExperiment | null;
+  /** What the experiment that is not recorded yet has spent on being proposed; `study.spent` lacks it. */
+  proposing: Account;
   /** The study's own activity, while it is opened. */
   opening: PendingActivity | null;
   /** The workflow, the study's or its experiment's, whose task fails again and again; null where none does. */

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { TrainBudget } from '../domain/experiment';
-import { UNLIMITED } from '../domain/limits';
-import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
+import { dollarText, UNLIMITED } from '../domain/limits';
+import { ASSUMED_CALL_DOLLARS, LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { openLab, type Lab } from '../lab/lab';
 import { openLedger } from '../lab/ledger';
 import { branchName, freeTag, isTagKnown, tagSchema } from '../lab/refs';
@@ -137,10 +137,19 @@ function budgetOf({ trainSeconds, trainSteps }: StartRequest, { config }: Lab): 
   return { seconds: trainSeconds ?? config.train.seconds };
 }
 
-function proposerText({ researcher, researcherCommand, model }: StudyConfig): string {
-  if (researcherCommand !== null) return `${researcher}: ${researcherCommand}`;
+function proposerText({ researcher, researcherCommand, model, callDollars, limits }: StudyConfig): string {
+  if (researcherCommand !== null)
+    return `${researcher}: ${researcherCommand}${callText(callDollars, limits)}`;
   if (model === null) return researcher;
   return `${researcher}: ${model.name}, effort ${model.effort}${model.price === null ? ', price not known' : ''}`;
+}
+
+/** What an agent that does not say what it cost does to a limit in dollars. */
+function callText(callDollars: number | null, { dollars }: StudyConfig['limits']): string {
+  const counts = callDollars ?? (dollars === null ? 0 : ASSUMED_CALL_DOLLARS);
+  if (dollars === null || counts === 0) return '';
+  const how = callDollars === null ? ' (--usd-per-call sets it)' : '';
+  return `\n           a call counts as ${dollarText(counts)} until one says what it cost${how}`;
 }
 
 async function taken({ git }: Lab, tag: string): Promise<CliError> {

@@ -1,6 +1,7 @@
 /** The Markdown that Temporal's UI shows beside a workflow: a study's and an experiment's page. */
 import type { ExperimentSummary, ScoredRun } from './experiment';
 import { dollarText, hoursText, type Limits, type Spent } from './limits';
+import { scoreText } from './numbers';
 import { APPROACH_TEXT, plateauOf } from './plateau';
 import type { Decision, Incumbent } from './policy';
 import { statusLine } from './status';
@@ -30,7 +31,7 @@ export function experimentDetails({
   const lines = [`### #${number} · ${markdown(title)}`, verdict];
   if (incumbent !== null && incumbent.score !== null) {
     lines.push(
-      `to beat: ${study.metric} ${incumbent.score.toFixed(6)} (#${incumbent.experiment}, \`${incumbent.commit.slice(0, 7)}\`)`,
+      `to beat: ${study.metric} ${scoreText(incumbent.score, 6)} (#${incumbent.experiment}, \`${incumbent.commit.slice(0, 7)}\`)`,
     );
   }
   if (runs.length > 0) {
@@ -46,7 +47,7 @@ export function experimentDetails({
 }
 
 function runRow(run: ScoredRun, index: number): string {
-  const score = run.score === null ? (run.failure?.reason ?? '–') : run.score.toFixed(6);
+  const score = run.score === null ? (run.failure?.reason ?? '–') : scoreText(run.score, 6);
   return `| ${index + 1} | ${run.seed} | ${score} | ${run.steps} | ${run.trainSeconds.toFixed(1)} | ${run.wallSeconds.toFixed(1)} |`;
 }
 
@@ -80,7 +81,7 @@ export function studyDetails(config: StudyConfig, state: StudyState, current: nu
 }
 
 function summaryRow({ number, score, verdict, reason, title }: ExperimentSummary): string {
-  return `| ${number} | ${score === null ? reason : score.toFixed(6)} | ${verdict} | ${markdown(title)} |`;
+  return `| ${number} | ${score === null ? reason : scoreText(score, 6)} | ${verdict} | ${markdown(title)} |`;
 }
 
 /** `experiments 12 of 100 · GPU-hours 0.4 of 8 · hours 0.5 · dollars $0.00`: where no limit is named there is none. */

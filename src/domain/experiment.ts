@@ -3,7 +3,7 @@
  * Everything here is plain JSON data, for it travels through Temporal and lies in the ledger.
  */
 import type { Knob } from '../lab/config';
-import type { Usage } from './money';
+import type { Assumed, Usage } from './money';
 import type { Approach } from './plateau';
 
 /** Which way the metric is better. */
@@ -168,6 +168,8 @@ export interface Research {
   usage: Usage | null;
   /** The most that one call for it has cost, in US dollars, of those that said what they did; null where none has. */
   dearestCall: number | null;
+  /** Calls for it whose cost could not be read; null where all could. */
+  assumed: Assumed | null;
 }
 
 /** An idea for later. */
@@ -205,6 +207,8 @@ export interface ExperimentSummary {
   seconds: number;
   /** Proposing, and the GPU at its price. */
   dollars: number;
+  /** Calls whose cost could not be read; `dollars` includes what they were counted at. */
+  assumed: Assumed | null;
 }
 
 /** GPU seconds of a record: every second that one of its runs or scorings held the device. */
@@ -234,6 +238,7 @@ export function summarize(record: ExperimentRecord): ExperimentSummary {
     gpuSeconds: gpuSeconds(record.runs),
     seconds: secondsTaken(record),
     dollars: record.dollars + record.gpuDollars,
+    assumed: record.research?.assumed ?? null,
   };
 }
 

@@ -15,7 +15,7 @@ export class KnobError extends Error {
 const LITERAL = String.raw`([-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?|True|False|"[^"\\\n]*"|'[^'\\\n]*')`;
 
 function constantLine(name: string): RegExp {
-  return new RegExp(String.raw`^(${name}[ \t]*=[ \t]*)${LITERAL}(?=[ \t]*(?:#.*)?$)`, 'gm');
+  return new RegExp(String.raw`^(\ufeff?${name}[ \t]*=[ \t]*)${LITERAL}(?=[ \t]*(?:#.*)?$)`, 'gm');
 }
 
 /** @throws KnobError unless exactly one line of `text` gives the knob a literal */
@@ -107,12 +107,12 @@ function parseLiteral(literal: string): KnobValue {
   return Number(literal.replaceAll('_', ''));
 }
 
-/** Python's spelling. Floats keep three digits: more would be noise in a diff. */
+/** Python's spelling. The optimiser has rounded floats to what its range needs. */
 function formatLiteral(knob: Knob, value: KnobValue): string {
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'string') return `"${value}"`;
   if (knob.type !== 'float') return String(value);
-  const text = String(Number(value.toPrecision(3)));
+  const text = String(value);
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 

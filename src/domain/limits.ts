@@ -1,6 +1,6 @@
 /** What a study may spend, and whether the next experiment still fits. A study without limits never stops. */
 import type { ExperimentSummary, TrainBudget } from './experiment';
-import { gpuCost } from './money';
+import { addAssumed, gpuCost, type Assumed } from './money';
 
 export interface Limits {
   /** Experiments in all, the baseline (number 0) counted. */
@@ -20,9 +20,11 @@ export interface Spent {
   gpuSeconds: number;
   seconds: number;
   dollars: number;
+  /** Calls whose cost could not be read; `dollars` includes what they were counted at. */
+  assumed: Assumed | null;
 }
 
-export const NOTHING_SPENT: Spent = { experiments: 0, gpuSeconds: 0, seconds: 0, dollars: 0 };
+export const NOTHING_SPENT: Spent = { experiments: 0, gpuSeconds: 0, seconds: 0, dollars: 0, assumed: null };
 
 export function spend(spent: Spent, experiment: ExperimentSummary): Spent {
   return {
@@ -30,6 +32,7 @@ export function spend(spent: Spent, experiment: ExperimentSummary): Spent {
     gpuSeconds: spent.gpuSeconds + experiment.gpuSeconds,
     seconds: spent.seconds + experiment.seconds,
     dollars: spent.dollars + experiment.dollars,
+    assumed: addAssumed(spent.assumed, experiment.assumed),
   };
 }
 

@@ -24,6 +24,30 @@ export interface ModelPrice {
 }
 
 const MILLION = 1e6;
+/** Figures above these are mistakes: no call costs that much, or has that many tokens. */
+const MOST_DOLLARS = 10_000;
+const MOST_TOKENS = 1e9;
+
+/** Calls whose cost could not be read, and what they were counted at instead, in US dollars. */
+export interface Assumed {
+  calls: number;
+  dollars: number;
+  /** The most that one of them was counted at. */
+  most: number;
+}
+
+export function addAssumed(a: Assumed | null, b: Assumed | null): Assumed | null {
+  if (a == null || b == null) return a ?? b ?? null;
+  return { calls: a.calls + b.calls, dollars: a.dollars + b.dollars, most: Math.max(a.most, b.most) };
+}
+
+/** US dollars as another program reports them; null where they are no amount. */
+export const amountOf = (said: unknown): number | null =>
+  typeof said === 'number' && said >= 0 && said <= MOST_DOLLARS ? said : null;
+
+/** Tokens as another program reports them; null where they are no number of tokens. Parts of one count as a whole. */
+export const tokensOf = (said: unknown): number | null =>
+  typeof said === 'number' && said >= 0 && said <= MOST_TOKENS ? Math.ceil(said) : null;
 
 export const noUsage = (model: string): Usage => ({
   model,

@@ -3,6 +3,7 @@
  * either gives a verdict or asks for one more run on a fresh seed; the experiment workflow does as it says.
  */
 import type { Direction, Failure, Reason, ScoredRun, Verdict } from './experiment';
+import { scoreText, scoreTexts } from './numbers';
 
 /** The best kept commit so far, as a policy sees it. */
 export interface Incumbent {
@@ -56,9 +57,9 @@ export function greedy({ direction, incumbent, runs }: Evidence): Ruling {
   if (incumbent === null || incumbent.score === null) {
     const what =
       incumbent === null ? 'the baseline' : 'the first score, in the place of a baseline that has none';
-    return { verdict: 'keep', reason: 'baseline', detail: `${what}: ${score.toFixed(4)}` };
+    return { verdict: 'keep', reason: 'baseline', detail: `${what}: ${scoreText(score)}` };
   }
-  const change = `${score.toFixed(4)} against ${incumbent.score.toFixed(4)}`;
+  const change = scoreTexts(score, incumbent.score).join(' against ');
   return isBetter(direction, score, incumbent.score)
     ? { verdict: 'keep', reason: 'better', detail: `better: ${change}` }
     : { verdict: 'discard', reason: 'not-better', detail: `not better: ${change}` };

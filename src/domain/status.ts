@@ -1,6 +1,8 @@
 /** How a study's state is told to people: the field's status line, and the query's answer. */
 import type { ExperimentSummary } from './experiment';
-import type { Limits, Spent } from './limits';
+import { secondsAside, type Limits, type Spent } from './limits';
+import { gpuCost } from './money';
+import { scoreText } from './numbers';
 import { plateauOf, type Plateau } from './plateau';
 import type { Incumbent } from './policy';
 import type { StudyConfig, StudyState } from './study';
@@ -30,6 +32,8 @@ export interface StudyStatus {
   crashed: number;
   limits: Limits;
   spent: Spent;
+  /** US dollars set aside for the GPU time of the next experiment, or of the one under way. */
+  gpuDollarsAside: number;
   recent: ExperimentSummary[];
   plateau: Plateau;
   waiting: Waiting;
@@ -66,6 +70,7 @@ export function studyStatus(
     crashed,
     limits,
     spent,
+    gpuDollarsAside: gpuCost(secondsAside(budget, recent), config.gpuHourDollars),
     recent,
     plateau: plateauOf(state.sinceKeep, config.plateauAfter),
     waiting,
@@ -86,7 +91,7 @@ export function statusLine(state: StudyState): string {
   if (incumbent !== null && incumbent.score !== null) {
     const percent = changeText(incumbent.score, baselineScore);
     const change = percent === '' ? '' : ` (${percent})`;
-    parts.push(`best ${incumbent.score.toFixed(4)}${change} at #${incumbent.experiment}`);
+    parts.push(`best ${scoreText(incumbent.score)}${change} at #${incumbent.experiment}`);
   }
   return parts.join(' · ');
 }

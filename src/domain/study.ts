@@ -38,6 +38,11 @@ export interface StudyConfig {
   createdAt: string;
   /** Minutes that the `command` researcher has for one proposal. */
   commandMinutes: number;
+  /**
+   * What a call of the `command` researcher is taken to cost until one has said what it did, in US dollars; null for
+   * `ASSUMED_CALL_DOLLARS` where there is a limit in dollars, and nothing where there is none.
+   */
+  callDollars: number | null;
   /** How the language model is asked; null where none is. */
   model: ModelSettings | null;
   /** Price of an hour of the GPU, in US dollars; 0 counts none. */
@@ -57,6 +62,9 @@ export const ANSWER_MINUTES = 30;
 /** As many as come in that time from a model that writes 128,000 an hour, the slowest that Anthropic's SDK reckons with. */
 export const MAX_ANSWER_TOKENS = (128_000 * ANSWER_MINUTES) / 60;
 
+/** Long sessions of coding agents cost about this much. */
+export const ASSUMED_CALL_DOLLARS = 1;
+
 export interface ModelSettings {
   name: string;
   effort: 'low' | 'medium' | 'high' | 'xhigh' | 'max';
@@ -72,6 +80,7 @@ export interface ModelSettings {
 /** What version 0.1 did not know; a study that it began goes on with these. */
 export const LATER_SETTINGS = {
   commandMinutes: 30,
+  callDollars: null,
   model: null,
   gpuHourDollars: 0,
   plateauAfter: 8,

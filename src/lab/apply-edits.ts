@@ -95,15 +95,29 @@ function applyEdit(content: string | null, edit: Edit): string | null {
   if ('content' in edit) return checkText(edit.path, edit.content);
   if (content === null) throw new EditRejected(`${shown} does not exist`);
   if ('delete' in edit) return null;
-  const at = content.indexOf(edit.search);
+  const { search, replace } = withLineEndsOf(content, edit);
+  const at = content.indexOf(search);
   if (at < 0) throw new EditRejected(`${shown}: the text to replace was not found: ${quote(edit.search)}`);
-  const found = occurrences(content, edit.search);
+  const found = occurrences(content, search);
   if (found > 1)
     throw new EditRejected(
       `${shown}: the text to replace was found ${found} times, expected once: ${quote(edit.search)}`,
     );
-  return content.slice(0, at) + checkText(edit.path, edit.replace) + content.slice(at + edit.search.length);
+  return content.slice(0, at) + checkText(edit.path, replace) + content.slice(at + search.length);
 }
+
+/** Models write `\n`, whatever ends the file's lines. A file whose lines end in both ways is searched as it is first. */
+function withLineEndsOf(
+  content: string,
+  { search, replace }: { search: string; replace: string },
+): { search: string; replace: string } {
+  const crlf = content.split('\r\n').length - 1;
+  const breaks = content.split('\n').length - 1;
+  if (crlf === 0 || (crlf < breaks && content.includes(search))) return { search, replace };
+  return { search: withCrlf(search), replace: withCrlf(replace) };
+}
+
+const withCrlf = (text: string): string => text.replaceAll(/\r?\n/g, '\r\n');
 
 /** Overlapping ones count: in `aaa`, `aa` could mean two places. */
 function occurrences(content: string, search: string): number {

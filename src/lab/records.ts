@@ -124,6 +124,7 @@ export const studySchema = z.object({
   base: hash,
   createdAt: time,
   commandMinutes: z.number().positive().default(LATER_SETTINGS.commandMinutes),
+  callDollars: amount.nullable().default(LATER_SETTINGS.callDollars),
   model: modelSchema.nullable().default(LATER_SETTINGS.model),
   gpuHourDollars: amount.default(LATER_SETTINGS.gpuHourDollars),
   plateauAfter: z.int().positive().default(LATER_SETTINGS.plateauAfter),

@@ -35,8 +35,11 @@ export const researchSchema = z.object({
   ranges: z.array(knobSchema).max(MOST_NOTED),
   approach: z.enum(APPROACHES).nullable(),
   usage: usageSchema.nullable(),
-  // Version 0.2 did not know it.
   dearestCall: z.number().nonnegative().nullable().default(null),
+  assumed: z
+    .object({ calls: count, dollars: z.number().nonnegative(), most: z.number().nonnegative() })
+    .nullable()
+    .default(null),
 }) satisfies z.ZodType<Research>;
 
 export const ideaSchema = z.object({ id: ideaId, text: z.string(), from: z.enum(['researcher', 'human']) });

@@ -3,6 +3,7 @@
  * columns of ours. It is derived: the records in the ledger are the truth, and it can be made from them at any time.
  */
 import { gpuSeconds, type ExperimentRecord, type Verdict } from '../domain/experiment';
+import { scoreText } from '../domain/numbers';
 
 /** Columns that may follow the field's five. */
 const MORE = ['experiment', 'reason', 'seconds', 'gpu_seconds', 'dollars'];
@@ -85,7 +86,7 @@ function resultRow(record: ExperimentRecord): string {
   const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
   return [
     commit.slice(0, 7),
-    (verdict === 'crash' ? 0 : (score ?? 0)).toFixed(6),
+    scoreText(verdict === 'crash' ? 0 : (score ?? 0), 6),
     memory.toFixed(1),
     verdict,
     describe(title),

@@ -1,138 +1,124 @@
 /**
- * What a command said of its change and of its cost, on stdout: a JSON object of ours on the last line; the result of
- * `claude -p --output-format json` (or `stream-json`); the events of `codex exec --json`. An agent's last message may
- * hold our object too, on its last line.
+ * Reads what a command printed of its change and of its cost: our own JSON object; the result of
+ * `claude -p --output-format json` (an object, an array or JSON lines); the events of `codex exec --json`. It finds these
+ * anywhere in the output, for terminals and wrappers put titles, colours and text around them.
  */
+/* oxlint-disable no-control-regex -- control characters are what is looked for */
 import { z } from 'zod';
-import { addUsage, noUsage, type Usage } from '../domain/money';
+import { addUsage, amountOf, noUsage, tokensOf, type Usage } from '../domain/money';
+import { jsonValuesIn } from './json-values';
 
 export interface AgentReport {
   title: string | null;
   hypothesis: string | null;
-  /** US dollars, where it says so. */
+  /** US dollars; null where the output does not say, or where what it says is no amount. */
   dollars: number | null;
+  /** What could be read, where `dollars` is null: several calls may have been made, and one of them unreadable. */
+  atLeast: number;
   usage: Usage | null;
 }
 
-const reportSchema = z.object({
-  title: z.string().min(1).max(1000).optional(),
-  hypothesis: z.string().max(4000).optional(),
-  dollars: z.number().nonnegative().optional(),
-});
+const anyText = z.string().nullable().catch(null).default(null);
+const anything = z.unknown().optional();
 
-const tokens = z.int().nonnegative().default(0);
-
+/** Fields are read one by one: a side field of another type must not lose the cost. */
+const ownSchema = z.object({ title: anyText, hypothesis: anyText, dollars: anything });
 const claudeSchema = z.object({
   type: z.literal('result'),
-  result: z.string().default(''),
-  total_cost_usd: z.number().nonnegative().optional(),
-  modelUsage: z.record(z.string(), z.unknown()).optional(),
-  usage: z
-    .object({
-      input_tokens: tokens,
-      cache_creation_input_tokens: tokens,
-      cache_read_input_tokens: tokens,
-      output_tokens: tokens,
-    })
-    .optional(),
+  result: anyText,
+  total_cost_usd: anything,
+  modelUsage: z.record(z.string(), anything).nullable().catch(null).default(null),
+  usage: anything,
 });
-
-const codexSchema = z.union([
-  z.object({
-    type: z.literal('item.completed'),
-    item: z.object({ type: z.literal('agent_message'), text: z.string() }),
-  }),
-  z.object({
-    type: z.literal('turn.completed'),
-    usage: z.object({ input_tokens: tokens, cached_input_tokens: tokens, output_tokens: tokens }),
-  }),
-]);
+const claudeUsageSchema = z.object({
+  input_tokens: anything,
+  cache_creation_input_tokens: anything,
+  cache_read_input_tokens: anything,
+  output_tokens: anything,
+});
+const codexMessageSchema = z.object({
+  type: z.literal('item.completed'),
+  item: z.object({ type: z.literal('agent_message'), text: z.string() }),
+});
+const codexTurnSchema = z.object({ type: z.literal('turn.completed'), usage: anything });
+const codexUsageSchema = z.object({
+  input_tokens: anything,
+  cached_input_tokens: anything,
+  output_tokens: anything,
+});
 
 const HYPOTHESIS_LENGTH = 4000;
 
 export function readAgentOutput(stdout: string): AgentReport {
-  const lines = stdout.trimEnd().split('\n');
-  let message = '';
-  let dollars: number | null = null;
-  let usage: Usage | null = null;
-  for (const value of objectsIn(lines)) {
-    const claude = claudeSchema.safeParse(value);
-    if (claude.success) {
-      message = claude.data.result;
-      dollars = (dollars ?? 0) + (claude.data.total_cost_usd ?? 0);
-      usage = claudeUsage(claude.data, usage);
-      continue;
-    }
-    const codex = codexSchema.safeParse(value);
-    if (codex.success) {
-      if (codex.data.type === 'item.completed') message = codex.data.item.text;
-      else usage = codexUsage(codex.data.usage, usage);
-    }
-  }
-  const own = reportIn(lines.at(-1)) ?? reportIn(message.trimEnd().split('\n').at(-1)) ?? {};
+  const values = jsonValuesIn(withoutControls(stdout));
+  const results = values.flatMap((value) => claudeSchema.safeParse(value).data ?? []);
+  const turns = values.flatMap((value) => codexTurnSchema.safeParse(value).data ?? []);
+  const messages = values.flatMap((value) => codexMessageSchema.safeParse(value).data?.item.text ?? []);
+  const message = [...messages, ...results.map(({ result }) => result ?? '')].at(-1) ?? '';
+  const own = ownIn(values);
+  // A model writes its message. Only the program around it knows what it cost.
+  const inMessage = ownIn(jsonValuesIn(message));
+  const costs = own?.dollars == null ? results.map((result) => amountOf(result.total_cost_usd)) : [];
+  const usages = [...results.map(claudeUsage), ...turns.map(codexUsage)];
+  const known = costs.filter((cost) => cost !== null);
+  const said = own?.dollars == null ? sumOf(costs) : amountOf(own.dollars);
   return {
-    title: own.title ?? firstLine(message),
-    hypothesis: own.hypothesis ?? (message === '' ? null : message.slice(0, HYPOTHESIS_LENGTH)),
-    dollars: own.dollars ?? dollars,
-    usage,
+    title: textOf(own?.title) ?? textOf(inMessage?.title) ?? firstLine(message),
+    hypothesis:
+      textOf(own?.hypothesis) ??
+      textOf(inMessage?.hypothesis) ??
+      textOf(message)?.slice(0, HYPOTHESIS_LENGTH) ??
+      null,
+    dollars: said,
+    atLeast: known.reduce((sum, cost) => sum + cost, 0),
+    usage: usages.every((usage) => usage !== null) && usages.length > 0 ? usages.reduce(addUsage) : null,
   };
 }
 
-/** Each line that is a JSON object, or the whole when it is one over several lines. */
-function objectsIn(lines: readonly string[]): unknown[] {
-  const objects = lines.flatMap((line) => parse(line) ?? []);
-  return objects.length > 0 ? objects : [parse(lines.join('\n')) ?? []].flat();
+/** Null where there is none, or one of them is unknown. */
+function sumOf(costs: readonly (number | null)[]): number | null {
+  return costs.length === 0
+    ? null
+    : costs.reduce((sum, cost) => (sum === null || cost === null ? null : sum + cost));
 }
 
-function parse(text: string): object | null {
-  if (!text.trimStart().startsWith('{')) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' ? value : null;
-  } catch {
-    return null;
-  }
+const textOf = (text: string | null | undefined): string | null =>
+  text == null || text.trim() === '' ? null : text;
+
+const OWN_FIELDS = ['title', 'hypothesis', 'dollars'];
+
+/** The last object of ours: the agents' own objects have a `type`. */
+function ownIn(values: readonly unknown[]): z.infer<typeof ownSchema> | null {
+  const own = values.findLast(
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      !('type' in value) &&
+      OWN_FIELDS.some((field) => field in value),
+  );
+  return ownSchema.safeParse(own).data ?? null;
 }
 
-function reportIn(line = ''): z.infer<typeof reportSchema> | null {
-  const report = reportSchema.safeParse(parse(line));
-  return report.success && Object.keys(report.data).length > 0 ? report.data : null;
-}
-
-function claudeUsage(
-  { usage, modelUsage }: z.infer<typeof claudeSchema>,
-  before: Usage | null,
-): Usage | null {
-  if (usage === undefined) return before;
+/** Null where a figure is missing or is no number of tokens. */
+function claudeUsage({ usage, modelUsage }: z.infer<typeof claudeSchema>): Usage | null {
+  const given = claudeUsageSchema.safeParse(usage).data;
+  const input = tokensOf(given?.input_tokens);
+  const output = tokensOf(given?.output_tokens);
+  const cacheWrite = tokensOf(given?.cache_creation_input_tokens ?? 0);
+  const cacheRead = tokensOf(given?.cache_read_input_tokens ?? 0);
+  if (input === null || output === null || cacheWrite === null || cacheRead === null) return null;
   const model = Object.keys(modelUsage ?? {}).join(', ') || 'claude';
-  const now: Usage = {
-    ...noUsage(model),
-    calls: 1,
-    input: usage.input_tokens,
-    cacheWrite: usage.cache_creation_input_tokens,
-    cacheRead: usage.cache_read_input_tokens,
-    output: usage.output_tokens,
-  };
-  return before === null ? now : addUsage(before, now);
+  return { ...noUsage(model), calls: 1, input, cacheWrite, cacheRead, output };
 }
 
 /** Codex counts cached tokens among its input. It says neither its model nor its price. */
-function codexUsage(
-  {
-    input_tokens,
-    cached_input_tokens,
-    output_tokens,
-  }: { input_tokens: number; cached_input_tokens: number; output_tokens: number },
-  before: Usage | null,
-): Usage {
-  const now: Usage = {
-    ...noUsage('codex'),
-    calls: 1,
-    input: Math.max(0, input_tokens - cached_input_tokens),
-    cacheRead: cached_input_tokens,
-    output: output_tokens,
-  };
-  return before === null ? now : addUsage(before, now);
+function codexUsage({ usage }: z.infer<typeof codexTurnSchema>): Usage | null {
+  const given = codexUsageSchema.safeParse(usage).data;
+  const input = tokensOf(given?.input_tokens);
+  const output = tokensOf(given?.output_tokens);
+  const cacheRead = tokensOf(given?.cached_input_tokens ?? 0);
+  if (input === null || output === null || cacheRead === null) return null;
+  return { ...noUsage('codex'), calls: 1, input: Math.max(0, input - cacheRead), cacheRead, output };
 }
 
 function firstLine(message: string): string | null {
@@ -142,3 +128,17 @@ function firstLine(message: string): string | null {
     .find((each) => each !== '');
   return line ?? null;
 }
+
+/** Escape sequences of terminals: window titles and links (OSC), other strings, colours and modes (CSI), the rest. */
+const CONTROLS = [
+  /(?:\u001b\]|\u009d)[^\u0007\u001b\u009c\n]*(?:\u0007|\u001b\\|\u009c)/g,
+  /\u001b[PX^_][^\u001b\n]*\u001b\\/g,
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/g,
+  /\u001b[ -/]*[0-~]?/g,
+  // A byte order mark, and characters that some shells leave between lines.
+  /[\ufeff\u0000\u0007\u0008]/g,
+];
+
+/** JSON holds none of them but as escapes, so nothing of a value is lost. */
+const withoutControls = (text: string): string =>
+  CONTROLS.reduce((left, control) => left.replace(control, ''), text).replace(/\r\n?/g, '\n');

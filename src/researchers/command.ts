@@ -7,7 +7,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Research } from '../domain/experiment';
-import { costOf } from '../domain/money';
+import { ASSUMED_CALL_DOLLARS } from '../domain/study';
 import { MAX_HYPOTHESIS, type Proposal } from '../lab/edits';
 import type { Changes } from '../lab/working-copy';
 import { agentEnvironment } from './agent-settings';
@@ -15,6 +15,7 @@ import { readAgentOutput, type AgentReport } from './agent-output';
 import { capture, CaptureError, type Captured } from './capture';
 import { oneLine } from './claude/quote';
 import { contextJson, writeLedgerFile } from './command-context';
+import type { Settle } from './purse';
 import { holdsKey, redact } from './redact';
 import { NoProposal, type Researcher, type ResearchContext } from './researcher';
 import type { Workspace } from './workspace';
@@ -43,7 +44,7 @@ export function createCommand(options: CommandOptions): Researcher {
         await writeLedgerFile(context);
         // Before its own reservation is made, which is not spent yet.
         const env = { ...environmentOf(context), ...workspace.env };
-        const report = await context.purse.spend(dearest(context), (settle) =>
+        const report = await context.purse.spend(callReserve(context), (settle) =>
           run({ ...options, env }, context, workspace, transcript, signal, settle),
         );
         const changes = await workspace.changes();
@@ -97,23 +98,25 @@ function listed(texts: readonly string[], separator: string): string {
 }
 
 /**
- * What a call is taken to cost until it is over, in US dollars: as much as the dearest of this study that has said what it
- * cost. Only the agent knows its price, and it tells it at its end. What one that said nothing was taken to cost is no
- * evidence: estimates would grow by themselves.
+ * What a call counts as until it says what it has cost, in US dollars: the dearest call of this study that has said so.
+ * Only the agent knows its price, and it reports it at its end. Calls that did not say are no evidence: estimates would
+ * grow by themselves.
  */
-function dearest({ history, purse }: ResearchContext): number {
+function callReserve({ history, purse, callDollars, left }: ResearchContext): number {
   const said = history.flatMap(({ research }) => research?.dearestCall ?? []);
-  return said.reduce((most, dollars) => Math.max(most, dollars), purse.dearestCall() ?? 0);
+  const known = [...said, purse.dearestCall()].filter((dollars) => dollars !== null);
+  if (known.length > 0) return Math.max(...known);
+  return callDollars ?? (left.dollars === null ? 0 : ASSUMED_CALL_DOLLARS);
 }
 
-/** @param settle told what the call has cost; not told where it was ended before it could say so */
+/** @param settle takes what the call has cost; not called where the call was ended before it could say so */
 async function run(
   { command, timeoutMs, env }: CommandOptions & { env: NodeJS.ProcessEnv },
   context: ResearchContext,
   workspace: Workspace,
   transcript: string,
   signal: AbortSignal,
-  settle: (dollars: number) => void,
+  settle: Settle,
 ): Promise<AgentReport> {
   let said: Captured | null = null;
   try {
@@ -125,15 +128,17 @@ async function run(
       signal,
     });
     const report = readAgentOutput(said.stdout);
-    settle(costSaid(context, report) ?? 0);
+    settle(report.dollars, report.atLeast);
     return report;
   } catch (error) {
     if (error instanceof CaptureError) {
       said = error.captured;
-      // What it has spent before it failed was spent.
-      const cost = costSaid(context, readAgentOutput(said.stdout)) ?? (error.code === null ? null : 0);
-      if (cost !== null) settle(cost);
-      if (!signal.aborted && error.code === LATER) {
+      const { dollars, atLeast } = readAgentOutput(said.stdout);
+      const isAway = error.code === LATER;
+      // An agent whose API is away has asked nothing, unless it says otherwise. One that was ended stays reserved.
+      if (isAway || dollars !== null || error.code !== null)
+        settle(dollars ?? (isAway ? atLeast : null), atLeast);
+      if (!signal.aborted && isAway) {
         // It may say so all night; why is in the failure, so no transcript of each time is kept.
         said = null;
         throw ApplicationFailure.retryable(redact(error.message), 'ResearcherAway');
@@ -167,11 +172,6 @@ function moneyLeft({ left, purse }: ResearchContext): Record<string, string> {
     : { AUTORESEARCH_DOLLARS_LEFT: Math.max(0, left.dollars - purse.spent()).toFixed(4) };
 }
 
-/** In US dollars, by its own account or by its tokens; null where it tells neither. */
-function costSaid({ model }: ResearchContext, { dollars, usage }: AgentReport): number | null {
-  return dollars ?? (usage === null || model?.price == null ? null : costOf(usage, model.price));
-}
-
 function researchOf({ hints, plateau }: ResearchContext, { usage }: AgentReport): Research {
   return {
     expected: '',
@@ -185,6 +185,7 @@ function researchOf({ hints, plateau }: ResearchContext, { usage }: AgentReport)
     approach: plateau.approach,
     usage,
     dearestCall: null,
+    assumed: null,
   };
 }
 

@@ -310,6 +310,8 @@ def meaning(path, text):
     if not path.endswith(".py"):
         lines = [line.rstrip() for line in text.splitlines()]
         return {"hash": text_hash("\n".join(lines).rstrip())}
+    # Python takes a byte order mark in a file, and not in a text.
+    text = text.removeprefix("\ufeff")
     try:
         compile(text, path, "exec", dont_inherit=True)  # finds more than the parser does: `return` outside a function
         return {"hash": Writer(Fold().visit(ast.parse(text))).digest.hexdigest()}

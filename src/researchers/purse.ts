@@ -4,25 +4,50 @@
  */
 import { randomInt } from 'node:crypto';
 import { appendFile, mkdir, open, readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { ApplicationFailure } from '@temporalio/common';
 import { z } from 'zod';
+import { experimentName } from '../domain/experiment';
 import { dollarText } from '../domain/limits';
+import type { Assumed } from '../domain/money';
 import { errorCode } from '../process/error-code';
+import { studyState } from '../process/paths';
 
 /** What is left does not cover the next call: the study waits until its limit is raised. */
 export class BudgetExhausted extends Error {
   override name = 'BudgetExhausted';
 }
 
+/** Calls of one experiment that may get lost within an hour. */
+export const MAX_LOST = 8;
+const HOUR_MS = 3_600_000;
+
+const callId = z.int().positive();
+const paid = z.number().nonnegative();
 const entrySchema = z.union([
-  z.strictObject({ reserve: z.number().nonnegative(), id: z.int().positive() }),
-  z.strictObject({ settle: z.number().nonnegative(), id: z.int().positive() }),
+  /** `at` in milliseconds since 1970. */
+  z.strictObject({ reserve: paid, id: callId, at: z.number() }),
+  z.strictObject({ settle: paid, id: callId }),
+  /** The cost could not be read, and this is what the call counts as. */
+  z.strictObject({ assume: paid, id: callId }),
 ]);
 
 type Entry = z.infer<typeof entrySchema>;
 
+/** What an experiment has spent on being proposed, in US dollars. */
+export interface Account {
+  /** Calls that said what they cost. */
+  settled: number;
+  assumed: Assumed | null;
+  /** Reserved for calls that are under way, or were lost: nobody knows what they cost. */
+  aside: Assumed | null;
+}
+
 /** As large as randomInt can. */
 const MAX_ID = 2 ** 48 - 1;
+
+/** Tells what a call has cost; null where that could not be read, with the part that could. */
+export type Settle = (dollars: number | null, atLeast?: number) => void;
 
 export class Purse {
   private constructor(
@@ -49,10 +74,17 @@ export class Purse {
 
   /** All that this experiment has spent, calls under way at the most that they can cost. */
   spent(): number {
-    return [...this.calls.values()].reduce(
-      (sum, entry) => sum + ('settle' in entry ? entry.settle : entry.reserve),
-      0,
-    );
+    const { settled, assumed, aside } = this.account();
+    return settled + (assumed?.dollars ?? 0) + (aside?.dollars ?? 0);
+  }
+
+  account(): Account {
+    const entries = [...this.calls.values()];
+    return {
+      settled: entries.reduce((sum, entry) => sum + ('settle' in entry ? entry.settle : 0), 0),
+      assumed: assumedIn(entries.flatMap((entry) => ('assume' in entry ? [entry.assume] : []))),
+      aside: assumedIn(entries.flatMap((entry) => ('reserve' in entry ? [entry.reserve] : []))),
+    };
   }
 
   /** The most that one call has cost, in US dollars, of those that said what they did; null where none has. */
@@ -64,9 +96,10 @@ export class Purse {
   /**
    * Makes a call that costs at most `atMost` dollars; `call` says what it really cost. One that fails without an answer
    * is settled by what its failure says, or stays reserved.
-   * @throws BudgetExhausted before the call if that much is not left
+   * @throws BudgetExhausted before the call if that much is not left; ApplicationFailure if too many were lost lately
    */
-  async spend<T>(atMost: number, call: (settle: (dollars: number) => void) => Promise<T>): Promise<T> {
+  async spend<T>(atMost: number, call: (settle: Settle) => Promise<T>): Promise<T> {
+    this.checkLost();
     if (this.limit !== null && this.spent() + atMost > this.limit) {
       throw new BudgetExhausted(
         `the next call may cost ${dollarText(atMost)}, and ${dollarText(Math.max(0, this.limit - this.spent()))} is left of the study's dollars`,
@@ -74,17 +107,32 @@ export class Purse {
     }
     // Not the next number: an attempt that was replaced may still write to the same journal.
     const id = randomInt(1, MAX_ID);
-    await this.enter({ reserve: atMost, id });
-    let settled: number | null = null;
+    await this.enter({ reserve: atMost, id, at: Date.now() });
+    let said: Entry | null = null;
     try {
-      return await call((dollars) => {
-        settled = dollars;
+      return await call((dollars, atLeast = 0) => {
+        said = dollars === null ? { assume: Math.max(atMost, atLeast), id } : { settle: dollars, id };
       });
     } finally {
-      if (settled !== null) {
-        await this.enter({ settle: settled, id });
-      }
+      if (said !== null) await this.enter(said);
     }
+  }
+
+  /** A worker that dies again and again in the middle of a call pays each time, and no wait of Temporal's is between. */
+  private checkLost(): void {
+    const now = Date.now();
+    const lost = [...this.calls.values()]
+      .flatMap((entry) => ('reserve' in entry && entry.reserve > 0 ? [entry.at] : []))
+      .filter((at) => at <= now && now - at < HOUR_MS)
+      .toSorted((a, b) => a - b);
+    const oldest = lost.at(-MAX_LOST);
+    if (oldest === undefined) return;
+    const wait = oldest + HOUR_MS - now;
+    throw ApplicationFailure.create({
+      type: 'TooManyLost',
+      message: `${MAX_LOST} calls in an hour came to nothing, and each may have cost money: the next one is made in ${Math.ceil(wait / 60_000)} min`,
+      nextRetryDelay: wait,
+    });
   }
 
   private async enter(entry: Entry): Promise<void> {
@@ -99,6 +147,18 @@ export class Purse {
       await handle.close();
     }
   }
+}
+
+/** The folder of a proposal, with its journal, transcripts and worktrees. */
+export const proposalFolder = ({ labId, tag }: { labId: string; tag: string }, number: number): string =>
+  join(studyState(labId, tag), 'proposals', experimentName(number));
+
+export const journalIn = (folder: string): string => join(folder, 'spent.jsonl');
+
+function assumedIn(amounts: readonly number[]): Assumed | null {
+  if (amounts.length === 0) return null;
+  const dollars = amounts.reduce((sum, amount) => sum + amount, 0);
+  return { calls: amounts.length, dollars, most: Math.max(...amounts) };
 }
 
 /** A line that was cut off in the middle was never acted upon: the call comes after the write. */

@@ -38,6 +38,8 @@ export interface ResearchContext {
   repair: Repairing | null;
   /** How a language model is asked; null where the study has none. */
   model: ModelSettings | null;
+  /** What a call of a command counts as until one has said what it cost; null where nobody says. */
+  callDollars: number | null;
   purse: Purse;
   /** Tries a change without the device: do the edits apply, is it new, does it start? Null when nothing is wrong with it. */
   check: (edits: readonly Edit[], signal: AbortSignal) => Promise<Objection | null>;

@@ -16,6 +16,7 @@ that found better points than turning all of them (dev/log/2026-11.md), and its 
 """
 
 import json
+import math
 import random
 import sys
 
@@ -25,6 +26,7 @@ from optuna.trial import TrialState, create_trial
 
 STARTUP_TRIALS = 3  # random points before TPE begins; Optuna's 10 would make a short study a random search
 KNOBS_AT_ONCE = 3  # turned by one proposal
+STEPS = 1000  # that a float's range is told apart in; finer ones would be noise in a diff
 TRIES = 20  # points that were tried already are asked for again, with another seed
 
 
@@ -39,8 +41,15 @@ def distribution(knob):
 
 
 def rounded(knob, value):
-    """The value as it will stand in the file: floats have three significant digits."""
-    return float(f"{value:.3g}") if knob["type"] == "float" else value
+    """The value as it will stand in the file: a float with as few digits (three or more) as its range needs."""
+    if knob["type"] != "float":
+        return value
+    low, high = knob["low"], knob["high"]
+    step = (value * math.log(high / low) if knob["log"] else high - low) / STEPS
+    short = next(
+        (short for digits in range(3, 17) if abs((short := float(f"{value:.{digits}g}")) - value) <= step), value
+    )
+    return min(max(short, low), high)
 
 
 def rebuild(request, distributions, seed):

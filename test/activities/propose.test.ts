@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as fc from 'fast-check';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createApply } from '../../src/activities/apply';
 import { createCheck } from '../../src/activities/check-proposal';
@@ -138,6 +139,60 @@ test('a repeat is refused with its reason and asked for again; the record has th
   const { research } = await readProposal(repository, proposed.proposal);
   expect(research?.meaning).toMatch(/^1-[0-9a-f]{64}$/);
 });
+
+test('whatever a researcher answers after a paid call is recorded, cut or given up in words, and paid once', async () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 30 }),
+    fc
+      .tuple(fc.constantFrom('x', '\ud800', '\n', '😀'), fc.nat(9000))
+      .map(([unit, length]) => unit.repeat(length)),
+  );
+  const number = fc.oneof(
+    fc.double(),
+    fc.constantFrom(-1, 0.5, 2 ** 60, Number.NaN, Number.POSITIVE_INFINITY, 3),
+  );
+  const usage = fc.record({
+    model: text,
+    calls: number,
+    input: number,
+    cacheWrite: number,
+    cacheWriteHour: number,
+    cacheRead: number,
+    output: number,
+  });
+  const paths = fc.oneof(fc.constantFrom('train.py', '../x', ''), text);
+  const edits = fc.oneof(
+    fc.constant<{ path: string; content: string }[]>([{ path: 'train.py', content: 'WIDTH = 5\n' }]),
+    fc.array(fc.record({ path: paths, content: text }), { minLength: 1, maxLength: 3 }),
+    fc.constant(Array.from({ length: 300 }, (_, index) => ({ path: `f${index}.py`, content: '' }))),
+  );
+  const answer = fc.record({
+    title: text,
+    hypothesis: text,
+    edits,
+    ideas: fc.array(text, { maxLength: 30 }),
+    usage: fc.oneof(usage, fc.constant(null)),
+    expected: text,
+    lessons: fc.oneof(fc.array(text, { maxLength: 60 }), fc.constant(null)),
+    knobs: fc.array(text, { maxLength: 60 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(answer, async ({ title, hypothesis, edits: given, ideas, ...noted }) => {
+      const { git: repository, input } = await place();
+      let paid = 0;
+      const proposed = await propose(input, async ({ purse }) => {
+        await purse.spend(0.25, async (settle) => settle(0.25));
+        paid += 0.25;
+        return { format: 1, title, hypothesis, edits: given, ideas, research: makeResearch(noted) };
+      });
+      // Asked anew where the check objects, three times at most.
+      expect(paid).toBeLessThanOrEqual(0.75);
+      expect(proposed.dollars).toBe(paid);
+      expect((await readProposal(repository, proposed.proposal)).dollars).toBe(paid);
+    }),
+    { numRuns: 25 },
+  );
+}, 120_000);
 
 test('a worker that died in the middle of a call has spent it: the next one has less', async () => {
   const { input } = await place();

@@ -48,9 +48,23 @@ test('options that do not go together are refused with what to do', async () => 
   await expect(choose({ researcher: 'command' })).rejects.toThrow('needs a command line');
   await expect(choose({ researcher: 'claude', command: 'x' })).rejects.toThrow('--command is for');
   await expect(choose({ researcher: 'tpe', commandMinutes: 5 })).rejects.toThrow('--command-minutes is for');
+  await expect(choose({ researcher: 'tpe', usdPerCall: 1 })).rejects.toThrow('--usd-per-call is for');
   await expect(choose({ researcher: 'tpe', lessonsEvery: 5 })).rejects.toThrow('--lessons-every is for');
   await expect(choose({ researcher: 'tpe', plateauAfter: 5 })).rejects.toThrow('tpe cannot');
   await expect(choose({ researcher: 'claude+tpe' }, null, '')).rejects.toThrow('names no knobs');
+});
+
+test('a limit in dollars covers a call of a command, whose cost nobody knows before it ends', async () => {
+  const command = { researcher: 'command', command: 'agent' } as const;
+  expect(await choose(command, 2)).toMatchObject({ callDollars: null });
+  expect(await choose({ ...command, usdPerCall: 0.1 }, 0.5)).toMatchObject({ callDollars: 0.1 });
+  expect(await choose({ ...command, usdPerCall: 0 }, 0.5)).toMatchObject({ callDollars: 0 });
+  expect(await choose({ ...command, usdPerCall: 5 })).toMatchObject({ callDollars: 5 });
+  await expect(choose(command, 0.5)).rejects.toMatchObject({
+    message: expect.stringContaining('counts as $1.00 until one has said what it cost'),
+    todo: expect.stringContaining('--usd-per-call'),
+  });
+  await expect(choose({ ...command, usdPerCall: 3 }, 2)).rejects.toThrow('counts as $3.00');
 });
 
 test('no answer may have more tokens than come in its time', () => {

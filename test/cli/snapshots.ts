@@ -34,6 +34,7 @@ export function summary(number: number, change: Partial<ExperimentSummary> = {})
     gpuSeconds: 320,
     seconds: 330,
     dollars: 0,
+    assumed: null,
     ...change,
   };
 }
@@ -60,6 +61,7 @@ export function snapshot({
     source: 'workflow',
     study: { ...studyStatus(CONFIG, state, 'running', rest.current?.number ?? null), phase, reason },
     current: null,
+    proposing: { settled: 0, assumed: null, aside: null },
     opening: null,
     sandbox: 'bubblewrap',
     link: 'http://127.0.0.1:8233/namespaces/default/workflows/study-nov21',

@@ -270,5 +270,6 @@ function summary(number: number, ending: Ending): ExperimentSummary {
     commit: number.toString(16).padStart(40, '0'),
     reason: verdict === 'keep' ? 'better' : verdict === 'discard' ? 'not-better' : 'oom',
     title: `experiment ${number}`,
+    assumed: null,
   };
 }

@@ -39,6 +39,14 @@ describe('greedy', () => {
     });
   });
 
+  test('the detail tells scores of any size apart', () => {
+    const small = { ...incumbent, score: 3.0e-6 };
+    expect(greedy({ direction: 'minimize', incumbent: small, runs: [run(2.9e-6)] })).toMatchObject({
+      detail: 'better: 0.000002900 against 0.000003000',
+    });
+    expect(rule('minimize', 1.250001).detail).toBe('not better: 1.250001 against 1.250000');
+  });
+
   test('a failure is a crash with its reason, never a score of zero', () => {
     const failure: Failure = { reason: 'oom', message: 'CUDA out of memory', tail: '' };
     expect(greedy({ direction: 'minimize', incumbent, runs: [run(null, failure)] })).toEqual({

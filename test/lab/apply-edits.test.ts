@@ -182,3 +182,35 @@ test('searching and replacing is replacing the one place', async () => {
     { numRuns: 40 },
   );
 });
+
+const edited = async (content: string, search: string, replace: string) => {
+  const tree = await apply([
+    { path: 'train.py', content },
+    { path: 'train.py', search, replace },
+  ]);
+  return readText(lab.git, tree, 'train.py');
+};
+
+const ends = (text: string): string => text.replaceAll(/\r?\n/g, '\r\n');
+
+describe('a file whose lines end with CRLF', () => {
+  const CRLF = 'RATE = 0.5\r\nMOMENTUM = 0.0\r\nprint("é")\r\n';
+
+  test.each([
+    ['two lines', 'RATE = 0.5\nMOMENTUM = 0.0', 'RATE = 0.1\nMOMENTUM = 0.1'],
+    ['two lines that end with CRLF', 'RATE = 0.5\r\nMOMENTUM = 0.0', 'RATE = 0.1\r\nMOMENTUM = 0.1'],
+    ['one line by two', 'RATE = 0.5\n', 'RATE = 0.1\nRATE = 0.2\n'],
+  ])('is searched as models write it, and its line ends stay: %s', async (_what, search, replace) => {
+    expect(await edited(CRLF, search, replace)).toBe(CRLF.replace(ends(search), ends(replace)));
+  });
+
+  test('a file whose lines end in both ways is searched as it is first', async () => {
+    const mixed = 'A = 1\nB = 2\nC = 3\r\nD = 4\r\n';
+    expect(await edited(mixed, 'A = 1\nB = 2', 'A = 3\nB = 4')).toBe('A = 3\nB = 4\nC = 3\r\nD = 4\r\n');
+    expect(await edited(mixed, 'C = 3\nD = 4', 'C = 5\nD = 6')).toBe('A = 1\nB = 2\nC = 5\r\nD = 6\r\n');
+  });
+
+  test('what is found twice is refused still', async () => {
+    await expect(edited('A\r\nB\r\nA\r\nB\r\n', 'A\nB', 'C')).rejects.toThrow('found 2 times');
+  });
+});

@@ -14,6 +14,7 @@ export function makeResearch(change: Partial<Research> = {}): Research {
     approach: null,
     usage: null,
     dearestCall: null,
+    assumed: null,
     ...change,
   };
 }

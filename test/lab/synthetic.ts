@@ -115,6 +115,7 @@ export function syntheticStudy(
               approach: draw() < 0.1 ? pick(APPROACHES) : null,
               usage: null,
               dearestCall: null,
+              assumed: null,
             } satisfies Research),
       ideas: Array.from({ length: Math.floor(draw() * 3) }, (_, index) => ({
         id: `${number}.${index + 1}`,

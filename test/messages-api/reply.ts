@@ -3,6 +3,7 @@
  * platform.claude.com/docs, "Streaming messages", "Handling stop reasons", "Errors".
  */
 import { createHash, randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { tokensOf } from './tokens';
 
 export type StopReason = 'end_turn' | 'max_tokens' | 'tool_use' | 'pause_turn' | 'refusal';
@@ -27,7 +28,12 @@ export interface Failed {
   headers?: Record<string, string>;
 }
 
-export type Reply = Answered | Failed;
+/** What a proxy answers in its own way: it writes the whole response itself. */
+export interface Raw {
+  raw: (response: ServerResponse) => unknown;
+}
+
+export type Reply = Answered | Failed | Raw;
 
 export const text = (said: string): ReplyBlock => ({ type: 'text', text: said });
 export const thinking = (thought: string): ReplyBlock => ({ type: 'thinking', thinking: thought });

@@ -89,6 +89,10 @@ export class MessagesApi {
       const request = parseRequest(body, this.options.models ?? MODELS);
       this.checkLength(request);
       const reply = await this.options.reply(request, this.served.length);
+      if ('raw' in reply) {
+        this.served.push({ request, reply, usage: null });
+        return void (await reply.raw(response));
+      }
       if ('status' in reply) {
         this.served.push({ request, reply, usage: null });
         return sendError(response, reply);

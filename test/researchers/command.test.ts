@@ -205,6 +205,15 @@ test('one that takes too long, ignores SIGTERM and left children behind is gone'
   expect(alive(marker)).toBe(false);
 });
 
+/** What a first call is counted at. */
+const first = async (callDollars: number | null, limit: number | null): Promise<number> => {
+  const context = { ...(await limited(limit ?? 0)), history: [], callDollars };
+  const left = { ...UNLIMITED, dollars: limit };
+  const purse = await Purse.open(join(context.folder, 'spent.jsonl'), limit);
+  await createCommand(await options('echo "# x" >> train.py')).propose({ ...context, left, purse }, never);
+  return purse.spent();
+};
+
 describe('its money', () => {
   const CHANGES = 'echo "# x" >> train.py';
 
@@ -222,8 +231,43 @@ describe('its money', () => {
     );
     expect(await createCommand(saying).propose(context, never)).toMatchObject({ title: '5.0000' });
     expect(context.purse.spent()).toBe(0.5);
-    await createCommand(await options(CHANGES)).propose(context, never);
-    expect(context.purse.spent()).toBe(0.5);
+  });
+
+  test.each([
+    ['says nothing of its cost', CHANGES, 2],
+    ['says it so that nobody can read it', `${CHANGES}; echo '{"title": "x", "dollars": "0.5"}'`, 2],
+    [
+      'says it for one of two calls',
+      `${CHANGES}; echo '{"type":"result","total_cost_usd":3}{"type":"result"}'`,
+      3,
+    ],
+  ])('one that %s counts as the dearest, and that is told', async (_what, command, dollars) => {
+    const context = await limited(5);
+    await createCommand(await options(command)).propose(context, never);
+    expect(context.purse.account()).toEqual({
+      settled: 0,
+      assumed: { calls: 1, dollars, most: dollars },
+      aside: null,
+    });
+  });
+
+  test('before the first that says so, a call counts as the study says, or as a dollar where money is limited', async () => {
+    expect(await first(null, 5)).toBe(1);
+    expect(await first(0.25, 5)).toBe(0.25);
+    expect(await first(0, 5)).toBe(0);
+    expect(await first(0.25, null)).toBe(0.25);
+    expect(await first(null, null)).toBe(0);
+    await expect(first(null, 0.5)).rejects.toThrow(BudgetExhausted);
+  });
+
+  test('one that fails and says nothing counts too; one whose API is away does not', async () => {
+    const context = await limited(5);
+    const away = createCommand(await options('exit 75'));
+    await expect(away.propose(context, never)).rejects.toMatchObject({ type: 'ResearcherAway' });
+    expect(context.purse.spent()).toBe(0);
+    const failing = createCommand(await options('exit 9'));
+    await expect(failing.propose(context, never)).rejects.toThrow(NoProposal);
+    expect(context.purse.account()).toMatchObject({ assumed: { calls: 1, dollars: 2 }, aside: null });
   });
 
   test('one that is ended before it could say so has cost as much as the dearest', async () => {

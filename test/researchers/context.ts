@@ -54,6 +54,7 @@ export async function contextOf(
     left: UNLIMITED,
     repair: null,
     model: null,
+    callDollars: null,
     purse: await Purse.open(join(folder, 'spent.jsonl'), null),
     check: () => Promise.resolve(null),
     refused: [],

@@ -126,3 +126,9 @@ test('each file is read once: the cache has it, whole or cut off', async () => {
   expect(await meanings(['x = 1\n', 'x = 2\n'], 'train.py', file)).toEqual(asked);
   await rm(folder, { recursive: true });
 });
+
+test('a byte order mark, which Python takes in a file, changes nothing', async () => {
+  const [plain, marked] = await meanings([STEP, `\uFEFF${STEP}`]);
+  expect(marked).toEqual(plain);
+  expect(marked).toHaveProperty('hash');
+});

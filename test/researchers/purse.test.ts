@@ -1,7 +1,7 @@
 import { appendFileSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BudgetExhausted, Purse } from '../../src/researchers/purse';
+import { BudgetExhausted, MAX_LOST, Purse } from '../../src/researchers/purse';
 
 const journal = () => join(mkdtempSync(join(tmpdir(), 'purse-')), 'deep', 'spent.jsonl');
 
@@ -58,4 +58,46 @@ test('two attempts that write to one journal are both counted', async () => {
     settleNext(0.25);
   });
   expect((await Purse.open(file, null)).spent()).toBe(0.75);
+});
+
+test('a cost that could not be read counts as what was reserved, or as the part that could be read', async () => {
+  const file = journal();
+  const purse = await Purse.open(file, 10);
+  await purse.spend(0.75, async (settle) => settle(null));
+  await purse.spend(0.75, async (settle) => settle(null, 2));
+  await purse.spend(0.75, async (settle) => settle(0.5));
+  const again = await Purse.open(file, 10);
+  expect(again.account()).toEqual({
+    settled: 0.5,
+    assumed: { calls: 2, dollars: 2.75, most: 2 },
+    aside: null,
+  });
+  expect(again.spent()).toBe(3.25);
+  // Assumptions are no evidence of what calls cost.
+  expect(again.dearestCall()).toBe(0.5);
+});
+
+describe('calls that get lost', () => {
+  afterEach(() => void jest.useRealTimers());
+
+  test('are bounded by the hour, also when each has its own worker; those that cost nothing are not', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] });
+    const file = journal();
+    const lose = async (atMost: number) =>
+      (await Purse.open(file, null)).spend(atMost, () => Promise.reject(new Error('lost')));
+    for (let call = 0; call < 2 * MAX_LOST; call++) await expect(lose(0)).rejects.toThrow('lost');
+    for (let call = 0; call < MAX_LOST; call++) {
+      await expect(lose(1)).rejects.toThrow('lost');
+      jest.setSystemTime(Date.now() + 60_000);
+    }
+    const wait = (60 - MAX_LOST) * 60_000;
+    await expect(lose(1)).rejects.toMatchObject({
+      type: 'TooManyLost',
+      nonRetryable: false,
+      nextRetryDelay: wait,
+    });
+    jest.setSystemTime(Date.now() + wait);
+    await expect(lose(1)).rejects.toThrow('lost');
+    await expect(lose(1)).rejects.toMatchObject({ type: 'TooManyLost' });
+  });
 });

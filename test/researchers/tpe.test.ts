@@ -60,6 +60,34 @@ test('crashes, foreign values and missing constants in the history are no obstac
   expect(proposal.title).toMatch(/(LR|DEPTH) .* → /);
 });
 
+test('knobs near 1 stay within their range, and more than its ends are reached', async () => {
+  const lines = 'BETA2 = 0.995\nEMA = 0.9995\n';
+  const lab = {
+    ...LAB,
+    knobs: [
+      { name: 'BETA2', file: 'train.py', type: 'float', low: 0.99, high: 0.9999, log: false },
+      { name: 'EMA', file: 'train.py', type: 'float', low: 0.999, high: 0.99999, log: true },
+    ],
+  } as typeof LAB;
+  const seen = { BETA2: new Set<number>(), EMA: new Set<number>() };
+  for (let number = 1; number <= 6; number++) {
+    const context = await contextOf(
+      Array.from({ length: number }, () => ({ text: lines, score: 1 })),
+      python,
+    );
+    const incumbent = { ...context.incumbent, files: { 'train.py': lines } };
+    const { edits } = await createTpe().propose({ ...context, lab, incumbent }, never);
+    const text = edits.reduce(
+      (now, edit) => ('search' in edit ? now.replace(edit.search, () => edit.replace) : now),
+      lines,
+    );
+    for (const knob of lab.knobs) seen[knob.name as 'EMA'].add(Number(readKnob(knob, text)));
+  }
+  for (const value of seen.BETA2) expect(value >= 0.99 && value <= 0.9999).toBe(true);
+  for (const value of seen.EMA) expect(value >= 0.999 && value <= 0.99999).toBe(true);
+  expect(seen.EMA.size).toBeGreaterThan(3);
+});
+
 test('a lab without knobs is told so', async () => {
   const context = await contextOf([], python);
   await expect(createTpe().propose({ ...context, lab: { ...LAB, knobs: [] } }, never)).rejects.toThrow(

@@ -68,6 +68,7 @@ export class World {
       gpuSeconds: gpuSeconds(record.runs),
       seconds: 1,
       dollars: record.dollars,
+      assumed: null,
     };
   }
 

@@ -2,7 +2,7 @@
 import type { Band, StudyFigures } from '../../domain/compare';
 import { dollarText } from '../../domain/limits';
 import { cleanLine, colour } from '../output';
-import { scoreText } from './numbers';
+import { scoreCell } from './numbers';
 import { table } from './table';
 
 const HEIGHT = 10;
@@ -34,7 +34,7 @@ function outcomes(figures: readonly StudyFigures[]): string {
     cells: [
       study.name,
       percent(study.gain),
-      scoreText(study.best),
+      scoreCell(study.best),
       String(study.experiments),
       String(study.kept),
       String(study.discarded),

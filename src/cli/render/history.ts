@@ -3,7 +3,7 @@ import type { Direction, ExperimentSummary } from '../../domain/experiment';
 import { isBetter } from '../../domain/policy';
 import { changeText } from '../../domain/status';
 import { colour } from '../output';
-import { scoreText, shortHash } from './numbers';
+import { scoreCell, shortHash } from './numbers';
 import { table } from './table';
 
 export interface Metric {
@@ -27,7 +27,7 @@ export function historyTable(
     if (verdict === 'keep') best = score;
     const cells = [
       String(number),
-      scoreText(score),
+      scoreCell(score),
       change,
       verdictText(experiment),
       seconds.toFixed(0),
@@ -66,10 +66,10 @@ export function outcome(experiments: readonly ExperimentSummary[], { metric, dir
     ({ score }) => score !== null && isBetter(direction, score, baseline.score ?? score),
   );
   if (best === undefined || best.score === null) {
-    return `None of the ${tried.length} changes beat the baseline (${metric} ${scoreText(baseline.score)}).`;
+    return `None of the ${tried.length} changes beat the baseline (${metric} ${scoreCell(baseline.score)}).`;
   }
   return (
-    `${kept.length} of ${tried.length} changes kept: ${metric} ${scoreText(baseline.score)} → ` +
-    `${scoreText(best.score)} (${changeText(best.score, baseline.score)}) at #${best.number}.`
+    `${kept.length} of ${tried.length} changes kept: ${metric} ${scoreCell(baseline.score)} → ` +
+    `${scoreCell(best.score)} (${changeText(best.score, baseline.score)}) at #${best.number}.`
   );
 }

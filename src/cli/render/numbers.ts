@@ -1,11 +1,8 @@
 /** Numbers as people read them. */
+import { scoreText } from '../../domain/numbers';
 
-/** A score with four decimals, or four digits where decimals would hide it. */
-export function scoreText(score: number | null): string {
-  if (score === null) return '–';
-  const size = Math.abs(score);
-  return size === 0 || (size >= 0.01 && size < 1e6) ? score.toFixed(4) : score.toPrecision(4);
-}
+/** A score in a table. */
+export const scoreCell = (score: number | null): string => (score === null ? '–' : scoreText(score));
 
 /** `47 s`, `3 min 05 s`, `2 h 10 min` */
 export function durationText(seconds: number): string {

@@ -1,4 +1,5 @@
 /** What `show` prints: one experiment. */
+import { scoreTexts } from '../../domain/numbers';
 import { gpuSeconds, secondsTaken, type ExperimentRecord, type ScoredRun } from '../../domain/experiment';
 import type { Usage } from '../../domain/money';
 import { APPROACH_TEXT } from '../../domain/plateau';
@@ -6,7 +7,7 @@ import { changeText } from '../../domain/status';
 import type { Edit } from '../../lab/edits';
 import { clean, cleanLine, colour } from '../output';
 import { VERDICT_COLOURS, verdictText } from './history';
-import { durationText, scoreText, shortHash } from './numbers';
+import { durationText, scoreCell, shortHash } from './numbers';
 import { budgetText } from './status';
 import { table } from './table';
 
@@ -58,16 +59,15 @@ function facts({ record, commit, metric }: Shown): string {
   const lines: [string, string][] = [];
   if (record !== null && record.score !== null) {
     const change = changeText(record.score, record.incumbentScore);
+    const [score, before] = scoreTexts(record.score, record.incumbentScore ?? record.score);
     const against =
-      record.incumbentScore === null
-        ? ''
-        : ` against ${scoreText(record.incumbentScore)}${change === '' ? '' : ` (${change})`}`;
-    lines.push([metric, `${scoreText(record.score)}${against}`]);
+      record.incumbentScore === null ? '' : ` against ${before}${change === '' ? '' : ` (${change})`}`;
+    lines.push([metric, `${score}${against}`]);
   }
   if (commit !== null)
     lines.push(['commit', record === null ? commit : `${commit} on ${shortHash(record.incumbent)}`]);
   if (record !== null) {
-    const dollars = record.dollars === 0 ? '' : ` · $${record.dollars.toFixed(4)}`;
+    const dollars = record.dollars === 0 ? '' : ` · $${record.dollars.toFixed(4)}${assumedText(record)}`;
     lines.push([
       'took',
       `${durationText(secondsTaken(record))}, ${durationText(gpuSeconds(record.runs))} on the device${dollars}`,
@@ -82,7 +82,13 @@ function facts({ record, commit, metric }: Shown): string {
         .join(' · '),
     ]);
   }
-  return lines.map(([name, text]) => `${colour.dim(name.padEnd(9))}${text}`).join('\n');
+  return lines.map(([name, text]) => `${colour.dim(name.padEnd(8))} ${text}`).join('\n');
+}
+
+/** Calls that did not say what they cost. */
+function assumedText({ research }: ExperimentRecord): string {
+  const calls = research?.assumed?.calls ?? 0;
+  return calls === 0 ? '' : `, ${calls} call${calls === 1 ? '' : 's'} of it without a readable cost`;
 }
 
 /** What its researcher said and used beside the edits. */
@@ -134,7 +140,7 @@ function runCells(run: ScoredRun, index: number): string[] {
   return [
     `${index + 1}${run.attempts > 1 ? `×${run.attempts}` : ''}`,
     String(run.seed),
-    run.score === null ? (run.failure?.reason ?? '–') : scoreText(run.score),
+    run.score === null ? (run.failure?.reason ?? '–') : scoreCell(run.score),
     String(run.steps),
     String(run.tokens),
     run.trainSeconds.toFixed(1),

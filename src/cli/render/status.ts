@@ -1,11 +1,12 @@
 /** What `status` prints: one glance at a study. */
 import type { TrainBudget } from '../../domain/experiment';
 import { dollarText, type Limits } from '../../domain/limits';
+import { addAssumed, type Assumed } from '../../domain/money';
 import { APPROACH_TEXT } from '../../domain/plateau';
 import { cleanLine, colour } from '../output';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
 import { historyTable } from './history';
-import { durationText, scoreText, shortHash } from './numbers';
+import { durationText, scoreCell, shortHash } from './numbers';
 import { terminalWidth } from './table';
 import { wrap } from './wrap';
 
@@ -19,8 +20,10 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
   if (now !== null) facts.push(['now', now]);
   for (const line of troubleLines(snapshot)) facts.push(['trouble', colour.yellow(line)]);
   facts.push(['best', bestText(snapshot)]);
-  facts.push(['budget', spentText(study)]);
-  const cost = perKeep(study);
+  facts.push(['budget', spentText(withProposing(snapshot))]);
+  const money = moneyText(snapshot);
+  if (money !== null) facts.push(['money', money]);
+  const cost = perKeep(withProposing(snapshot));
   if (cost !== null) facts.push(['a keep', cost]);
   facts.push(['a run', budgetText(study.budget)]);
   if (study.plateau.approach !== null) facts.push(['plateau', plateauText(study)]);
@@ -106,7 +109,7 @@ function bestText({ study: { incumbent, metric, recent } }: Snapshot): string {
   if (incumbent === null || incumbent.score === null) return 'nothing yet: the baseline comes first';
   const title = recent.find(({ number }) => number === incumbent.experiment)?.title;
   const what = title === undefined ? '' : ` · ${cleanLine(title, 60)}`;
-  return `${metric} ${scoreText(incumbent.score)} at #${incumbent.experiment} (${shortHash(incumbent.commit)})${what}`;
+  return `${metric} ${scoreCell(incumbent.score)} at #${incumbent.experiment} (${shortHash(incumbent.commit)})${what}`;
 }
 
 function sandboxText(sandbox: Snapshot['sandbox']): string {
@@ -147,6 +150,40 @@ export function spentText({ limits, spent }: Pick<Snapshot['study'], 'limits' | 
     parts.push(outOf(dollarText(spent.dollars), limits.dollars, dollarText));
   if (Object.values(limits).every((limit) => limit === null)) parts.push('no limits');
   return parts.join(' · ');
+}
+
+/** The money of a study with that of the experiment which is not recorded yet. */
+function withProposing({ study, proposing: { settled, assumed } }: Snapshot): Snapshot['study'] {
+  const { spent } = study;
+  const dollars = spent.dollars + settled + (assumed?.dollars ?? 0);
+  return { ...study, spent: { ...spent, dollars, assumed: addAssumed(spent.assumed, assumed) } };
+}
+
+/**
+ * `$0.50 set aside for a call that has not said what it cost · $0.25 left · 2 calls without a readable cost, counted at $0.75
+ * each`: with what is spent, the first two add up to the limit. Null where there is nothing to say.
+ */
+export function moneyText(snapshot: Snapshot): string | null {
+  const { limits, spent, gpuDollarsAside } = withProposing(snapshot);
+  const { aside } = snapshot.proposing;
+  const parts: string[] = [];
+  if (aside !== null && aside.dollars > 0)
+    parts.push(`${dollarText(aside.dollars)} set aside for ${amount(aside.calls, 'call')} under way or lost`);
+  if (limits.dollars !== null) {
+    if (gpuDollarsAside > 0) parts.push(`${dollarText(gpuDollarsAside)} set aside for GPU time`);
+    const left = limits.dollars - spent.dollars - (aside?.dollars ?? 0) - gpuDollarsAside;
+    parts.push(`${dollarText(Math.max(0, left))} left`);
+  }
+  if (spent.assumed !== null) parts.push(assumedText(spent.assumed));
+  return parts.length === 0 ? null : parts.join(' · ');
+}
+
+function assumedText({ calls, dollars, most }: Assumed): string {
+  const what = `${amount(calls, 'call')} without a readable cost`;
+  if (dollars === 0) return `${what}, not counted`;
+  if (calls === 1) return `${what}, counted at ${dollarText(dollars)}`;
+  const isEach = Math.abs(most * calls - dollars) < 1e-9 * dollars;
+  return `${what}, counted at ${isEach ? `${dollarText(most)} each` : `${dollarText(dollars)} in all`}`;
 }
 
 /** `$1.20 · GPU 42 min`: what each kept improvement has cost. The baseline is kept by definition, and improves nothing. */

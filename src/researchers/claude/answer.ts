@@ -63,6 +63,7 @@ export function proposalOf(
       approach: context.plateau.approach,
       usage,
       dearestCall: null,
+      assumed: null,
     },
   };
 }

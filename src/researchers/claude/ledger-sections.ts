@@ -2,7 +2,7 @@
 import type { ExperimentRecord, Idea } from '../../domain/experiment';
 import type { View } from './ledger';
 import { fenced, oneLine } from './quote';
-import { diffSummary, gainOf, gainText, recordLine, scoreText } from './record-text';
+import { diffSummary, gainOf, gainText, recordLine, resultText } from './record-text';
 import { estimateTokens } from './tokens';
 
 /** A heading with its introduction, and fences. */
@@ -32,7 +32,7 @@ export function gainsSection(view: View, tokens: number): string {
   const { kept, scale } = view;
   const lines = kept.slice(-NEWEST_KEPT).map((record) => {
     const gain = gainText(record, scale);
-    return `#${record.number} ${scoreText(record.score, scale)}${gain === '' ? '' : ` (${gain}${confidence(record, view)})`} ${JSON.stringify(oneLine(record.title, 140))}`;
+    return `#${record.number} ${resultText(record.score, scale)}${gain === '' ? '' : ` (${gain}${confidence(record, view)})`} ${JSON.stringify(oneLine(record.title, 140))}`;
   });
   return section(
     'What was kept, from the baseline on (one run each, where no more are named)',

@@ -54,10 +54,13 @@ function noiseOf(history: readonly ExperimentRecord[]): number | null {
   return freedom === 0 ? null : Math.sqrt(squares / freedom);
 }
 
+/** A double has no more than these below 1. */
+const MOST_DECIMALS = 17;
+
 /** Digits below the noise would only invite reading luck (Blum & Hardt 2015, "The Ladder"). */
-function decimalsFor(noise: number | null): number {
-  if (noise === null || noise <= 0) return 4;
-  return Math.min(6, Math.max(2, Math.ceil(-Math.log10(noise))));
+function decimalsFor(noise: number | null): number | null {
+  if (noise === null || noise <= 0) return null;
+  return Math.min(MOST_DECIMALS, Math.max(2, Math.ceil(-Math.log10(noise))));
 }
 
 function failuresOf(history: readonly ExperimentRecord[]): View['failures'] {

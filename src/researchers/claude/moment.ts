@@ -1,6 +1,7 @@
 /** What is new with each question: the budget, the noise, the plateau, and what is asked. */
 import { APPROACH_TEXT } from '../../domain/plateau';
 import { dollarText } from '../../domain/limits';
+import { scoreText } from '../../domain/numbers';
 import type { Repairing } from '../researcher';
 import type { View } from './ledger';
 import { cut, fenced, oneLine } from './quote';
@@ -18,7 +19,7 @@ export function moment({ left, lab, history }: Shown, { noise, scale }: View): s
   const spread =
     noise === null
       ? 'not measured, for no code was run twice; some of the small differences above are luck'
-      : `a standard deviation of ${noise.toFixed(scale.decimals + 1)} between two runs of the same code`;
+      : `a standard deviation of ${scale.decimals === null ? scoreText(noise) : noise.toFixed(scale.decimals + 1)} between two runs of the same code`;
   const counts = (['keep', 'discard', 'crash'] as const).map(
     (verdict) => `${history.filter((record) => record.verdict === verdict).length} ${verdict}`,
   );

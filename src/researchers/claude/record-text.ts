@@ -1,17 +1,21 @@
 /** Experiments as lines of a prompt: what was tried, and what came of it. Titles are data that others wrote. */
 import type { ExperimentRecord } from '../../domain/experiment';
+import { scoreText } from '../../domain/numbers';
 import { oneLine } from './quote';
 
 const TITLE = 140;
 
 /** How scores are written: with the digits that the noise leaves. */
 export interface Scale {
-  decimals: number;
+  /** Null where the noise is not known. */
+  decimals: number | null;
   direction: 'minimize' | 'maximize';
 }
 
-export const scoreText = (score: number | null, { decimals }: Scale): string =>
-  score === null ? 'no score' : score.toFixed(decimals);
+export const resultText = (score: number | null, { decimals }: Scale): string => {
+  if (score === null) return 'no score';
+  return decimals === null ? scoreText(score) : score.toFixed(decimals);
+};
 
 /** How much better than the incumbent at the time; above 0 is better. Null where one of them has no score. */
 export function gainOf({ score, incumbentScore }: ExperimentRecord, { direction }: Scale): number | null {
@@ -22,9 +26,8 @@ export function gainOf({ score, incumbentScore }: ExperimentRecord, { direction 
 export function gainText(record: ExperimentRecord, scale: Scale): string {
   const better = gainOf(record, scale);
   if (better === null) return '';
-  return better >= 0
-    ? `better by ${better.toFixed(scale.decimals)}`
-    : `worse by ${(-better).toFixed(scale.decimals)}`;
+  if (better === 0) return 'equal';
+  return better >= 0 ? `better by ${resultText(better, scale)}` : `worse by ${resultText(-better, scale)}`;
 }
 
 /** `#12 discard 0.9812 (worse by 0.0030, 45.1 M tokens) "wider MLP" [MLP_RATIO]`. A record never changes, so neither does its line. */
@@ -32,7 +35,7 @@ export function recordLine(record: ExperimentRecord, scale: Scale): string {
   const { number, verdict, reason, score, title, research, failure } = record;
   const result =
     failure === null
-      ? `${scoreText(score, scale)}${gain(record, scale)}`
+      ? `${resultText(score, scale)}${gain(record, scale)}`
       : `${reason}: ${oneLine(failure.message, TITLE)}`;
   const knobs = research === null || research.knobs.length === 0 ? '' : `[${research.knobs.join(', ')}]`;
   return `#${number} ${verdict} ${result} ${JSON.stringify(oneLine(title, TITLE))} ${oneLine(knobs, TITLE)}`.trimEnd();

@@ -1,7 +1,12 @@
-/** An answer put together from its events. The SDK's own helper fails as a whole where a tool's input is no JSON. */
+/**
+ * An answer put together from its events. They may come from a proxy that speaks the Messages API in its own way, so nothing of
+ * them is taken for granted.
+ */
 import type Anthropic from '@anthropic-ai/sdk';
+import { z } from 'zod';
+import { noUsage, tokensOf, type Usage } from '../../domain/money';
 
-/** A tool's input is what the model wrote; whether that is JSON is seen by who parses it. */
+/** A tool's input is what the model wrote; its reader finds out whether that is JSON. */
 export interface ToolCall {
   type: 'tool_use';
   id: string;
@@ -11,67 +16,208 @@ export interface ToolCall {
 
 export type AnswerBlock = Exclude<Anthropic.ContentBlock, { type: 'tool_use' }> | ToolCall;
 
+/** The answer is no answer of the Messages API; the message says why. */
+export class UnreadableAnswer extends Error {
+  override name = 'UnreadableAnswer';
+}
+
+/** A model's turn has a handful. */
+const MAX_BLOCKS = 1000;
+
+const anything = z.unknown().optional();
+const object = z.record(z.string(), anything);
+const text = z.string().catch('');
+const eventSchema = z.object({
+  type: z.string(),
+  index: z.number().nullish().catch(null),
+  message: object.catch({}),
+  content_block: object.catch({}),
+  delta: object.catch({}),
+  usage: object.nullish().catch({ output_tokens: 'unreadable' }),
+});
+const otherSchema = z.custom<Exclude<AnswerBlock, ToolCall>>((block) => object.safeParse(block).success);
+const toolSchema = z.object({ id: text, name: text, input: object.catch({}) });
+const messageSchema = z.object({
+  type: z.literal('message'),
+  content: z.array(object),
+  stop_reason: z.string().nullish(),
+  usage: anything,
+});
+
+type Figure = 'input_tokens' | 'cache_creation_input_tokens' | 'cache_read_input_tokens' | 'output_tokens';
+const FIGURES: readonly Figure[] = [
+  'input_tokens',
+  'cache_creation_input_tokens',
+  'cache_read_input_tokens',
+  'output_tokens',
+];
+
+interface Open {
+  index: number;
+  block: AnswerBlock;
+  /** A tool's input where it came as a whole and not in pieces. */
+  whole: Record<string, unknown>;
+}
+
 export class Stream {
-  /** From `message_start` on: what the input costs. */
-  usage: Anthropic.Usage | null = null;
-  stop: Anthropic.StopReason | null = null;
+  /** Events that were of the Messages API. */
+  events = 0;
+  /** The last event has come. */
+  private stopped = false;
+  private reason: string | null = null;
   /** Why the model declined, where it did and says so. */
   explanation: string | null = null;
-  /** The last event has come. */
-  whole = false;
-  private readonly blocks: AnswerBlock[] = [];
+  /** Tokens as they were last reported; null for a figure that is no number of tokens. */
+  private readonly tokens = new Map<Figure | 'hour', number | null>();
+  private readonly blocks: Open[] = [];
+
+  constructor(private readonly model: string) {}
 
   get content(): AnswerBlock[] {
-    return this.blocks.filter((block) => block !== undefined);
+    return this.blocks
+      .toSorted((a, b) => a.index - b.index)
+      .map(({ block, whole }) =>
+        block.type === 'tool_use' && block.json === '' && Object.keys(whole).length > 0
+          ? { ...block, json: JSON.stringify(whole) }
+          : block,
+      );
   }
 
-  add(event: Anthropic.RawMessageStreamEvent): void {
+  /** Why the answer ended; null where it has not. Some proxies leave out the reason, and others the last event. */
+  get stop(): string | null {
+    if (this.reason !== null || !this.stopped) return this.reason;
+    return this.blocks.some(({ block }) => block.type === 'tool_use') ? 'tool_use' : 'end_turn';
+  }
+
+  /** What the answer has used; null where that was not said, or makes no sense. */
+  get usage(): Usage | null {
+    return this.usageWith(this.figure('output_tokens'));
+  }
+
+  /** What an answer that broke off has used at most; null where its input is not known. */
+  usageAtMost(answerTokens: number): Usage | null {
+    return this.usageWith(answerTokens);
+  }
+
+  /** @throws UnreadableAnswer */
+  add(given: unknown): void {
+    const { data: event } = eventSchema.safeParse(given);
+    if (event === undefined) throw new UnreadableAnswer('an event of it has no type');
     switch (event.type) {
       case 'message_start':
-        this.usage = event.message.usage;
+        this.events++;
+        this.count(object.safeParse(event.message['usage']).data ?? null);
         break;
       case 'content_block_start':
-        this.blocks[event.index] = begun(event.content_block);
+        this.events++;
+        this.begin(event.index ?? this.blocks.length, event.content_block);
         break;
       case 'content_block_delta':
-        extend(this.blocks[event.index], event.delta);
+        this.events++;
+        this.extend(event.index ?? null, event.delta);
         break;
       case 'message_delta':
-        this.end(event);
+        this.events++;
+        this.end(event.delta);
+        this.count(event.usage ?? null);
         break;
       case 'message_stop':
-        this.whole = true;
+        this.events++;
+        this.stopped = true;
         break;
+      case 'ping':
       case 'content_block_stop':
+        this.events++;
         break;
     }
   }
 
-  private end({ delta, usage }: Anthropic.RawMessageDeltaEvent): void {
-    this.stop = delta.stop_reason;
-    this.explanation = delta.stop_details?.explanation ?? null;
-    if (this.usage === null) return;
-    // Cumulative figures, of which only the output's is always there.
-    this.usage = {
-      ...this.usage,
-      output_tokens: usage.output_tokens,
-      input_tokens: usage.input_tokens ?? this.usage.input_tokens,
-      cache_read_input_tokens: usage.cache_read_input_tokens ?? this.usage.cache_read_input_tokens,
-      cache_creation_input_tokens:
-        usage.cache_creation_input_tokens ?? this.usage.cache_creation_input_tokens,
-    };
+  /** An answer that came as a whole, from a proxy that does not stream. @returns whether it was one */
+  addWhole(given: unknown): boolean {
+    const { data: message } = messageSchema.safeParse(given);
+    if (message === undefined) return false;
+    this.add({ type: 'message_start', message: { usage: message.usage } });
+    for (const [index, content_block] of message.content.entries())
+      this.add({ type: 'content_block_start', index, content_block });
+    this.add({ type: 'message_delta', delta: message });
+    this.add({ type: 'message_stop' });
+    return true;
+  }
+
+  private begin(index: number, block: Record<string, unknown>): void {
+    if (this.blocks.length === MAX_BLOCKS) throw new UnreadableAnswer(`it has more than ${MAX_BLOCKS} parts`);
+    const { id, name, input } = toolSchema.parse(block);
+    const begun = { ...block, type: text.parse(block['type']) };
+    this.blocks.push({
+      index,
+      block:
+        begun.type === 'tool_use'
+          ? { type: 'tool_use', id: id || `toolu_${this.blocks.length}`, name, json: '' }
+          : // Other kinds are sent back as they came.
+            otherSchema.parse(withTexts(begun)),
+      whole: input,
+    });
+  }
+
+  private extend(index: number | null, delta: Record<string, unknown>): void {
+    // Some proxies number each part 0: the last one of that number is meant.
+    const open = index === null ? this.blocks.at(-1) : this.blocks.findLast((each) => each.index === index);
+    if (open === undefined) throw new UnreadableAnswer('a part of it goes on that has not begun');
+    const { block } = open;
+    const piece = (field: string): string => text.parse(delta[field]);
+    if (block.type === 'text') block.text += piece('text');
+    else if (block.type === 'tool_use') block.json += piece('partial_json');
+    else if (block.type === 'thinking') {
+      block.thinking += piece('thinking');
+      block.signature = piece('signature') || block.signature;
+    }
+  }
+
+  private end(delta: Record<string, unknown>): void {
+    const { data } = z.string().min(1).safeParse(delta['stop_reason']);
+    if (data !== undefined) this.reason = data;
+    const details = object.safeParse(delta['stop_details']).data;
+    this.explanation = z.string().safeParse(details?.['explanation']).data ?? this.explanation;
+  }
+
+  /** Figures are cumulative, and some come only at the end: the largest of each counts. */
+  private count(usage: Record<string, unknown> | null): void {
+    if (usage === null) return;
+    const given: [Figure | 'hour', unknown][] = FIGURES.map((name) => [name, usage[name]]);
+    const written = object.safeParse(usage['cache_creation']).data;
+    given.push(['hour', written?.['ephemeral_1h_input_tokens']]);
+    for (const [name, said] of given) {
+      if (said === undefined || said === null) continue;
+      const before = this.tokens.get(name);
+      const now = tokensOf(said);
+      this.tokens.set(name, before === null || now === null ? null : Math.max(before ?? 0, now));
+    }
+  }
+
+  /** Null where it is missing or makes no sense. */
+  private figure(name: Figure | 'hour', missing: number | null = null): number | null {
+    const tokens = this.tokens.get(name);
+    return tokens === undefined ? missing : tokens;
+  }
+
+  private usageWith(output: number | null): Usage | null {
+    const input = this.figure('input_tokens');
+    const written = this.figure('cache_creation_input_tokens', 0);
+    const hour = this.figure('hour', 0);
+    const cacheRead = this.figure('cache_read_input_tokens', 0);
+    if (input === null || output === null || written === null || hour === null || cacheRead === null)
+      return null;
+    // A question is never empty, and neither is an answer: a proxy that counts nothing says so with zeros.
+    if (input + written + cacheRead === 0 || (output === 0 && this.blocks.length > 0)) return null;
+    const cacheWriteHour = Math.min(hour, written);
+    const cacheWrite = written - cacheWriteHour;
+    return { ...noUsage(this.model), calls: 1, input, cacheWrite, cacheWriteHour, cacheRead, output };
   }
 }
 
-function begun(block: Anthropic.ContentBlock): AnswerBlock {
-  return block.type === 'tool_use'
-    ? { type: 'tool_use', id: block.id, name: block.name, json: '' }
-    : { ...block };
-}
-
-function extend(block: AnswerBlock | undefined, delta: Anthropic.RawContentBlockDelta): void {
-  if (block?.type === 'text' && delta.type === 'text_delta') block.text += delta.text;
-  else if (block?.type === 'tool_use' && delta.type === 'input_json_delta') block.json += delta.partial_json;
-  else if (block?.type === 'thinking' && delta.type === 'thinking_delta') block.thinking += delta.thinking;
-  else if (block?.type === 'thinking' && delta.type === 'signature_delta') block.signature = delta.signature;
+/** A part's texts begin empty where the event leaves them out. */
+function withTexts(block: Record<string, unknown> & { type: string }): Record<string, unknown> {
+  if (block.type === 'text') return { ...block, text: text.parse(block['text']) };
+  if (block.type !== 'thinking') return block;
+  return { ...block, thinking: text.parse(block['thinking']), signature: text.parse(block['signature']) };
 }

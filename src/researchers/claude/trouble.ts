@@ -1,12 +1,23 @@
 /** What the Messages API's errors mean for a study: wait and go on, or pause until a person has acted. */
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk';
 import { ApplicationFailure } from '@temporalio/common';
+import { NoProposal } from '../researcher';
 import { redact } from '../redact';
+import type { UnreadableAnswer } from './stream';
 
 /** The question is longer than the model takes: it is asked again, shorter. */
 export class TooLong extends Error {
   override name = 'TooLong';
 }
+
+/** The answer was none of the Messages API: a proxy's page, for instance. */
+export class NoStream extends Error {
+  override name = 'NoStream';
+}
+
+/** Of what an API or a proxy says, for messages that travel through Temporal. */
+const SAID_LENGTH = 500;
+const BASE_URL = 'if ANTHROPIC_BASE_URL names a proxy, see that it speaks the Messages API';
 
 /** So long is waited at least and at most, whatever the API says. */
 const SHORTEST_WAIT_MS = 1_000;
@@ -83,6 +94,21 @@ export function unaskable(error: unknown): ApplicationFailure {
   );
 }
 
+/** The question was sent and nothing of an answer came. Nobody knows whether it was paid for, so it is asked again seldom. */
+export function unanswered(error: unknown): ApplicationFailure {
+  const todo = error instanceof NoStream ? `; ${BASE_URL}` : '';
+  return ApplicationFailure.create({
+    type: UNANSWERED,
+    message: `no answer came from the API: ${redact(messageOf(error))}${todo}`,
+  });
+}
+
+export const UNANSWERED = 'ModelUnanswered';
+
+/** It may be as unreadable the next time, so it counts as one of the answers that came to nothing. */
+export const unreadable = ({ message }: UnreadableAnswer): NoProposal =>
+  new NoProposal(`the API's answer cannot be read: ${message}; ${BASE_URL}`);
+
 /** The stream was silent for too long. */
 export const stalled = (what: string): ApplicationFailure => unreachable(what);
 
@@ -132,12 +158,15 @@ function parseWait(milliseconds: string | null, after: string | null): number | 
 function apiMessage(error: APIError): string {
   const cause = causeOf(error);
   const said = error.apiMessage ?? error.message;
-  return cause === null ? said : `${said} (${cause})`;
+  return (cause === null ? said : `${said} (${cause})`).slice(0, SAID_LENGTH);
 }
 
 /** With its innermost cause: fetch says only that it failed. */
 const messageOf = (error: unknown): string =>
-  [error instanceof Error ? error.message : String(error), causeOf(error) ?? ''].filter(Boolean).join(': ');
+  [error instanceof Error ? error.message : String(error), causeOf(error) ?? '']
+    .filter(Boolean)
+    .join(': ')
+    .slice(0, SAID_LENGTH);
 
 /** The innermost cause's message. Not by `instanceof`: fetch's errors may come from another realm. */
 function causeOf(error: unknown): string | null {

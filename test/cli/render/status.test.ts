@@ -1,10 +1,26 @@
 import { statusText } from '../../../src/cli/render/status';
+import type { Assumed } from '../../../src/domain/money';
+import type { Account } from '../../../src/researchers/purse';
 import { activity, snapshot, summary } from '../snapshots';
 
 const experiments = [
   summary(0),
   summary(1, { verdict: 'keep', reason: 'better', score: 1.9, title: 'wider' }),
 ];
+
+const spending = (
+  dollars: number,
+  proposing: Partial<Account>,
+  limit: number | null,
+  assumed: Assumed | null,
+) => {
+  const moment = snapshot({
+    experiments: [summary(0), summary(1, { dollars, assumed })],
+    proposing: { settled: 0, assumed: null, aside: null, ...proposing },
+  });
+  const { study, ...rest } = moment;
+  return statusText({ ...rest, study: { ...study, limits: { ...study.limits, dollars: limit } } }, 200);
+};
 
 describe('status', () => {
   it('says what happens just now', () => {
@@ -15,6 +31,38 @@ describe('status', () => {
     expect(text).toMatch(/^now +#2 training · step 120 · loss 3\.412 · 1 min 35 s left · deeper$/m);
     expect(text).toMatch(/^best +val_bpb 1\.9000 at #1 \(1cccccc\) · wider$/m);
     expect(text).toMatch(/^budget +2 experiments · GPU 10 min 40 s · wall 11 min 00 s · no limits$/m);
+  });
+
+  describe('money', () => {
+    const lost = { calls: 2, dollars: 0.8, most: 0.4 };
+
+    it('that is spent, set aside and left adds up to the limit', () => {
+      const text = spending(0.5, { settled: 0.2, aside: lost }, 2, null);
+      expect(text).toMatch(/^budget .* · \$0\.70 of \$2\.00$/m);
+      expect(text).toMatch(/^money +\$0\.80 set aside for 2 calls under way or lost · \$0\.50 left$/m);
+    });
+
+    it('of calls without a readable cost is told, those of the experiment under way too', () => {
+      const assumed = { calls: 1, dollars: 0.75, most: 0.75 };
+      const text = spending(0.75, { assumed }, 2, assumed);
+      expect(text).toMatch(/^budget .* · \$1\.50 of \$2\.00$/m);
+      expect(text).toMatch(
+        /^money +\$0\.50 left · 2 calls without a readable cost, counted at \$0\.75 each$/m,
+      );
+    });
+
+    it('that was counted differently is told in all; where nothing was counted, that', () => {
+      const text = spending(0.75, { assumed: { calls: 1, dollars: 1, most: 1 } }, null, {
+        calls: 1,
+        dollars: 0.75,
+        most: 0.75,
+      });
+      expect(text).toMatch(/^money +2 calls without a readable cost, counted at \$1\.75 in all$/m);
+      expect(spending(0, {}, null, { calls: 3, dollars: 0, most: 0 })).toMatch(
+        /^money +3 calls without a readable cost, not counted$/m,
+      );
+      expect(spending(0, {}, null, null)).not.toMatch(/^money/m);
+    });
   });
 
   it('says why a step is tried again and again', () => {

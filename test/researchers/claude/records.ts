@@ -39,6 +39,7 @@ export function madeRecord(number: number, change: Partial<ExperimentRecord> = {
             approach: null,
             usage: null,
             dearestCall: null,
+            assumed: null,
           },
     ideas: [],
     droppedIdeas: [],

@@ -61,7 +61,7 @@ export async function reservations(studied: Studied): Promise<number[]> {
   return lines.flatMap((line) => (JSON.parse(line) as { reserve?: number }).reserve ?? []);
 }
 
-const journalOf = ({ study }: Studied): string =>
+export const journalOf = ({ study }: Studied): string =>
   join(studyState(study.labId, study.tag), 'proposals', experimentName(1), 'spent.jsonl');
 
 export async function failureOf(asked: Promise<unknown>): Promise<ApplicationFailure> {

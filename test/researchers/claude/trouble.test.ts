@@ -36,9 +36,9 @@ test.each([
     'an error in the stream',
     () => brokenAfter(answer(propose()), 4, { type: 'overloaded_error', message: 'Overloaded' }),
     'ModelBusy',
-    undefined,
+    60_000,
   ],
-  ['a disconnect', () => brokenAfter(answer(propose()), 4, 'disconnect'), 'ModelUnreachable', undefined],
+  ['a disconnect', () => brokenAfter(answer(propose()), 4, 'disconnect'), 'ModelUnreachable', 60_000],
 ] as [string, () => Reply, string, number | undefined][])(
   '%s: Temporal waits and asks again; one call, and then the study goes on',
   async (_what, reply, type, wait) => {

@@ -1,0 +1,21 @@
+/** Scores as text, for people, for the record and for models. */
+
+/** Scores between these are written with decimals, others with significant digits. */
+const SMALLEST_FIXED = 0.01;
+const LARGEST_FIXED = 1e6;
+/** As many digits as a double has. */
+const MOST_DIGITS = 17;
+
+/** A score with so many decimals, or with so many significant digits where decimals would hide it. */
+export function scoreText(score: number, digits = 4): string {
+  const size = Math.abs(score);
+  return size === 0 || (size >= SMALLEST_FIXED && size < LARGEST_FIXED)
+    ? score.toFixed(digits)
+    : score.toPrecision(digits);
+}
+
+/** Two scores with as many digits as tell them apart. */
+export function scoreTexts(a: number, b: number, digits = 4): [string, string] {
+  const texts: [string, string] = [scoreText(a, digits), scoreText(b, digits)];
+  return texts[0] === texts[1] && a !== b && digits < MOST_DIGITS ? scoreTexts(a, b, digits + 1) : texts;
+}

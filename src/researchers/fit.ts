@@ -1,0 +1,58 @@
+/** Cuts a proposal to what the record holds: it was paid for, so nothing of it may be too long to be kept. */
+import type { Research } from '../domain/experiment';
+import type { Usage } from '../domain/money';
+import { MAX_HYPOTHESIS, type Proposal } from '../lab/edits';
+import { MOST_NOTED } from '../lab/research';
+import { oneLine } from './claude/quote';
+
+const TITLE = 120;
+const EXPECTED = 1000;
+const NOTE = 2000;
+const IDEAS = 20;
+const LESSONS = 50;
+const REASON = 1000;
+
+export function fitProposal(proposal: Proposal): Proposal {
+  const { title, hypothesis, ideas, research, gaveUp } = proposal;
+  return {
+    ...proposal,
+    title: oneLine(title, TITLE) || 'a change without a title',
+    hypothesis: cut(hypothesis, MAX_HYPOTHESIS),
+    ...(ideas !== undefined && { ideas: notes(ideas, IDEAS) }),
+    ...(research !== undefined && { research: fitResearch(research) }),
+    ...(gaveUp !== undefined && { gaveUp: cut(gaveUp, REASON) }),
+  };
+}
+
+function fitResearch(research: Research): Research {
+  const { expected, knobs, hints, lessons, ranges, usage } = research;
+  return {
+    ...research,
+    expected: cut(expected, EXPECTED),
+    knobs: knobs.slice(0, MOST_NOTED),
+    hints: hints.slice(0, MOST_NOTED),
+    lessons: lessons === null ? null : notes(lessons, LESSONS),
+    ranges: ranges.slice(0, MOST_NOTED),
+    usage: usage === null || Object.values(usage).every(isCount) ? usage : withoutNonsense(usage),
+  };
+}
+
+const notes = (texts: readonly string[], most: number): string[] =>
+  texts
+    .map((text) => cut(text, NOTE))
+    .filter((text) => text !== '')
+    .slice(0, most);
+
+/** With a mark where it was cut, and without half a character. */
+function cut(text: string, length: number): string {
+  return (text.length <= length ? text : `${text.slice(0, length - 1)}…`).toWellFormed();
+}
+
+const isCount = (value: string | number): boolean =>
+  typeof value === 'string' || (Number.isSafeInteger(value) && value >= 0);
+
+/** Sums of tokens that no model has: what is no count is none. */
+function withoutNonsense(usage: Usage): Usage {
+  const entries = Object.entries(usage).map(([name, value]) => [name, isCount(value) ? value : 0]);
+  return { ...usage, ...Object.fromEntries(entries) };
+}
