@@ -30,6 +30,7 @@ import { researcherOf } from './researchers';
 import type { Researcher } from './researchers/researcher';
 import { openWorkspace } from './researchers/workspace';
 import { detectDevices, laneOf, type Device } from './runner/devices';
+import { checkEnvironment, ensureInventory } from './runner/inventory';
 import { torchVersion } from './runner/torch-version';
 import { trainerPython } from './setup/trainer-python';
 import { buildId } from './temporal/build-id';
@@ -49,6 +50,7 @@ const SHUTDOWN_FORCE_TIME = '3 seconds';
 async function main(): Promise<void> {
   const python = trainerPython();
   if (python === null) throw new Error('the trainer has no Python environment yet: run `autoresearch up`');
+  await ensureInventory(python);
   const devices = await detectDevices();
   const { connection, ...server } = await connectNative();
   const { address, namespace } = server;
@@ -116,12 +118,15 @@ function laneActivities(device: Device, python: string): DeviceActivities {
     runner: asset('dist', 'runner', 'main.js'),
     exportTree,
     comparableRuns,
-    resolveRun: async ({ study }) => ({
-      python,
-      data: (await studyData(study)).folder,
-      lab: await readLabConfigAt(new Git(study.lab), study.base),
-      machine: await machineOf(device, python),
-    }),
+    resolveRun: async ({ study }) => {
+      await checkEnvironment(python);
+      return {
+        python,
+        data: (await studyData(study)).folder,
+        lab: await readLabConfigAt(new Git(study.lab), study.base),
+        machine: await machineOf(device, python),
+      };
+    },
   };
   return { train: createTrain(dependencies), evaluate: createEvaluate(dependencies) };
 }
@@ -140,7 +145,10 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
     openStudy: createOpenStudy({
       lane: () => Promise.resolve(laneOf(first)),
       machine: () => machineOf(first, python),
-      prepareData: (study, lab) => prepareData(study, lab, python),
+      prepareData: async (study, lab) => {
+        await checkEnvironment(python);
+        return prepareData(study, lab, python);
+      },
     }),
     propose: createPropose({ python, researcher, check: createCheck(python, rehearse) }),
     apply: beating(createApply()),

@@ -9,6 +9,7 @@ const LASTING = new Set([
   'StudyMismatch',
   'DataError',
   'DataGone',
+  'EnvironmentChanged',
 ]);
 
 /** The study is not what the ledger of its tag says. */

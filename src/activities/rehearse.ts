@@ -26,7 +26,7 @@ import { runnerEnvironment } from './watch';
 export interface RehearseDependencies {
   /** The compiled src/runner/main.ts. */
   runner: string;
-  exportTree: (study: StudyRef, treeish: string, directory: string) => Promise<void>;
+  exportTree: (study: StudyRef, treeish: string, directory: string) => Promise<unknown>;
   /** The study's prepared data: its manifest says how rows look. */
   data: (study: StudyRef) => Promise<string>;
   python: string;

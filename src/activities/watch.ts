@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { experimentName, MAX_ATTEMPTS, type Failure } from '../domain/experiment';
 import type { SeededRun } from '../domain/seed';
 import type { LabConfig } from '../lab/config';
+import type { Blobs } from '../lab/export';
 import { holderOf } from '../process/detach';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
@@ -40,8 +41,9 @@ import type { Progress, StudyRef, TrainInput } from './interface';
 import type { Machine } from './league';
 
 export interface RunDependencies {
-  /** Writes a commit's files, the locked ones from the base, to a folder that is not there yet; or leaves it as it is. */
-  exportTree(study: StudyRef, commit: string, directory: string): Promise<void>;
+  /** Writes a commit's files, the locked ones from the base, to a folder, and says what it holds. */
+  exportTree(study: StudyRef, commit: string, directory: string): Promise<Blobs>;
+  /** @throws EnvironmentChanged before anything of the environment is run */
   resolveRun(input: TrainInput): Promise<RunSetting>;
   /** The runs whose initial weights must be others than this one's. */
   comparableRuns(input: TrainInput): Promise<SeededRun[]>;

@@ -46,6 +46,8 @@ export const trainSpecSchema = z.strictObject({
 export const scoreSpecSchema = z.strictObject({
   kind: z.literal('score'),
   ...common,
+  /** What `tree` has to hold, by path: git's ids of the blobs of the study's base. */
+  blobs: z.record(z.string(), z.string()),
   scoreSeconds: seconds,
 });
 

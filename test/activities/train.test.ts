@@ -19,6 +19,8 @@ import type { DeviceActivities, Progress, TrainInput } from '../../src/activitie
 import { createTrain } from '../../src/activities/train';
 import { runFolder } from '../../src/activities/attempts';
 import type { RunResult } from '../../src/domain/experiment';
+import { hashTree } from '../../src/lab/export';
+import { ensureInventory } from '../../src/runner/inventory';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
 import { listed } from '../../src/process/listed';
@@ -64,8 +66,12 @@ function dependencies(candidate: string[], score: string[] = ['python', '-c', SC
   return {
     exportTree: async (_study: unknown, _commit: string, folder: string) => {
       if (!existsSync(folder)) cpSync(workshop.tree, folder, { recursive: true });
+      return hashTree(folder);
     },
-    resolveRun: async () => ({ python: '/usr/bin/python3', data: workshop.data, lab, machine: MACHINE }),
+    resolveRun: async () => {
+      await ensureInventory('/usr/bin/python3');
+      return { python: '/usr/bin/python3', data: workshop.data, lab, machine: MACHINE };
+    },
     runner: workshop.runner,
     comparableRuns: () => Promise.resolve([{ seed: 1, initialWeights: 'f'.repeat(64) }]),
   };
@@ -516,7 +522,7 @@ describe('when a cancelled activity has lost its worker', () => {
     const exportTree = async (...tree: Parameters<typeof held.exportTree>) => {
       gate.emit('reached');
       await once(gate, 'open');
-      await held.exportTree(...tree);
+      return held.exportTree(...tree);
     };
     const reached = once(gate, 'reached');
     const late = activity(runId).environment.run(createTrain({ ...held, exportTree }), of);
@@ -552,7 +558,7 @@ describe('trouble of the host', () => {
 
   it('is a sandbox that cannot be set up, however often', async () => {
     const of = input();
-    const broken = { ...dependencies(['happy']), exportTree: () => Promise.resolve() };
+    const broken = { ...dependencies(['happy']), exportTree: () => Promise.resolve({}) };
     for (let retry = 0; retry < 4; retry++) {
       await expect(activity().environment.run(createTrain(broken), of)).rejects.toThrow(
         /the sandbox could not be set up: bwrap: Can't find source path/,

@@ -1,0 +1,92 @@
+/** Attacks on what scores, each by a real runner with a scorer in its sandbox. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hashTree } from '../../src/lab/export';
+import { ensureInventory } from '../../src/runner/inventory';
+import type { ScoreSpec } from '../../src/runner/task';
+import { Workshop } from '../runner/workshop';
+
+jest.setTimeout(180_000);
+
+let workshop: Workshop;
+let place: { python: string; packages: string };
+beforeAll(async () => {
+  workshop = new Workshop();
+  const folder = join(workshop.folder, 'environment');
+  execFileSync('/usr/bin/python3', ['-m', 'venv', '--without-pip', folder]);
+  const [version = ''] = readdirSync(join(folder, 'lib'));
+  place = {
+    python: join(folder, 'bin', 'python'),
+    packages: join(folder, 'lib', version, 'site-packages'),
+  };
+  await ensureInventory(place.python);
+});
+afterAll(() => workshop.close());
+
+const HONEST = `import json, os, sys, time
+a = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+open("/out/began", "w")
+while "held" in sys.argv and not os.path.exists("/out/go"): time.sleep(0.02)
+json.dump({"value": 1.5, "tokens": 1, "bytes": 2, "seconds": 0.5, "parameters": 3}, open(a["--out"], "w"))`;
+
+function scoring(change: Partial<ScoreSpec> = {}, ...words: string[]): ScoreSpec {
+  const spec = workshop.scoreSpec(['python', '-c', HONEST, ...words], { python: place.python, ...change });
+  mkdirSync(spec.handin);
+  for (const file of ['graph.json', 'weights.safetensors']) writeFileSync(join(spec.handin, file), file);
+  return spec;
+}
+
+/** A host error: no verdict on the candidate, and no score. */
+const refused = (message: RegExp) => ({
+  phase: 'stopped',
+  score: null,
+  failure: { reason: 'lost', message: expect.stringMatching(message) },
+});
+
+it('an honest scoring has its score', async () => {
+  const { status } = await workshop.run(scoring());
+  expect(status).toMatchObject({ phase: 'done', failure: null, score: { value: 1.5 } });
+});
+
+it.each(['evil.pth', 'sitecustomize.py', 'usercustomize.py', 'json.py'])(
+  'a planted %s scores nothing, and runs nowhere',
+  async (name) => {
+    const planted = join(place.packages, name);
+    const ran = join(workshop.folder, `ran-${name}`);
+    writeFileSync(planted, `import sys; open(${JSON.stringify(ran)}, "w")\n`);
+    const { status } = await workshop.run(scoring());
+    rmSync(planted);
+    expect(status).toMatchObject(refused(new RegExp(`what scores is not what it was: .*${name} is new`)));
+    expect(existsSync(ran)).toBe(false);
+    expect((await workshop.run(scoring())).status).toMatchObject({ failure: null, score: { value: 1.5 } });
+  },
+);
+
+it('what comes and goes while it scores takes the score with it', async () => {
+  const spec = scoring({}, '--held', 'held');
+  const { folder } = await workshop.start(spec);
+  while (!existsSync(join(folder, 'out', 'began'))) await sleep(20);
+  const planted = join(place.packages, 'evil.pth');
+  writeFileSync(planted, 'import os\n');
+  rmSync(planted);
+  writeFileSync(join(folder, 'out', 'go'), '');
+  const status = await workshop.until(folder, ({ phase }) => phase === 'stopped' || phase === 'done');
+  expect(status).toMatchObject(refused(/changed during the scoring, whose score does not count/));
+});
+
+it.each([
+  ['its score.py', 'candidate.py', /candidate\.py has other contents/],
+  ['a module beside it that Python finds first', 'json.py', /json\.py is new/],
+  ['bytecode beside it', '__pycache__/graph.pyc', /__pycache__\/graph\.pyc is new/],
+])('%s, changed between export and scoring, scores nothing', async (_what, file, message) => {
+  const tree = join(workshop.folder, `exported-${file.replaceAll('/', '-')}`);
+  cpSync(workshop.tree, tree, { recursive: true });
+  const blobs = await hashTree(tree);
+  expect((await workshop.run(scoring({ tree, blobs }))).status).toMatchObject({ failure: null });
+  mkdirSync(join(tree, file, '..'), { recursive: true });
+  writeFileSync(join(tree, file), 'print(0)\n');
+  const { status } = await workshop.run(scoring({ tree, blobs }));
+  expect(status).toMatchObject(refused(message));
+});
