@@ -4,6 +4,7 @@
  */
 import { GracefulShutdownPeriodExpiredError, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createApply } from './activities/apply';
+import { baselineStartup } from './activities/baseline-startup';
 import { createCheck } from './activities/check-proposal';
 import { cleanUpRuns } from './activities/clean-up';
 import { comparableRuns } from './activities/comparable-runs';
@@ -118,6 +119,7 @@ function laneActivities(device: Device, python: string): DeviceActivities {
     runner: asset('dist', 'runner', 'main.js'),
     exportTree,
     comparableRuns,
+    baselineStartup,
     resolveRun: async ({ study }) => {
       await checkEnvironment(python);
       return {

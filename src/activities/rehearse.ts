@@ -124,6 +124,7 @@ async function specOf(
     seed: 1,
     budget: { steps: 1 },
     startupSeconds: Math.min(STARTUP_SECONDS, caps.startup_seconds),
+    startupGpuSeconds: null,
     handinSeconds: Math.min(STEP_SECONDS, caps.handin_seconds),
     stallSeconds: Math.min(STEP_SECONDS, caps.stall_seconds),
     weightsBytes: caps.weights_bytes,

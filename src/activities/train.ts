@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Failure, RunResult } from '../domain/experiment';
 import { seedIgnored } from '../domain/seed';
+import { startupCap } from '../domain/startup-cap';
 import type { TaskStatus } from '../runner/task';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
@@ -29,6 +30,7 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
         trainSeconds: status.trainSeconds,
         wallSeconds,
         startupSeconds: status.startupSeconds,
+        startupGpuSeconds: status.startupGpuSeconds,
         dataWaitSeconds: status.dataWaitSeconds,
         peakMemoryMb: status.peakMemoryMb,
         lastLoss: status.lastLoss,
@@ -58,6 +60,7 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
   // A worker may have come back with another torch, or as another machine.
   checkLeague(input.study.tag, input.fingerprint, machine);
   await checkRoom(input, setting, Math.min(lab.caps.weights_bytes, LARGE_WEIGHTS_BYTES));
+  const startup = startupCap(await dependencies.baselineStartup(input), lab.caps.startup_seconds);
   const tree = join(folder, 'tree');
   await dependencies.exportTree(input.study, input.commit, tree);
   return {
@@ -66,7 +69,8 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
     command: lab.train.command,
     seed: input.seed,
     budget: input.budget,
-    startupSeconds: lab.caps.startup_seconds,
+    startupSeconds: startup.seconds,
+    startupGpuSeconds: startup.gpuSeconds,
     handinSeconds: lab.caps.handin_seconds,
     stallSeconds: lab.caps.stall_seconds,
     weightsBytes: lab.caps.weights_bytes,

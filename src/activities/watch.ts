@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { experimentName, MAX_ATTEMPTS, type Failure } from '../domain/experiment';
+import type { Startup } from '../domain/startup-cap';
 import type { SeededRun } from '../domain/seed';
 import type { LabConfig } from '../lab/config';
 import type { Blobs } from '../lab/export';
@@ -47,6 +48,8 @@ export interface RunDependencies {
   resolveRun(input: TrainInput): Promise<RunSetting>;
   /** The runs whose initial weights must be others than this one's. */
   comparableRuns(input: TrainInput): Promise<SeededRun[]>;
+  /** What the study's baseline took to start up; null for the baseline itself. */
+  baselineStartup(input: TrainInput): Promise<Startup | null>;
   /** The compiled src/runner/main.ts. */
   runner: string;
 }

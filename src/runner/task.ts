@@ -36,6 +36,8 @@ export const trainSpecSchema = z.strictObject({
   seed: z.int().positive(),
   budget: trainBudgetSchema,
   startupSeconds: seconds,
+  /** Of these, how long the GPU may be at work; null where only `startupSeconds` counts. */
+  startupGpuSeconds: seconds.nullable(),
   handinSeconds: seconds,
   stallSeconds: seconds,
   weightsBytes: z.int().positive(),
@@ -79,6 +81,7 @@ export const taskStatusSchema = z.strictObject({
   tokens: z.int().nonnegative(),
   lastLoss: z.number().nullable(),
   startupSeconds: seconds,
+  startupGpuSeconds: seconds.nullable(),
   trainSeconds: seconds,
   wallSeconds: seconds,
   dataWaitSeconds: seconds,

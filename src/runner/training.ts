@@ -15,6 +15,7 @@ import { exitFailure } from './failure';
 import { Feed } from './feed';
 import { CutOffError, ProtocolError } from './frames';
 import { clearHandin } from './handin';
+import { GpuBusy } from './gpu-busy';
 import type { BoundedLog } from './log';
 import { MAX_SOCKET_PATH_BYTES } from './protocol';
 import { enclose } from './sandbox';
@@ -98,6 +99,8 @@ async function listen(server: Server, path: string): Promise<void> {
 
 class Training implements Listener {
   private readonly clock = new Clock();
+  /** What the GPU does before `start`, which no budget counts. */
+  private gpu: GpuBusy | null = null;
   private phase: 'starting' | 'training' | 'handing-in' = 'starting';
   /** Seconds on `clock`: when the budget began, when it ends (null: steps), when the last step was reported, when to hand in. */
   private start = 0;
@@ -143,6 +146,7 @@ class Training implements Listener {
     const watch = new Watch(candidate, (reason, message) => this.fail(reason, message));
     let isAccepted = false;
     try {
+      this.gpu = new GpuBusy(spec.device);
       server.on('connection', (socket) => this.connect(socket));
       candidate.exited.then((exit) => this.onExit(exit)).catch(this.abandon);
       const stop = (): void => void this.onStop(candidate).catch(this.abandon);
@@ -155,6 +159,7 @@ class Training implements Listener {
       return ending;
     } finally {
       if (this.timer !== null) clearTimeout(this.timer);
+      this.gpu?.end();
       watch.end();
       await candidate.kill(isAccepted);
     }
@@ -171,10 +176,13 @@ class Training implements Listener {
     const startedAt = Date.now();
     const deadline = 'seconds' in budget ? startedAt + budget.seconds * 1000 : null;
     const startupSeconds = this.clock.now();
+    const startupGpuSeconds = this.gpu?.seconds ?? null;
+    this.gpu?.end();
     await this.context.status.enter('training', {
       startedAt,
       deadline,
       startupSeconds,
+      startupGpuSeconds,
       initialWeights,
       parameters,
     });
@@ -272,7 +280,10 @@ class Training implements Listener {
     const { spec } = this;
     if (this.phase === 'starting') {
       if (now >= spec.startupSeconds)
-        this.fail('timeout', `start-up cap: no start after ${spec.startupSeconds} s`);
+        this.fail('timeout', `start-up cap: no start after ${spec.startupSeconds.toFixed(0)} s`);
+      const most = spec.startupGpuSeconds;
+      if (most !== null && (this.gpu?.seconds ?? 0) >= most)
+        this.fail('timeout', `start-up cap: the GPU was at work for ${most.toFixed(0)} s before the start`);
       return spec.startupSeconds;
     }
     if (this.phase === 'handing-in') {

@@ -18,6 +18,7 @@ import { createEvaluate } from '../../src/activities/evaluate';
 import type { DeviceActivities, Progress, TrainInput } from '../../src/activities/interface';
 import { createTrain } from '../../src/activities/train';
 import { runFolder } from '../../src/activities/attempts';
+import type { Startup } from '../../src/domain/startup-cap';
 import type { RunResult } from '../../src/domain/experiment';
 import { hashTree } from '../../src/lab/export';
 import { ensureInventory } from '../../src/runner/inventory';
@@ -73,6 +74,7 @@ function dependencies(candidate: string[], score: string[] = ['python', '-c', SC
       return { python: '/usr/bin/python3', data: workshop.data, lab, machine: MACHINE };
     },
     runner: workshop.runner,
+    baselineStartup: () => Promise.resolve<Startup | null>(null),
     comparableRuns: () => Promise.resolve([{ seed: 1, initialWeights: 'f'.repeat(64) }]),
   };
 }

@@ -144,6 +144,7 @@ export class Workshop {
       seed: 42,
       budget: { steps: 20 },
       startupSeconds: CAP_SECONDS,
+      startupGpuSeconds: null,
       handinSeconds: CAP_SECONDS,
       stallSeconds: CAP_SECONDS,
       weightsBytes: 1 << 20,
