@@ -10,7 +10,8 @@ import { cleanUpRuns } from './activities/clean-up';
 import { comparableRuns } from './activities/comparable-runs';
 import { createEndWork } from './activities/end-work';
 import { createEvaluate } from './activities/evaluate';
-import { beating } from './activities/heartbeat';
+import { withFailures } from './activities/failures';
+import { beating, heartbeatWhile } from './activities/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
 import type { Machine } from './activities/league';
 import { createOpenStudy } from './activities/open-study';
@@ -143,6 +144,7 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
     python,
     device: first.id,
   });
+  const propose = createPropose({ python, researcher, check: createCheck(python, rehearse) });
   return {
     openStudy: createOpenStudy({
       lane: () => Promise.resolve(laneOf(first)),
@@ -152,7 +154,11 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
         return prepareData(study, lab, python);
       },
     }),
-    propose: createPropose({ python, researcher, check: createCheck(python, rehearse) }),
+    propose: async (input) => {
+      // A candidate that planted something and crashed was not scored; a researcher may run what is there outside the sandbox.
+      await withFailures(() => heartbeatWhile(checkEnvironment(python)));
+      return propose(input);
+    },
     apply: beating(createApply()),
     record: beating(createRecord({ cleanUp: cleanUpRuns })),
     save: beating(createSave()),

@@ -3,6 +3,7 @@
  * is taken before any candidate runs and compared before and after each scoring, so that a hole in the sandbox does
  * not become a forged score. A file counts as unchanged while its inode, size, mode and ctime are: no process can set
  * a ctime. Where they differ (a copy, a hard link, a container made anew) the SHA-256 of the contents decides.
+ * Bytecode is a cache that anybody's Python adds to: what was not there is removed, so that the source is what runs.
  * Not covered: libraries of the system that torch loads later (libstdc++, the GPU's driver), and disks written raw.
  */
 import { execFile } from 'node:child_process';
@@ -126,9 +127,14 @@ export async function checkEnvironment(python: string): Promise<Snapshot> {
       `there is no inventory of ${python}, so nobody can say whether it is what it was: run \`autoresearch up\`, which takes one, then resume`,
     );
   }
-  const now = await snapshot(inventory.roots, inventory.without);
-  const differs = await differences(inventory.files, now.stats);
-  if (differs.length > 0) throw changed(python, differs);
+  let now = await snapshot(inventory.roots, inventory.without);
+  let found = await differences(inventory.files, now.stats);
+  if (found.some(({ path }) => isBytecode(path))) {
+    await removeBytecode(found);
+    now = await snapshot(inventory.roots, inventory.without);
+    found = await differences(inventory.files, now.stats);
+  }
+  if (found.length > 0) throw changed(python, found.map(inWords));
   await refresh(inventory, now.stats);
   return now;
 }
@@ -213,18 +219,43 @@ async function contentOf(path: string, stat: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Paths with how they differ, in words. Content is read only where the disk says that something was done. */
-async function differences(known: Inventory['files'], now: ReadonlyMap<string, string>): Promise<string[]> {
-  const found: string[] = [];
+interface Difference {
+  path: string;
+  how: string;
+}
+
+const inWords = ({ path, how }: Difference): string => `${path} ${how}`;
+
+const isBytecode = (path: string): boolean => /\/__pycache__\/[^/]+\.pyc$/.test(path);
+/** Without it the source is read, so it may go; an empty folder for it holds nothing. */
+const isBytecodeOrItsFolder = (path: string): boolean => isBytecode(path) || path.endsWith('/__pycache__');
+
+/** Where it cannot be removed it is a difference, as any other. */
+async function removeBytecode(found: readonly Difference[]): Promise<void> {
+  const paths = found.map(({ path }) => path).filter(isBytecode);
+  console.warn(`bytecode that was not there when the inventory was taken is removed: ${list(paths)}`);
+  await Promise.all(paths.map((path) => rm(path, { force: true }).catch(() => undefined)));
+}
+
+/** Content is read only where the disk says that something was done. */
+async function differences(
+  known: Inventory['files'],
+  now: ReadonlyMap<string, string>,
+): Promise<Difference[]> {
+  const found: Difference[] = [];
   for (const [path, stat] of now) {
     const entry = known[path];
-    if (entry === undefined) found.push(`${path} is new`);
-    else if (entry[0] === stat) continue;
-    else if (entry[0][0] !== stat[0]) found.push(`${path} is of another kind`);
+    if (entry === undefined) {
+      if (isFolder(stat) && path.endsWith('/__pycache__')) continue;
+      found.push({ path, how: 'is new' });
+    } else if (entry[0] === stat) continue;
+    else if (entry[0][0] !== stat[0]) found.push({ path, how: 'is of another kind' });
     else if (!isFolder(stat) && (await contentOf(path, stat)) !== entry[1])
-      found.push(`${path} has other contents`);
+      found.push({ path, how: 'has other contents' });
   }
-  for (const path of Object.keys(known)) if (!now.has(path)) found.push(`${path} is gone`);
+  for (const path of Object.keys(known)) {
+    if (!now.has(path) && !isBytecodeOrItsFolder(path)) found.push({ path, how: 'is gone' });
+  }
   return found;
 }
 
@@ -233,7 +264,7 @@ async function refresh(inventory: Inventory, now: ReadonlyMap<string, string>): 
   const files = { ...inventory.files };
   let isStale = false;
   for (const [path, stat] of now) {
-    const [before, content] = files[path]!;
+    const [before, content] = files[path] ?? [null, ''];
     if (before === stat) continue;
     isStale = true;
     files[path] = [stat, content];

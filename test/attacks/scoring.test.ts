@@ -2,10 +2,16 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runFolder } from '../../src/activities/attempts';
+import { createEvaluate } from '../../src/activities/evaluate';
+import type { TrainInput } from '../../src/activities/interface';
+import type { ScoreResult } from '../../src/domain/experiment';
 import { hashTree } from '../../src/lab/export';
-import { ensureInventory } from '../../src/runner/inventory';
+import { checkEnvironment, ensureInventory } from '../../src/runner/inventory';
 import type { ScoreSpec } from '../../src/runner/task';
+import { labOf } from '../activities/lab';
 import { Workshop } from '../runner/workshop';
 
 jest.setTimeout(180_000);
@@ -74,6 +80,39 @@ it('what comes and goes while it scores takes the score with it', async () => {
   writeFileSync(join(folder, 'out', 'go'), '');
   const status = await workshop.until(folder, ({ phase }) => phase === 'stopped' || phase === 'done');
   expect(status).toMatchObject(refused(/changed during the scoring, whose score does not count/));
+});
+
+it('an environment that is not what it was ends the retries: the study pauses, and a person looks', async () => {
+  const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
+  const input = { study, number: 1, run: 1, commit: 'c', seed: 7, budget: { steps: 1 }, device: 'cpu' };
+  const handin = join(runFolder(input), 'handin');
+  mkdirSync(handin, { recursive: true });
+  for (const file of ['graph.json', 'weights.safetensors']) writeFileSync(join(handin, file), file);
+  const evaluate = createEvaluate({
+    runner: workshop.runner,
+    comparableRuns: () => Promise.resolve([]),
+    baselineStartup: () => Promise.resolve(null),
+    exportTree: async (_study, _commit, folder) => {
+      cpSync(workshop.tree, folder, { recursive: true });
+      return hashTree(folder);
+    },
+    resolveRun: async () => {
+      await checkEnvironment(place.python);
+      const lab = labOf([], ['python', '-c', HONEST]);
+      return { python: place.python, data: workshop.data, lab, machine: { device: 'x', torch: 'y' } };
+    },
+  });
+  const score = () =>
+    new MockActivityEnvironment().run<[TrainInput], ScoreResult, typeof evaluate>(evaluate, input);
+  const planted = join(place.packages, 'evil.pth');
+  writeFileSync(planted, 'import os\n');
+  await expect(score()).rejects.toMatchObject({
+    type: 'EnvironmentChanged',
+    nonRetryable: true,
+    message: expect.stringMatching(/evil\.pth is new\. Nothing is scored with it\. .*Then resume$/),
+  });
+  rmSync(planted);
+  expect(await score()).toMatchObject({ failure: null, score: 1.5 });
 });
 
 it.each([

@@ -87,9 +87,17 @@ const attacks: [string, RegExp, (place: Made) => void][] = [
     },
   ],
   [
-    'bytecode that a module is read from instead',
-    /__pycache__ is new/,
-    ({ python, packages }) => execFileSync(python, ['-m', 'compileall', '-q', packages]),
+    'a module hidden among bytecode',
+    /__pycache__\/evil\.py is new/,
+    ({ packages }) => {
+      mkdirSync(join(packages, 'torch', '__pycache__'));
+      writeFileSync(join(packages, 'torch', '__pycache__', 'evil.py'), '');
+    },
+  ],
+  [
+    'bytecode without a source',
+    /torch\/evil\.pyc is new/,
+    ({ packages }) => writeFileSync(join(packages, 'torch', 'evil.pyc'), ''),
   ],
   [
     'another interpreter',
@@ -152,6 +160,26 @@ test('the message says what to do, and what it says works', async () => {
     'run `autoresearch up`, which takes one, then resume',
   );
   await ensureInventory(python);
+  await checkEnvironment(python);
+});
+
+test('bytecode that was planted is not what runs, and that of anybody’s Python stops nothing', async () => {
+  const { python, packages } = await made();
+  const compile = () => execFileSync(python, ['-m', 'compileall', '-q', packages]);
+  const loss = () => String(execFileSync(python, ['-IB', '-c', 'import torch; print(torch.loss)'])).trim();
+  const file = join(packages, 'torch', '__init__.py');
+  // As if the source were another one: the same size and time.
+  const { atime, mtime } = statSync(file);
+  writeFileSync(file, 'loss = 0.25\n');
+  utimesSync(file, atime, mtime);
+  compile();
+  writeFileSync(file, 'loss = 1.25\n');
+  utimesSync(file, atime, mtime);
+  expect(loss()).toBe('0.25');
+  await checkEnvironment(python);
+  expect(loss()).toBe('1.25');
+  compile();
+  await checkEnvironment(python);
   await checkEnvironment(python);
 });
 
