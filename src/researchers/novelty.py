@@ -4,7 +4,7 @@ How much of a lab's editable files is data that the study's base does not have. 
     {"base": [{"path", "base64"}], "candidate": [...]} on stdin → {"literals": bytes, "packed": bytes}
 
 literals: strings (docstrings too), bytes and numbers that are not in the base, each as often as it is there more often.
-In Python they are tokens; in other code what looks like one; anything else, and Python that is none, is data as a whole.
+In Python they are tokens; in other code what looks like one; anything else, and Python that is none, is data whole.
 packed: what zlib makes of the lines that are not in the base. Data in comments, in names, in spaces or in the order of
 lines is in it, for all of these can be read by the code that has them.
 
@@ -22,7 +22,12 @@ from collections import Counter
 
 CODE = set(".c .cc .cl .cpp .cu .cuh .cxx .go .h .hpp .java .jl .js .lua .metal .mojo .pyi .pyx .rs .sh .ts".split())
 LOOKS_LITERAL = re.compile(rb'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|\b\d[\w.]*')
-LITERAL = {tokenize.STRING, tokenize.NUMBER, getattr(tokenize, "FSTRING_MIDDLE", -1), getattr(tokenize, "TSTRING_MIDDLE", -1)}
+LITERAL = {
+    tokenize.STRING,
+    tokenize.NUMBER,
+    getattr(tokenize, "FSTRING_MIDDLE", -1),
+    getattr(tokenize, "TSTRING_MIDDLE", -1),
+}
 
 
 def literals(path, content):

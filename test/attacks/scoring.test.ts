@@ -29,6 +29,7 @@ beforeAll(async () => {
   };
   await ensureInventory(place.python);
 });
+afterEach(() => rmSync(join(place.packages, 'evil.pth'), { force: true }));
 afterAll(() => workshop.close());
 
 const HONEST = `import json, os, sys, time
@@ -87,6 +88,8 @@ it('an environment that is not what it was ends the retries: the study pauses, a
   const input = { study, number: 1, run: 1, commit: 'c', seed: 7, budget: { steps: 1 }, device: 'cpu' };
   const handin = join(runFolder(input), 'handin');
   mkdirSync(handin, { recursive: true });
+  const { commit, seed, budget } = input;
+  writeFileSync(`${runFolder(input)}.json`, JSON.stringify({ base: study.base, commit, seed, budget }));
   for (const file of ['graph.json', 'weights.safetensors']) writeFileSync(join(handin, file), file);
   const evaluate = createEvaluate({
     runner: workshop.runner,
