@@ -64,26 +64,27 @@ it.each(['[N/A]', 'No devices were found'])('a GPU that cannot tell (%s) has no 
   expect(status).toMatchObject({ failure: null, startupGpuSeconds: null });
 });
 
-describe('a study', () => {
-  async function studied(startupSeconds: number) {
-    const lab = makeLab();
-    const study = makeStudy(lab.root, lab.base);
-    await openLedger(lab.git, study);
-    const run = { ...makeRun(2), startupSeconds, startupGpuSeconds: 1.5 };
-    await appendRecord(lab.git, study, makeRecord(study, 0, { commit: lab.base, runs: [run] }));
-    const input = (number: number): TrainInput => ({
-      study,
-      number,
-      run: 1,
-      commit: lab.base,
-      seed: 7,
-      budget: { steps: 3 },
-      device: 'cpu',
-      fingerprint: { device: 'x', torch: 'y', lab: '', data: '' },
-    });
-    return input;
-  }
+/** A study whose baseline took so long to start; makes the input of its n-th experiment. */
+async function studied(startupSeconds: number) {
+  const lab = makeLab();
+  const study = makeStudy(lab.root, lab.base);
+  await openLedger(lab.git, study);
+  const run = { ...makeRun(2), startupSeconds, startupGpuSeconds: 1.5 };
+  await appendRecord(lab.git, study, makeRecord(study, 0, { commit: lab.base, runs: [run] }));
+  const input = (number: number): TrainInput => ({
+    study,
+    number,
+    run: 1,
+    commit: lab.base,
+    seed: 7,
+    budget: { steps: 3 },
+    device: 'cpu',
+    fingerprint: { device: 'x', torch: 'y', lab: '', data: '' },
+  });
+  return input;
+}
 
+describe('a study', () => {
   it('measures its candidates by its baseline, and the baseline by nothing', async () => {
     const input = await studied(12);
     expect(await baselineStartup(input(0))).toBeNull();
