@@ -10,7 +10,8 @@ import { baselineRun } from './activities/baseline-run';
 import { comparableRuns } from './activities/comparable-runs';
 import { createEndWork } from './activities/end-work';
 import { createEvaluate } from './activities/evaluate';
-import { beating } from './activities/heartbeat';
+import { withFailures } from './activities/failures';
+import { beating, heartbeatWhile } from './activities/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
 import type { Machine } from './activities/league';
 import { createOpenStudy } from './activities/open-study';
@@ -31,6 +32,7 @@ import { researcherOf } from './researchers';
 import type { Researcher } from './researchers/researcher';
 import { openWorkspace } from './researchers/workspace';
 import { detectDevices, laneOf, type Device } from './runner/devices';
+import { checkEnvironment, ensureInventory } from './runner/inventory';
 import { torchVersion } from './runner/torch-version';
 import { trainerPython } from './setup/trainer-python';
 import { buildId } from './temporal/build-id';
@@ -50,6 +52,7 @@ const SHUTDOWN_FORCE_TIME = '3 seconds';
 async function main(): Promise<void> {
   const python = trainerPython();
   if (python === null) throw new Error('the trainer has no Python environment yet: run `autoresearch up`');
+  await ensureInventory(python);
   const devices = await detectDevices();
   const { connection, ...server } = await connectNative();
   const { address, namespace } = server;
@@ -118,12 +121,15 @@ function laneActivities(device: Device, python: string): DeviceActivities {
     exportTree,
     baselineRun,
     comparableRuns,
-    resolveRun: async ({ study }) => ({
-      python,
-      data: (await studyData(study)).folder,
-      lab: await readLabConfigAt(new Git(study.lab), study.base),
-      machine: await machineOf(device, python),
-    }),
+    resolveRun: async ({ study }) => {
+      await checkEnvironment(python);
+      return {
+        python,
+        data: (await studyData(study)).folder,
+        lab: await readLabConfigAt(new Git(study.lab), study.base),
+        machine: await machineOf(device, python),
+      };
+    },
   };
   return { train: createTrain(dependencies), evaluate: createEvaluate(dependencies) };
 }
@@ -138,13 +144,21 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
     python,
     device: first.id,
   });
+  const propose = createPropose({ python, researcher, check: createCheck(python, rehearse) });
   return {
     openStudy: createOpenStudy({
       lane: () => Promise.resolve(laneOf(first)),
       machine: () => machineOf(first, python),
-      prepareData: (study, lab) => prepareData(study, lab, python),
+      prepareData: async (study, lab) => {
+        await checkEnvironment(python);
+        return prepareData(study, lab, python);
+      },
     }),
-    propose: createPropose({ python, researcher, check: createCheck(python, rehearse) }),
+    propose: async (input) => {
+      // A candidate that planted something and crashed was not scored; a researcher may run what is there outside the sandbox.
+      await withFailures(() => heartbeatWhile(checkEnvironment(python)));
+      return propose(input);
+    },
     apply: beating(createApply()),
     record: beating(createRecord({ cleanUp: cleanUpRuns })),
     save: beating(createSave()),

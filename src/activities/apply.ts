@@ -6,6 +6,7 @@ import { readProposal, type Proposal } from '../lab/edits';
 import { Git } from '../lab/git';
 import { readLabConfigAt } from '../lab/lab';
 import { readRecord } from '../lab/ledger';
+import { tooMuchData } from '../researchers/novelty';
 import { completeApply } from './earlier';
 import { withFailures } from './failures';
 import type { Applied, ApplyInput, ControlActivities } from './interface';
@@ -34,7 +35,10 @@ async function apply({ study, number, incumbent, proposal, repair, at }: ApplyIn
   if (proposal !== null && rejected === null) {
     try {
       const from = repair?.commit ?? incumbent;
-      tree = await applyEdits(git, from, edits, await readLabConfigAt(git, study.base));
+      const lab = await readLabConfigAt(git, study.base);
+      const edited = await applyEdits(git, from, edits, lab);
+      rejected = await tooMuchData(git, study.base, edited, lab, new AbortController().signal);
+      if (rejected === null) tree = edited;
     } catch (error) {
       if (!(error instanceof EditRejected)) throw error;
       rejected = error.message;

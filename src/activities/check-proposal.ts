@@ -7,6 +7,7 @@ import type { Edit } from '../lab/edits';
 import { Git } from '../lab/git';
 import { crashedRef } from '../lab/refs';
 import { studyState } from '../process/paths';
+import { tooMuchData } from '../researchers/novelty';
 import { isComparable, meaningsOf, type Meaning } from '../researchers/meaning';
 import type { Objection, ResearchContext } from '../researchers/researcher';
 import type { ProposeInput } from './interface';
@@ -22,7 +23,7 @@ export interface Looked {
 }
 
 export interface Checker {
-  /** Do the edits apply, does it parse, is it new? Takes a part of a second. */
+  /** Do the edits apply, does it parse, does it bring no data along, is it new? Takes a part of a second. */
   look(edits: readonly Edit[], signal: AbortSignal): Promise<Looked>;
   /** See `ResearchContext`. */
   check: ResearchContext['check'];
@@ -77,6 +78,8 @@ function createLook(
     if (meaning === undefined || meaning.hash === null) {
       return { meaning: null, tree, objection: { kind: 'syntax', message: meaning?.error ?? '' } };
     }
+    const data = await tooMuchData(git, study.base, tree, lab, signal);
+    if (data !== null) return { meaning: meaning.hash, tree, objection: { kind: 'data', message: data } };
     tried ??= triedBefore(input, history, (treeishes) => meanings(treeishes, signal));
     const why = (await tried).get(meaning.hash);
     const objection = why === undefined ? null : ({ kind: 'repeat', message: why } as const);

@@ -53,10 +53,11 @@ async function prepare(
   await checkRoom(input, setting, 0);
   const tree = join(folder, 'tree');
   // The base commit and nothing else: no file of the candidate's lies where the scorer imports from.
-  await dependencies.exportTree(input.study, input.study.base, tree);
+  const blobs = await dependencies.exportTree(input.study, input.study.base, tree);
   return {
     kind: 'score',
     ...commonSpec(input, setting, tree),
+    blobs,
     command: lab.score.command,
     scoreSeconds: lab.caps.score_seconds,
   };

@@ -10,6 +10,7 @@ const LASTING = new Set([
   'DataError',
   'DataGone',
   'AgentSettingsError',
+  'EnvironmentChanged',
 ]);
 
 /** The study is not what the ledger of its tag says. */

@@ -171,7 +171,12 @@ async function runPreparer(
   await exportTree(study, study.base, tree);
   const [program = 'python', ...words] = lab.data.prepare;
   const command = [program === 'python' ? python : program, ...words, '--source', source, '--out', folder];
-  const env = { ...inherited(), AUTORESEARCH_PACKAGES: join(packageRoot(), 'node_modules') };
+  const env = {
+    ...inherited(),
+    AUTORESEARCH_PACKAGES: join(packageRoot(), 'node_modules'),
+    // The environment has an inventory, and the tree is compared with git's.
+    PYTHONDONTWRITEBYTECODE: '1',
+  };
   const name = nameOf(study);
   for (;;) {
     const owner = await launchListed({

@@ -26,7 +26,7 @@ import { runnerEnvironment } from './watch';
 export interface RehearseDependencies {
   /** The compiled src/runner/main.ts. */
   runner: string;
-  exportTree: (study: StudyRef, treeish: string, directory: string) => Promise<void>;
+  exportTree: (study: StudyRef, treeish: string, directory: string) => Promise<unknown>;
   /** The study's prepared data: its manifest says how rows look. */
   data: (study: StudyRef) => Promise<string>;
   python: string;
@@ -124,6 +124,7 @@ async function specOf(
     seed: 1,
     budget: { steps: 1 },
     startupSeconds: Math.min(STARTUP_SECONDS, caps.startup_seconds),
+    startupGpuSeconds: null,
     handinSeconds: Math.min(STEP_SECONDS, caps.handin_seconds),
     stallSeconds: Math.min(STEP_SECONDS, caps.stall_seconds),
     trainSeconds: STEP_SECONDS,

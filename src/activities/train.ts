@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Failure, RunResult } from '../domain/experiment';
 import { seedEffect } from '../domain/seed';
+import { startupCap } from '../domain/startup-cap';
 import { trainCap } from '../domain/train-cap';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
@@ -30,6 +31,7 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
         trainSeconds: status.trainSeconds,
         wallSeconds,
         startupSeconds: status.startupSeconds,
+        startupGpuSeconds: status.startupGpuSeconds,
         dataWaitSeconds: status.dataWaitSeconds,
         peakMemoryMb: status.peakMemoryMb,
         lastLoss: status.lastLoss,
@@ -54,6 +56,8 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
   // A worker may have come back with another torch, or as another machine.
   checkLeague(input.study.tag, input.fingerprint, machine);
   await checkRoom(input, setting, Math.min(lab.caps.weights_bytes, LARGE_WEIGHTS_BYTES));
+  const baseline = await dependencies.baselineRun(input.study);
+  const startup = startupCap(baseline, lab.caps.startup_seconds);
   const tree = join(folder, 'tree');
   await dependencies.exportTree(input.study, input.commit, tree);
   return {
@@ -62,10 +66,11 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
     command: lab.train.command,
     seed: input.seed,
     budget: input.budget,
-    startupSeconds: lab.caps.startup_seconds,
+    startupSeconds: startup.seconds,
+    startupGpuSeconds: startup.gpuSeconds,
     handinSeconds: lab.caps.handin_seconds,
     stallSeconds: lab.caps.stall_seconds,
-    trainSeconds: trainCap(lab.caps.train_seconds, await dependencies.baselineRun(input.study)),
+    trainSeconds: trainCap(lab.caps.train_seconds, baseline),
     weightsBytes: lab.caps.weights_bytes,
   };
 }

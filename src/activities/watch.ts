@@ -8,9 +8,11 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { experimentName, MAX_ATTEMPTS, type Failure, type RunResult } from '../domain/experiment';
+import { experimentName, MAX_ATTEMPTS, type Failure } from '../domain/experiment';
+import type { BaselineRun } from '../domain/startup-cap';
 import type { ComparableRuns } from '../domain/seed';
 import type { LabConfig } from '../lab/config';
+import type { Blobs } from '../lab/export';
 import { holderOf } from '../process/detach';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
@@ -41,13 +43,14 @@ import type { Progress, StudyRef, TrainInput } from './interface';
 import type { Machine } from './league';
 
 export interface RunDependencies {
-  /** Writes a commit's files, the locked ones from the base, to a folder that is not there yet; or leaves it as it is. */
-  exportTree(study: StudyRef, commit: string, directory: string): Promise<void>;
+  /** Writes a commit's files, the locked ones from the base, to a folder, and says what it holds. */
+  exportTree(study: StudyRef, commit: string, directory: string): Promise<Blobs>;
+  /** @throws EnvironmentChanged before anything of the environment is run */
   resolveRun(input: TrainInput): Promise<RunSetting>;
   /** The runs whose weights tell whether this one's seed has an effect. */
   comparableRuns(input: TrainInput): Promise<ComparableRuns>;
   /** The run that caps follow; null before there is one. */
-  baselineRun(study: StudyRef): Promise<Pick<RunResult, 'trainSeconds'> | null>;
+  baselineRun(study: StudyRef): Promise<BaselineRun | null>;
   /** The compiled src/runner/main.ts. */
   runner: string;
 }

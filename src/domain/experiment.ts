@@ -65,6 +65,8 @@ export interface RunResult {
   wallSeconds: number;
   /** Seconds from launch to `start`: imports, building, compiling. */
   startupSeconds: number;
+  /** Of these, seconds in which the GPU was at work; null where nobody can tell: without a GPU, or without nvidia-smi. */
+  startupGpuSeconds: number | null;
   /** Seconds that the candidate's steps waited for data. */
   dataWaitSeconds: number;
   peakMemoryMb: number;

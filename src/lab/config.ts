@@ -85,7 +85,7 @@ const labConfigSchema = z
     }),
     caps: z
       .strictObject({
-        /** From launch to `start`: imports, building, compiling. */
+        /** From launch to `start`: imports, building, compiling. Candidates have less, by what the baseline took (startup-cap.ts). */
         startup_seconds: seconds.default(300),
         /** From the end of the budget to the last byte of the weights. */
         handin_seconds: seconds.default(30),
@@ -98,6 +98,16 @@ const labConfigSchema = z
           .int()
           .positive()
           .default(256 * 1024),
+        /** Of strings and numbers in the editable files that the study's base does not have, all changes together. */
+        literal_bytes: z
+          .int()
+          .positive()
+          .default(8 * 1024),
+        /** Of the lines of the editable files that the study's base does not have, all together, when zlib has compressed them. */
+        packed_bytes: z
+          .int()
+          .positive()
+          .default(24 * 1024),
         weights_bytes: z
           .int()
           .positive()

@@ -42,6 +42,7 @@ const scoredRunSchema = z.object({
   trainSeconds: amount,
   wallSeconds: amount,
   startupSeconds: amount,
+  startupGpuSeconds: amount.nullable().default(null),
   dataWaitSeconds: amount,
   peakMemoryMb: amount,
   lastLoss: z.number().nullable(),

@@ -105,7 +105,7 @@ async function read(
   );
   const question = { files: files.map(({ path }, index) => ({ path, text: String(blobs[index]) })) };
   const script = asset('src', 'researchers', 'meaning.py');
-  const { stdout } = await capture([python, '-I', script], {
+  const { stdout } = await capture([python, '-I', '-SB', script], {
     stdin: JSON.stringify(question),
     timeoutMs: TIMEOUT_MS,
     signal,

@@ -69,8 +69,8 @@ export interface Repairing {
 
 /** Why a change would not do, in words for the researcher. */
 export interface Objection {
-  /** It does not apply or breaks a rule; was tried before; does not parse; does not start. */
-  kind: 'edits' | 'repeat' | 'syntax' | 'startup';
+  /** It does not apply or breaks a rule; brings too much data along; was tried before; does not parse; does not start. */
+  kind: 'edits' | 'data' | 'repeat' | 'syntax' | 'startup';
   message: string;
 }
 

@@ -59,7 +59,7 @@ export function createTpe(): Researcher {
 /** @throws NoProposal if the question has no answer: the same one would fail the same way for ever */
 async function ask(python: string, question: string, signal: AbortSignal): Promise<string> {
   try {
-    const command = [python, join(packageRoot(), SCRIPT)];
+    const command = [python, '-B', join(packageRoot(), SCRIPT)];
     return (await capture(command, { stdin: question, timeoutMs: TIMEOUT_MS, signal })).stdout;
   } catch (error) {
     if (error instanceof CaptureError && !signal.aborted)

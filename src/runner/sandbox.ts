@@ -277,7 +277,7 @@ const pythonPathsSchema = z.array(z.string().startsWith('/'));
 async function pythonFolders(python: string): Promise<string[]> {
   const ask =
     'import json, os, sys; print(json.dumps([p for p in [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path] if os.path.isdir(p)]))';
-  const { stdout } = await run(python, ['-I', '-c', ask], { timeout: PROBE_MS });
+  const { stdout } = await run(python, ['-IB', '-c', ask], { timeout: PROBE_MS });
   const said = pythonPathsSchema.parse(JSON.parse(stdout));
   // An interpreter is often a link to another one, which may be a link again.
   const links = [dirname(dirname(python)), dirname(dirname(realpathSync(python)))];

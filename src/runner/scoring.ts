@@ -1,12 +1,17 @@
-/** One scoring: the locked scorer in a sandbox of its own, which sees the data and the hand-in and writes one file. */
+/**
+ * One scoring: the locked scorer in a sandbox of its own, which sees the data and the hand-in and writes one file.
+ * What scores is compared with what it has to be, before and after: a score counts only where both agree.
+ */
 import { constants } from 'node:fs';
 import { mkdir, open, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { algorithmOf, difference, hashTree } from '../lab/export';
 import type { ContainedExit } from './contained';
 import { countFailure } from './count-failure';
 import { exitFailure } from './failure';
 import { GRAPH_FILE, WEIGHTS_FILE } from './handin';
+import { checkEnvironment, checkUnchanged, EnvironmentChanged, snapshot, type Snapshot } from './inventory';
 import { runContained } from './run-contained';
 import type { ScoreSpec } from './task';
 import type { Ending, TaskContext } from './training';
@@ -33,15 +38,20 @@ const faultSchema = z.object({
   error: z.object({ reason: z.enum(['rejected', 'unscorable']), message: z.string() }),
 });
 
-/** Scores. Everything that it has started is gone when it resolves. */
+/**
+ * Scores. Everything that it has started is gone when it resolves.
+ * @throws EnvironmentChanged if the interpreter, its environment or the locked files are not what they were, or change meanwhile
+ */
 export async function score(spec: ScoreSpec, context: TaskContext): Promise<Ending> {
+  const environment = await checkEnvironment(spec.python);
+  const tree = await checkTree(spec);
   const out = join(context.folder, 'out');
   await rm(out, { recursive: true, force: true });
   await mkdir(out);
   const room = {
     ...spec,
     command: [
-      ...spec.command,
+      ...isolated(spec.command),
       '--graph',
       `${PLACES.handin}/${GRAPH_FILE}`,
       '--weights',
@@ -62,9 +72,25 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
   const { sandbox } = context.status.value;
   const seconds = spec.scoreSeconds;
   const end = await runContained(room, { ...context, sandbox, seconds });
+  await checkUnchanged('the scorer', tree);
+  await checkUnchanged('its environment', environment);
   if (end.kind === 'overdue')
     return { kind: 'failed', reason: 'timeout', message: `score cap: not scored after ${seconds} s` };
   return end.kind === 'exited' ? verdict(end.exit, join(out, SCORE_FILE), context) : end;
+}
+
+/** Python reads nothing of the user's: no variables, no packages in a home. Its own folder stays on the path: a scorer has modules. */
+const isolated = ([program = '', ...words]: readonly string[]): string[] =>
+  program === 'python' ? [program, '-E', '-s', ...words] : [program, ...words];
+
+/** The locked files as the study's base has them, nothing beside them. @returns how they stand, for `checkUnchanged` */
+async function checkTree({ tree, blobs }: ScoreSpec): Promise<Snapshot> {
+  const before = await snapshot([tree]);
+  const differs = difference(await hashTree(tree, algorithmOf(blobs)), blobs);
+  if (differs === null) return before;
+  throw new EnvironmentChanged(
+    `the scorer is not the one of the study's base: ${differs} in ${tree}. Expected the files as git has them; they are exported anew`,
+  );
 }
 
 async function verdict(exit: ContainedExit, file: string, context: TaskContext): Promise<Ending> {

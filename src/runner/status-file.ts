@@ -21,6 +21,7 @@ export function queuedStatus(): Omit<TaskStatus, 'owner'> {
     tokens: 0,
     lastLoss: null,
     startupSeconds: 0,
+    startupGpuSeconds: null,
     trainSeconds: 0,
     wallSeconds: 0,
     dataWaitSeconds: 0,

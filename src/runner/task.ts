@@ -36,6 +36,8 @@ export const trainSpecSchema = z.strictObject({
   seed: z.int().positive(),
   budget: trainBudgetSchema,
   startupSeconds: seconds,
+  /** Of these, how long the GPU may be at work; null where only `startupSeconds` counts. */
+  startupGpuSeconds: seconds.nullable(),
   handinSeconds: seconds,
   stallSeconds: seconds,
   /** From `start`, where the budget is steps: a budget of seconds is its own cap. */
@@ -48,6 +50,8 @@ export const trainSpecSchema = z.strictObject({
 export const scoreSpecSchema = z.strictObject({
   kind: z.literal('score'),
   ...common,
+  /** What `tree` has to hold, by path: git's ids of the blobs of the study's base. */
+  blobs: z.record(z.string(), z.string()),
   scoreSeconds: seconds,
 });
 
@@ -79,6 +83,7 @@ export const taskStatusSchema = z.strictObject({
   tokens: z.int().nonnegative(),
   lastLoss: z.number().nullable(),
   startupSeconds: seconds,
+  startupGpuSeconds: seconds.nullable(),
   trainSeconds: seconds,
   wallSeconds: seconds,
   dataWaitSeconds: seconds,

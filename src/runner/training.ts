@@ -15,6 +15,7 @@ import { exitFailure, raisedAndHung } from './failure';
 import { Feed } from './feed';
 import { CutOffError, ProtocolError } from './frames';
 import { clearHandin } from './handin';
+import { GpuBusy } from './gpu-busy';
 import type { BoundedLog } from './log';
 import { MAX_SOCKET_PATH_BYTES } from './protocol';
 import { enclose } from './sandbox';
@@ -103,6 +104,8 @@ async function listen(server: Server, path: string): Promise<void> {
 
 class Training implements Listener {
   private readonly clock = new Clock();
+  /** What the GPU does before `start`, which no budget counts. */
+  private gpu: GpuBusy | null = null;
   private phase: 'starting' | 'training' | 'handing-in' | 'closed' = 'starting';
   /** Seconds on `clock`: when the budget began, when it ends (null: steps), when the last step was reported, when to hand in. */
   private start = 0;
@@ -152,6 +155,7 @@ class Training implements Listener {
     const watch = new Watch(candidate, (reason, message) => this.fail(reason, message));
     let isAccepted = false;
     try {
+      this.gpu = new GpuBusy(spec.device);
       server.on('connection', (socket) => this.connect(socket));
       candidate.exited.then((exit) => this.onExit(exit)).catch(this.abandon);
       const stop = (): void => void this.onStop(candidate).catch(this.abandon);
@@ -164,6 +168,7 @@ class Training implements Listener {
       return ending;
     } finally {
       if (this.timer !== null) clearTimeout(this.timer);
+      this.gpu?.end();
       watch.end();
       await candidate.kill(isAccepted);
     }
@@ -180,10 +185,13 @@ class Training implements Listener {
     const startedAt = Date.now();
     const deadline = 'seconds' in budget ? startedAt + budget.seconds * 1000 : null;
     const startupSeconds = this.clock.now();
+    const startupGpuSeconds = this.gpu?.seconds ?? null;
+    this.gpu?.end();
     await this.context.status.enter('training', {
       startedAt,
       deadline,
       startupSeconds,
+      startupGpuSeconds,
       initialWeights,
       parameters,
     });
@@ -301,7 +309,11 @@ class Training implements Listener {
       return end;
     }
     if (this.phase === 'starting') {
-      if (now >= spec.startupSeconds) this.failAtCap(`start-up cap: no start after ${spec.startupSeconds} s`);
+      if (now >= spec.startupSeconds)
+        this.failAtCap(`start-up cap: no start after ${spec.startupSeconds.toFixed(0)} s`);
+      const most = spec.startupGpuSeconds;
+      if (most !== null && (this.gpu?.seconds ?? 0) >= most)
+        this.failAtCap(`start-up cap: the GPU was at work for ${most.toFixed(0)} s before the start`);
       return spec.startupSeconds;
     }
     if (this.phase === 'handing-in') {

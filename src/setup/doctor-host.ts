@@ -101,7 +101,7 @@ async function checkTrainer(): Promise<Check> {
   if (python === null)
     return warn(name, 'not made yet', '`npx autoresearch up` makes it (some minutes, once)');
   const code = 'import torch; print(torch.__version__, "CUDA" if torch.cuda.is_available() else "CPU only")';
-  const { ok, stdout, stderr, reason } = await run(python, ['-c', code], { timeoutMs: IMPORT_MS });
+  const { ok, stdout, stderr, reason } = await run(python, ['-B', '-c', code], { timeoutMs: IMPORT_MS });
   if (ok) return fine(name, `torch ${stdout.trim()}, ${python}`);
   const said = stderr.trim().split('\n').at(-1) ?? '';
   return lack(

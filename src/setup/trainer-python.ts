@@ -9,6 +9,7 @@ import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asset } from '../process/package-root';
 import { cacheRoot } from '../process/paths';
+import { ensureInventory, forgetInventory, takeInventory } from '../runner/inventory';
 import { run } from './command';
 import { exclusively } from './exclusive';
 import { MissingPrerequisite } from './missing-prerequisite';
@@ -50,13 +51,23 @@ function namedPython(): string | null {
 }
 
 /**
- * Makes the trainer's environment unless it is there; a half-made one is made anew.
+ * Makes the trainer's environment unless it is there; a half-made one is made anew. An inventory is taken of it before any
+ * candidate runs in it.
  * @returns the interpreter's path
  * @throws MissingPrerequisite if it cannot be made, or AUTORESEARCH_PYTHON will not do
  */
 export async function ensureTrainerPython(say: Say): Promise<string> {
   const named = namedPython();
-  if (named !== null) return checkNamed(named);
+  const python = named === null ? await ensureOwn(say) : await checkNamed(named);
+  const take = (of: string): Promise<void> =>
+    step(say, `inventory of ${of} and its packages, to compare with before each scoring`, () =>
+      takeInventory(of),
+    );
+  await ensureInventory(python, take);
+  return python;
+}
+
+async function ensureOwn(say: Say): Promise<string> {
   const folder = trainerEnvironment();
   await ensureEnvironment(folder, say, async () => {
     await checkDisk();
@@ -64,6 +75,7 @@ export async function ensureTrainerPython(say: Say): Promise<string> {
     await step(say, `trainer environment: torch and the rest, into ${folder}`, async () => {
       await uv(say, ['venv', '--no-python-downloads', '--python', base.path, folder]);
       await install(say, folder, lockFile('requirements.lock'));
+      await forgetInventory(interpreter(folder));
     });
   });
   return interpreter(folder);
@@ -107,7 +119,7 @@ async function ensureEnvironment(folder: string, say: Say, make: () => Promise<v
 
 async function sitePackages(python: string): Promise<string> {
   const code = 'import sysconfig; print(sysconfig.get_paths()["purelib"])';
-  const { ok, stdout, reason } = await run(python, ['-c', code], { timeoutMs: 30_000 });
+  const { ok, stdout, reason } = await run(python, ['-B', '-c', code], { timeoutMs: 30_000 });
   if (!ok) throw new Error(`${python} does not tell its site-packages: ${reason}`);
   return stdout.trim();
 }
@@ -174,7 +186,7 @@ async function checkNamed(python: string): Promise<string> {
 /** Looks without importing: torch alone takes seconds. */
 async function missingModules(python: string): Promise<string[]> {
   const code = 'import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if u.find_spec(m) is None])';
-  const { stdout } = await run(python, ['-c', code, ...REQUIRED_MODULES], { timeoutMs: 30_000 });
+  const { stdout } = await run(python, ['-B', '-c', code, ...REQUIRED_MODULES], { timeoutMs: 30_000 });
   return stdout
     .trim()
     .split(' ')

@@ -109,6 +109,30 @@ test('edits that break a rule are a failure with an empty commit, not an error',
   expect(await apply(input)).toEqual({ commit, failure });
 });
 
+test('data in an edit is a failure with an empty commit, and counted with all that was kept before', async () => {
+  const rows: Edit[] = [{ path: 'train.py', content: `DEPTH = 2\nX = "${'x'.repeat(4000)}"\n` }];
+  const { lab, input } = await propose(rows);
+  const first = await apply(input);
+  expect(first.failure).toBeNull();
+  const more: Edit[] = [
+    { path: 'train.py', search: 'DEPTH = 2', replace: `DEPTH = 2\nY = "${'y'.repeat(4500)}"` },
+  ];
+  const proposal = await storeProposal(lab.git, 'nov21', 2, {
+    format: 1,
+    title: 'More',
+    hypothesis: '',
+    edits: more,
+  });
+  const second = await apply({ ...input, number: 2, incumbent: first.commit, proposal });
+  expect(second.failure).toMatchObject({
+    reason: 'rejected',
+    message: expect.stringMatching(
+      /hold 8\d+ bytes of strings and numbers .* caps\.literal_bytes allows 8192/,
+    ),
+  });
+  expect(git(lab.root, 'diff', first.commit, second.commit)).toBe('');
+});
+
 test('an experiment that has its record keeps its commit, whatever is proposed', async () => {
   const { lab, input } = await propose(DEEPER);
   const first = await apply(input);

@@ -111,6 +111,16 @@ test('what changes nothing that runs, does not parse or breaks a rule', async ()
   expect((await look([{ path: 'score.py', content: '' }])).objection?.kind).toBe('edits');
 });
 
+test('data in an edit goes back to its researcher, with what is allowed', async () => {
+  const { look } = await place();
+  expect((await look(content(`ROWS = "${'0123456789'.repeat(900)}"\n`))).objection).toEqual({
+    kind: 'data',
+    message: expect.stringMatching(
+      /hold 900\d bytes of strings and numbers .* caps\.literal_bytes allows 8192/,
+    ),
+  });
+});
+
 test('a repair is not what has crashed, in this attempt or an earlier one', async () => {
   const { git, study, candidate, record, look } = await place();
   const first = await candidate(9, 'WIDTH = first\n');

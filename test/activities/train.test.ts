@@ -20,6 +20,8 @@ import { createTrain } from '../../src/activities/train';
 import { runFolder } from '../../src/activities/attempts';
 import type { RunResult } from '../../src/domain/experiment';
 import type { ComparableRuns, SeededRun } from '../../src/domain/seed';
+import { hashTree } from '../../src/lab/export';
+import { ensureInventory } from '../../src/runner/inventory';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
 import { listed } from '../../src/process/listed';
@@ -66,11 +68,15 @@ function dependencies(candidate: string[], score: string[] = ['python', '-c', SC
   return {
     exportTree: async (_study: unknown, _commit: string, folder: string) => {
       if (!existsSync(folder)) cpSync(workshop.tree, folder, { recursive: true });
+      return hashTree(folder);
     },
-    resolveRun: async () => ({ python: '/usr/bin/python3', data: workshop.data, lab, machine: MACHINE }),
+    resolveRun: async () => {
+      await ensureInventory('/usr/bin/python3');
+      return { python: '/usr/bin/python3', data: workshop.data, lab, machine: MACHINE };
+    },
     runner: workshop.runner,
     comparableRuns: (): Promise<ComparableRuns> => Promise.resolve({ own: [], parent: [] }),
-    baselineRun: () => Promise.resolve({ trainSeconds: 1 }),
+    baselineRun: () => Promise.resolve(null),
   };
 }
 
@@ -292,7 +298,11 @@ describe('a run whose initial weights are those of another seed', () => {
 const capOf = async (budget: TrainInput['budget'], caps: object, baselineSeconds: number | null) => {
   const of = input({ budget });
   const baselineRun = () =>
-    Promise.resolve(baselineSeconds === null ? null : { trainSeconds: baselineSeconds });
+    Promise.resolve(
+      baselineSeconds === null
+        ? null
+        : { trainSeconds: baselineSeconds, startupSeconds: 1, startupGpuSeconds: null },
+    );
   const setting = { ...dependencies(['nothing'], undefined, caps), baselineRun };
   await activity().environment.run(createTrain(setting), of);
   return JSON.parse(readFileSync(join(runFolder(of), 'train-1', 'spec.json'), 'utf8')).trainSeconds;
@@ -626,7 +636,7 @@ describe('when a cancelled activity has lost its worker', () => {
     const exportTree = async (...tree: Parameters<typeof held.exportTree>) => {
       gate.emit('reached');
       await once(gate, 'open');
-      await held.exportTree(...tree);
+      return held.exportTree(...tree);
     };
     const reached = once(gate, 'reached');
     const late = activity(runId).environment.run(createTrain({ ...held, exportTree }), of);
@@ -662,7 +672,7 @@ describe('trouble of the host', () => {
 
   it('is a sandbox that cannot be set up, however often', async () => {
     const of = input();
-    const broken = { ...dependencies(['happy']), exportTree: () => Promise.resolve() };
+    const broken = { ...dependencies(['happy']), exportTree: () => Promise.resolve({}) };
     for (let retry = 0; retry < 4; retry++) {
       await expect(activity().environment.run(createTrain(broken), of)).rejects.toThrow(
         /the sandbox could not be set up: bwrap: Can't find source path/,

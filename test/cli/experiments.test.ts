@@ -177,6 +177,7 @@ function status(phase: TaskStatus['phase']): TaskStatus {
     tokens: 0,
     lastLoss: null,
     startupSeconds: 0,
+    startupGpuSeconds: null,
     trainSeconds: 0,
     wallSeconds: 0,
     dataWaitSeconds: 0,

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { exportTree } from '../../src/lab/export';
+import { difference, exportTree, hashTree } from '../../src/lab/export';
 import { LabError } from '../../src/lab/lab';
 import { FILES, git, makeLab, temporary, write } from './make-lab';
 
@@ -113,4 +113,22 @@ test('a submodule is refused, by its name', async () => {
   await expect(exportTree({ lab: root, base }, candidate, join(temporary(), 'tree'))).rejects.toThrow(
     /"module" is a submodule/,
   );
+});
+
+test('an export that was changed since is made anew, and what it holds is told by git’s ids', async () => {
+  const { root, base } = makeLab();
+  const target = join(temporary(), 'tree');
+  const blobs = await exportTree({ lab: root, base }, base, target);
+  expect(blobs['score.py']).toBe(git(root, 'rev-parse', `${base}:score.py`));
+  expect(Object.keys(blobs).toSorted()).toEqual(Object.keys(FILES).toSorted());
+  for (const [path, text] of [
+    ['score.py', 'print("0.0")\n'],
+    ['torch.py', 'loss = 0\n'],
+    ['__pycache__/score.pyc', 'x'],
+  ] as const) {
+    write(target, { [path]: text });
+    expect(difference(await hashTree(target), blobs)).toMatch(path);
+    expect(await exportTree({ lab: root, base }, base, target)).toEqual(blobs);
+    expect(difference(await hashTree(target), blobs)).toBeNull();
+  }
 });

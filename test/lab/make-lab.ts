@@ -110,6 +110,7 @@ export function makeRun(score: number | null): ScoredRun {
     trainSeconds: 3,
     wallSeconds: 5,
     startupSeconds: 1,
+    startupGpuSeconds: null,
     dataWaitSeconds: 0,
     peakMemoryMb: 1536,
     lastLoss: 2.5,

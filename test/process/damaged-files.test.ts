@@ -66,6 +66,7 @@ const spec = {
   python: '/usr/bin/python3',
   device: 'cpu',
   command: ['true'],
+  blobs: {},
   handin: '/handin',
   logBytes: 1,
   scratchBytes: 1,

@@ -18,6 +18,8 @@ import { launch } from '../../src/process/detach';
 import { readJson, writeJsonAtomic } from '../../src/process/json-file';
 import { isAlive, terminate, type Owner } from '../../src/process/owner';
 import { asset, packageRoot } from '../../src/process/package-root';
+import { hashTree } from '../../src/lab/export';
+import { ensureInventory } from '../../src/runner/inventory';
 import { queuedStatus } from '../../src/runner/status-file';
 import {
   taskStatusSchema,
@@ -132,7 +134,7 @@ export class Workshop {
   }
 
   scoreSpec(command: string[], change: Partial<ScoreSpec> = {}): ScoreSpec {
-    return { kind: 'score', ...this.common(command), scoreSeconds: CAP_SECONDS, ...change };
+    return { kind: 'score', ...this.common(command), blobs: {}, scoreSeconds: CAP_SECONDS, ...change };
   }
 
   trainSpec(candidate: string[], change: Partial<TrainSpec> = {}): TrainSpec {
@@ -142,6 +144,7 @@ export class Workshop {
       seed: 42,
       budget: { steps: 20 },
       startupSeconds: CAP_SECONDS,
+      startupGpuSeconds: null,
       handinSeconds: CAP_SECONDS,
       stallSeconds: CAP_SECONDS,
       trainSeconds: 10 * CAP_SECONDS,
@@ -159,7 +162,7 @@ export class Workshop {
     { env = {}, prefix = [], waitFor = [] }: How = {},
   ): Promise<{ folder: string; owner: Owner }> {
     const folder = join(spec.handin, '..');
-    await writeJsonAtomic(join(folder, 'spec.json'), spec);
+    await writeJsonAtomic(join(folder, 'spec.json'), await complete(spec));
     const earlier = this.owners.get(folder);
     if (earlier !== undefined) while (isAlive(earlier)) await sleep(20);
     const stopped = await readJson(join(folder, 'status.json'), taskStatusSchema);
@@ -215,6 +218,13 @@ export interface Ended {
   folder: string;
   status: TaskStatus;
   log: string;
+}
+
+/** What scores is as it is now, unless a test says otherwise. */
+async function complete(spec: TaskSpec): Promise<TaskSpec> {
+  if (spec.kind !== 'score' || Object.keys(spec.blobs).length > 0) return spec;
+  await ensureInventory(spec.python);
+  return { ...spec, blobs: await hashTree(spec.tree) };
 }
 
 /** Starts whoever comes next to a device: the command begins once it has the lock. */

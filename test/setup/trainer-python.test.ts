@@ -25,7 +25,7 @@ case "$1" in
 esac
 echo "$*" >> "$FAKE_UV_CALLS"
 case "$*" in
-  *' venv '*) for last; do :; done; mkdir -p "$last/bin"; ln -s "$(command -v python3)" "$last/bin/python" ;;
+  *' venv '*) for last; do :; done; mkdir -p "$last/bin"; ln -s /usr/bin/python3 "$last/bin/python" ;;
   *' pip sync '*) [ -z "$FAKE_UV_SAYS" ] || { echo "$FAKE_UV_SAYS" >&2; exit 2; } ;;
 esac`;
 

@@ -122,6 +122,7 @@ export class World {
         trainSeconds: 5,
         wallSeconds: 8,
         startupSeconds: 2,
+        startupGpuSeconds: null,
         dataWaitSeconds: 0,
         peakMemoryMb: 10,
         lastLoss: 1,

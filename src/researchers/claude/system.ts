@@ -20,7 +20,10 @@ of changes.
 
 # What may be changed
 - Only these files: ${editable.join(', ')}. Locked: ${locked.join(', ')}; they always come from the study's base commit.
-- All edits together have at most ${caps.edit_bytes} bytes.
+- All edits together have at most ${caps.edit_bytes} bytes. Against the study's base, with all that was kept since, the editable
+  files gain at most ${caps.literal_bytes} bytes of strings and numbers, and new lines of ${caps.packed_bytes} bytes when compressed.
+- Before the budget begins a candidate imports, builds and compiles, in at most twice the baseline's time and 20 s; it does not
+  train there.
 - No new packages, no network, no other data. Seeds, data order, clock and score come from the lab.
 - A score that does not come from better training does not count: no other seed, no look at the validation text or at
   the next token, nothing that prints or patches a score. Such attempts are recorded as rejected.
