@@ -91,7 +91,6 @@ async function readEditable(git: Git, entry: TreeEntry, edits: readonly Edit[]):
 
 function applyEdit(content: string | null, edit: Edit): string | null {
   const shown = quote(edit.path);
-  if ('unsupported' in edit) throw new EditRejected(`${shown}: ${edit.unsupported}`);
   if ('content' in edit) return checkText(edit.path, edit.content);
   if (content === null) throw new EditRejected(`${shown} does not exist`);
   if ('delete' in edit) return null;

@@ -18,8 +18,6 @@ const editSchema = z.union([
   /** The whole new content. */
   z.strictObject({ path, content: z.string() }),
   z.strictObject({ path, delete: z.literal(true) }),
-  /** Something was left there that no edit can say, such as a symbolic link; the reason in words. */
-  z.strictObject({ path, unsupported: line.max(200) }),
 ]);
 
 export const proposalSchema = z.strictObject({

@@ -194,6 +194,18 @@ test('whatever a researcher answers after a paid call is recorded, cut or given 
   );
 }, 120_000);
 
+test('what a researcher can correct in what it left goes back to it', async () => {
+  const { input } = await place();
+  const seen: string[] = [];
+  await propose(input, ({ refused }) => {
+    seen.push(refused.map(({ message }) => message).join());
+    const error = new NoProposal('it changed the scorer');
+    if (refused.length === 0) error.objection = { kind: 'edits', message: 'score.py was changed' };
+    return refused.length === 0 ? Promise.reject(error) : Promise.resolve(wider('DEPTH = 9\n'));
+  });
+  expect(seen).toEqual(['', 'score.py was changed']);
+});
+
 test('a worker that died in the middle of a call has spent it: the next one has less', async () => {
   const { input } = await place();
   const limited = { ...input, left: { ...UNLIMITED, dollars: 1 } };

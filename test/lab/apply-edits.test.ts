@@ -83,11 +83,6 @@ test.each<[string, Edit[], RegExp]>([
   ],
   ['nothing', [], /change nothing/],
   [
-    'what no edit can say',
-    [{ path: 'train.py', unsupported: 'it was made a symbolic link' }],
-    /"train.py": it was made a symbolic link/,
-  ],
-  [
     'deleting twice',
     [
       { path: 'train.py', delete: true },

@@ -173,7 +173,7 @@ function editsText(edits: readonly Edit[]): string {
       const head = `diff ${cleanLine(edit.path)}`;
       if ('search' in edit) return [head, ...marked('-', edit.search), ...marked('+', edit.replace)];
       if ('content' in edit) return [head, ...marked('+', edit.content)];
-      return [head, 'delete' in edit ? '- (the whole file)' : `(${cleanLine(edit.unsupported)})`];
+      return [head, '- (the whole file)'];
     })
     .join('\n');
 }
