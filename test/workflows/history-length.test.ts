@@ -1,5 +1,4 @@
 /** A server of one's own suggests continuing as new after 4,096 events, which is too many for a replay in time: studies do it earlier. */
-import { bundleWorkflowCode, Worker } from '@temporalio/worker';
 import * as messages from '../../src/workflows/messages';
 import { paused, openStage, until, World, type RunningStudy, type Stage } from './world';
 
@@ -88,22 +87,4 @@ test('an experiment whose end was not heard of has heard its hint: the next run 
   );
   expect(world.records.map(({ taken }) => taken.hints)).toEqual([[], ['wider'], []]);
   await latest(study).signal('stop');
-});
-
-test('a history that an earlier version has let grow ends with the next experiment, and replays', async () => {
-  world.unknownPatches.add('continue-by-length');
-  const study = await longStudy();
-  await oneMore(study);
-  expect((await latest(study).describe()).historyLength).toBeGreaterThan(EVENTS);
-  await stage.withoutWorkers(async () => world.unknownPatches.clear());
-  await oneMore(study);
-  expect((await latest(study).describe()).historyLength).toBeLessThan(100);
-  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../../src/workflows') });
-  await Worker.runReplayHistory(
-    { workflowBundle },
-    await study.handle.fetchHistory(),
-    study.config.workflowId,
-  );
-  await latest(study).signal('stop');
-  await latest(study).result();
 });
