@@ -57,6 +57,8 @@ import * as messages from './messages';
 const MAX_EVENTS = 1000;
 /** Servers end a workflow at 50 MB. Only what people send is ever large. */
 const MAX_HISTORY_BYTES = 4_000_000;
+/** Here a study does not wait for the end of its experiment, but begins that anew after it has continued as new. */
+const FULL_HISTORY_BYTES = 20_000_000;
 /** How often a study looks whether an experiment that its ended run left behind is over: two never run at once. */
 const LET_GO_MS = 5_000;
 
@@ -76,7 +78,7 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   // comes with the first task is not lost.
   const change = (next: StudyState): StudyStatus => {
     state = next;
-    if (state.stopping === 'now') running?.cancel();
+    if (state.stopping === 'now' || workflowInfo().historySize > FULL_HISTORY_BYTES) running?.cancel();
     show();
     return status();
   };
@@ -205,7 +207,7 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
     }
   }
 
-  /** Does what "stop now" ends. Null when it was: a cancellation from outside, in the UI for instance, is the same. */
+  /** Does work that "stop now", a cancellation from outside and a full history end. Null when it was ended. */
   async function interruptible<T>(work: () => Promise<T>): Promise<T | null> {
     const scope = new CancellationScope();
     running = scope;
@@ -216,7 +218,8 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
       if (!isCancellation(error) && !isLost) throw error;
       // The experiment alone was cancelled, not the study.
       if (!scope.consideredCancelled) throw error;
-      state = stop(state, true);
+      // Cancelled from outside, in the UI for instance.
+      if (CancellationScope.current().consideredCancelled) state = stop(state, true);
       return null;
     } finally {
       running = null;

@@ -1,4 +1,4 @@
-/** A server of one's own suggests continuing as new after 4,096 events, which is too many for a replay in time: studies do it earlier. */
+/** Studies continue as new before a worker can no longer replay them in time, and before the server ends them for their size. */
 import * as messages from '../../src/workflows/messages';
 import { paused, openStage, until, World, type RunningStudy, type Stage } from './world';
 
@@ -87,4 +87,45 @@ test('an experiment whose end was not heard of has heard its hint: the next run 
   );
   expect(world.records.map(({ taken }) => taken.hints)).toEqual([[], ['wider'], []]);
   await latest(study).signal('stop');
+});
+
+describe('messages so large that the server would end the study after 34 of them', () => {
+  const huge = 'x'.repeat(1_500_000);
+  const sendThem = async ({ handle }: RunningStudy) => {
+    for (let nth = 0; nth < 40; nth++) {
+      // Some are refused whole, some for a part whose name is the load.
+      if (nth % 2 === 0) await handle.signal('hint', huge);
+      else await handle.signal('stop', { [huge]: true });
+    }
+  };
+
+  test('while it is paused', async () => {
+    const study = await stage.start({ limits: { experiments: 1 } });
+    await paused(study);
+    await study.handle.signal('hint', 'small');
+    await sendThem(study);
+    const now = await until(
+      () => latest(study).query(messages.statusQuery),
+      ({ refused }) => refused !== null,
+    );
+    expect(now).toMatchObject({ phase: 'paused', waiting: { hints: ['small'] } });
+    expect(now.refused!.length).toBeLessThan(1000);
+    await oneMore(study);
+    expect(world.records.map(({ number }) => number)).toEqual([0, 1]);
+    await latest(study).signal('stop');
+    await latest(study).result();
+  });
+
+  test('while an experiment is under way: that is begun again', async () => {
+    world.hangAt(1);
+    const study = await stage.start({ limits: { experiments: 2 } });
+    await until(() => world.trained.includes(1), Boolean);
+    await sendThem(study);
+    world.trainingOf = () => Promise.resolve();
+    await until(() => world.cancelled.includes(1), Boolean);
+    expect(await paused(study)).toMatchObject({ spent: { experiments: 2 } });
+    expect(world.records.map(({ number }) => number)).toEqual([0, 1]);
+    await latest(study).signal('stop');
+    await latest(study).result();
+  });
 });
