@@ -1,6 +1,7 @@
 /** Studies continue as new before a worker can no longer replay them in time, and before the server ends them for their size. */
+import { EventEmitter, once } from 'node:events';
 import * as messages from '../../src/workflows/messages';
-import { paused, openStage, until, World, type RunningStudy, type Stage } from './world';
+import { paused, openStage, status, until, World, type RunningStudy, type Stage } from './world';
 
 const EVENTS = 1000;
 const SIGNALS = 60;
@@ -91,11 +92,15 @@ test('an experiment whose end was not heard of has heard its hint: the next run 
 
 describe('messages so large that the server would end the study after 34 of them', () => {
   const huge = 'x'.repeat(1_500_000);
-  const sendThem = async ({ handle }: RunningStudy) => {
+  const sendThem = async (study: RunningStudy) => {
+    stage.leaveOut(study);
+    const { handle } = study;
     for (let nth = 0; nth < 40; nth++) {
       // Some are refused whole, some for a part whose name is the load.
       if (nth % 2 === 0) await handle.signal('hint', huge);
       else await handle.signal('stop', { [huge]: true });
+      // A worker hears of each before the next one comes: nothing could be done otherwise.
+      await status({ handle });
     }
   };
 
@@ -117,12 +122,14 @@ describe('messages so large that the server would end the study after 34 of them
   });
 
   test('while an experiment is under way: that is begun again', async () => {
-    world.hangAt(1);
+    const gate = new EventEmitter();
+    const opened = once(gate, 'open');
+    world.trainingOf = async (number) => void (number === 1 && (await opened));
     const study = await stage.start({ limits: { experiments: 2 } });
     await until(() => world.trained.includes(1), Boolean);
     await sendThem(study);
-    world.trainingOf = () => Promise.resolve();
     await until(() => world.cancelled.includes(1), Boolean);
+    gate.emit('open');
     expect(await paused(study)).toMatchObject({ spent: { experiments: 2 } });
     expect(world.records.map(({ number }) => number)).toEqual([0, 1]);
     await latest(study).signal('stop');

@@ -179,6 +179,8 @@ export interface Stage {
    * @throws if one does not agree, or has a task without a command
    */
   mustReplay(workflowId: string): Promise<void>;
+  /** Leaves out of that a study whose histories are larger than a client fetches. */
+  leaveOut(study: RunningStudy): void;
   /** Does something while no worker is there. */
   withoutWorkers(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
@@ -272,6 +274,7 @@ export async function openStage(
       return { handle, config };
     },
     mustReplay,
+    leaveOut: ({ config }) => void started.delete(config.workflowId),
     withoutWorkers: async (work) => {
       await stopWorkers();
       await work();
