@@ -7,7 +7,6 @@ import { Git } from '../lab/git';
 import { readLabConfigAt } from '../lab/lab';
 import { readRecord } from '../lab/ledger';
 import { tooMuchData } from '../researchers/novelty';
-import { completeApply } from './earlier';
 import { withFailures } from './failures';
 import type { Applied, ApplyInput, ControlActivities } from './interface';
 
@@ -16,7 +15,7 @@ const NOT_TRIED = new Set<Reason>(['rejected', 'no-proposal']);
 const BASELINE: Proposal = { format: 1, title: 'baseline', hypothesis: '', edits: [] };
 
 export function createApply(): ControlActivities['apply'] {
-  return async (input) => withFailures(() => apply(completeApply(input)));
+  return async (input) => withFailures(() => apply(input));
 }
 
 async function apply({ study, number, incumbent, proposal, repair, at }: ApplyInput): Promise<Applied> {

@@ -32,8 +32,8 @@ export interface Lane {
 export interface OpenedStudy {
   /** Rebuilt from the ledger: empty for a fresh study. */
   state: StudyState;
-  /** Null without a record. Version 0.2 did not say it. */
-  last?: LastTaken | null;
+  /** Null without a record. */
+  last: LastTaken | null;
   lane: Lane;
   fingerprint: Fingerprint;
   caps: Caps;
@@ -108,7 +108,7 @@ export interface TrainInput {
   seed: number;
   budget: TrainBudget;
   device: string;
-  /** What its score is to be comparable with. Version 0.2 did not say it. */
+  /** What its score has to be comparable with. */
   fingerprint?: Fingerprint;
 }
 
@@ -139,8 +139,8 @@ export interface RecordInput {
 export interface Recorded {
   /** The record that counts: one of the same number that was there before wins. */
   summary: ExperimentSummary;
-  /** What that record took in of what people said. Version 0.2 did not say it. */
-  taken?: Waiting;
+  /** What that record took in of what people said. */
+  taken: Waiting;
   /** Commit of the ledger branch that holds this record. */
   ledger: string;
   /** Where the study's branch stands now. */

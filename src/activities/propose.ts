@@ -29,7 +29,6 @@ import {
   type ResearchContext,
 } from '../researchers/researcher';
 import type { Checker, CheckerFor } from './check-proposal';
-import { completePropose } from './earlier';
 import { isLasting, withFailures } from './failures';
 import { heartbeatWhile } from './heartbeat';
 import type { ControlActivities, Proposed, ProposeInput } from './interface';
@@ -66,7 +65,7 @@ export interface ProposeDependencies {
 }
 
 export function createPropose(dependencies: ProposeDependencies): ControlActivities['propose'] {
-  return (input) => withFailures(async () => propose(dependencies, await completePropose(input)));
+  return (input) => withFailures(() => propose(dependencies, input));
 }
 
 async function propose(dependencies: ProposeDependencies, input: ProposeInput): Promise<Proposed> {

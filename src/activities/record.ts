@@ -12,7 +12,6 @@ import { Git } from '../lab/git';
 import { appendRecord } from '../lab/ledger';
 import { branchRef } from '../lab/refs';
 import { MOST_NOTED } from '../lab/research';
-import { completeRecord } from './earlier';
 import { withFailures } from './failures';
 import type { ControlActivities, Recorded, RecordInput } from './interface';
 
@@ -22,7 +21,7 @@ export interface RecordDependencies {
 }
 
 export function createRecord(dependencies: RecordDependencies): ControlActivities['record'] {
-  return async (input) => withFailures(() => record(dependencies, completeRecord(input)));
+  return async (input) => withFailures(() => record(dependencies, input));
 }
 
 /**

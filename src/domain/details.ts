@@ -10,6 +10,15 @@ import type { StudyConfig, StudyState } from './study';
 /** The UI cuts off what comes last: let that be an empty line. */
 const END = '\u00a0';
 
+/** A page that cannot be made is an empty one: what only shows a workflow must not fail it. */
+export function detailsOr(make: () => string): string {
+  try {
+    return make();
+  } catch (error) {
+    return `this page could not be made: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
 export interface ExperimentPage {
   study: StudyConfig;
   number: number;

@@ -37,7 +37,7 @@ export function spend(spent: Spent, experiment: ExperimentSummary): Spent {
 }
 
 /** GPU seconds that a training takes at least; 0 where its budget is steps. */
-export const trainingSeconds = (budget: TrainBudget): number => ('seconds' in budget ? budget.seconds : 0);
+const trainingSeconds = (budget: TrainBudget): number => ('seconds' in budget ? budget.seconds : 0);
 
 /**
  * GPU seconds to set aside for the next experiment: as many as the longest of `recent` took, with start-up, scoring and
@@ -46,10 +46,6 @@ export const trainingSeconds = (budget: TrainBudget): number => ('seconds' in bu
 export function secondsAside(budget: TrainBudget, recent: readonly ExperimentSummary[]): number {
   return Math.max(trainingSeconds(budget), ...recent.map(({ gpuSeconds }) => gpuSeconds));
 }
-
-/** Does it matter how many GPU seconds are set aside? */
-export const limitsGpu = ({ gpuHours, dollars }: Limits, gpuHourDollars: number): boolean =>
-  gpuHours !== null || (dollars !== null && gpuHourDollars > 0);
 
 /**
  * The limit that forbids another experiment, in words for `status`; null when there is none. GPU hours and their price are

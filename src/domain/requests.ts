@@ -78,6 +78,9 @@ export function parseIdea(input: unknown): { text: string } | { drop: string } {
   return { text: parse('idea', textSchema, text) };
 }
 
+/** A reason may quote what it refuses, such as an unknown key; a study carries it, and must not grow by it. */
+const MAX_REASON = 500;
+
 function parse<T>(name: string, schema: z.ZodType<T>, input: unknown): T {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
@@ -85,5 +88,6 @@ function parse<T>(name: string, schema: z.ZodType<T>, input: unknown): T {
     const at = issue.path.join('.');
     return at === '' || issue.message.startsWith(at) ? issue.message : `${at}: ${issue.message}`;
   });
-  throw new BadRequest(`${name}: ${reasons.join('; ')}`);
+  const reason = `${name}: ${reasons.join('; ')}`;
+  throw new BadRequest(reason.length <= MAX_REASON ? reason : `${reason.slice(0, MAX_REASON)}…`);
 }

@@ -5,11 +5,16 @@ import { gpuCost } from './money';
 import { scoreText } from './numbers';
 import { plateauOf, type Plateau } from './plateau';
 import type { Incumbent } from './policy';
-import type { StudyConfig, StudyState } from './study';
+import type { Pause, StudyConfig, StudyState } from './study';
 import type { Waiting } from './waiting';
 
 /** `pausing` and `stopping`: asked for, while an experiment is still under way. */
 export type Phase = 'opening' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped';
+
+/** The phase as operators filter by it. For a paused study it names the kind of cause: `paused by limit`. */
+export function phaseLabel(phase: Phase, paused: Pause | null): string {
+  return phase === 'paused' && paused !== null ? `paused by ${paused.by}` : phase;
+}
 
 /** The answer of the `status` query. */
 export interface StudyStatus {

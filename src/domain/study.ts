@@ -3,15 +3,7 @@
  * continue-as-new to the next, activities rebuild it from the ledger, tests drive it without a server.
  */
 import type { Direction, ExperimentSummary, TrainBudget } from './experiment';
-import {
-  dollarsLeft,
-  limitReached,
-  NOTHING_SPENT,
-  spend,
-  UNLIMITED,
-  type Limits,
-  type Spent,
-} from './limits';
+import { dollarsLeft, limitReached, NOTHING_SPENT, spend, type Limits, type Spent } from './limits';
 import type { ModelPrice } from './money';
 import type { Incumbent } from './policy';
 import { MAX_WITHOUT_PROPOSAL, withoutProposal } from './plateau';
@@ -77,7 +69,7 @@ export interface ModelSettings {
   lessonsEvery: number;
 }
 
-/** What version 0.1 did not know; a study that it began goes on with these. */
+/** What a study has where nobody says otherwise. */
 export const LATER_SETTINGS = {
   commandMinutes: 30,
   callDollars: null,
@@ -117,8 +109,8 @@ export interface StudyState {
 }
 
 export interface Pause {
-  /** `ideas`: they are lacking, and the study goes on by itself after a rest. All else waits for somebody. */
-  by: 'user' | 'limit' | 'trouble' | 'ideas';
+  /** After a lack of ideas the study goes on by itself, when it has rested. All else waits for a person. */
+  by: 'user' | 'limit' | 'error' | 'ideas';
   reason: string;
 }
 
@@ -138,17 +130,6 @@ export function newStudy(limits: Limits, waiting: Waiting = NOTHING_WAITS): Stud
     stopping: null,
     refused: null,
   };
-}
-
-/** A configuration, or a state, that an earlier version began, with what it did not know yet. */
-export function completeConfig(config: StudyConfig): StudyConfig {
-  return { ...LATER_SETTINGS, ...config, limits: { ...UNLIMITED, ...config.limits } };
-}
-
-export function completeState(carried: StudyState & { hints?: string[] }): StudyState {
-  const { hints = [], ...state } = carried;
-  const limits = { ...UNLIMITED, ...state.limits };
-  return { ...newStudy(limits, { ...NOTHING_WAITS, hints }), ...state, limits };
 }
 
 /** The number that the next experiment gets: one a record, without gaps. */
@@ -183,7 +164,7 @@ export function finish(state: StudyState, done: ExperimentSummary): StudyState {
   if (isBaseline && verdict === 'crash') {
     const reason =
       'the baseline crashed: see `autoresearch show 0`; mend the lab and `start` another study, or resumed, this one keeps the first change that gets a score';
-    return pause(next, { by: 'trouble', reason });
+    return pause(next, { by: 'error', reason });
   }
   // A rest would end the pause that somebody has asked for meanwhile.
   if (next.paused?.by === 'user') return next;

@@ -27,18 +27,13 @@ const LANE_SECONDS = 3600;
 /** A budget in steps has no length of its own; the stall cap ends what hangs. */
 const STEPS_SECONDS = 7 * 86_400;
 
-const opening: ActivityOptions = {
+export const { openStudy } = proxyActivities<ControlActivities>({
   startToCloseTimeout: '6 hours', // a first download of training data
   heartbeatTimeout: HEARTBEAT,
-  retry,
-};
-export const { openStudy } = proxyActivities<ControlActivities>({
-  ...opening,
-  // Told that it is cancelled before its workflow has closed, it ends its preparer.
+  // Cancelled before its workflow has closed, it ends its preparer.
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
 });
-/** As 0.2 did it, and 0.1. */
-export const { openStudy: openStudyUnwatched } = proxyActivities<ControlActivities>(opening);
 
 export const { propose } = proxyActivities<ControlActivities>({
   startToCloseTimeout: '2 hours', // a coding agent's working time; researchers have shorter limits of their own

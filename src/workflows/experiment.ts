@@ -1,5 +1,5 @@
 /** One experiment: propose, apply, train and evaluate until the keep rule has a verdict, record. */
-import { CancellationScope, patched, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type {
   ApplyInput,
   Caps,
@@ -18,12 +18,12 @@ import {
   type Repair,
   type ScoredRun,
 } from '../domain/experiment';
-import { experimentDetails } from '../domain/details';
+import { detailsOr, experimentDetails } from '../domain/details';
 import type { Limits } from '../domain/limits';
 import { crash, greedy, type Decision, type Incumbent } from '../domain/policy';
 import { runSeed } from '../domain/seed';
-import { completeConfig, type StudyConfig } from '../domain/study';
-import { NOTHING_WAITS, type Waiting } from '../domain/waiting';
+import type { StudyConfig } from '../domain/study';
+import type { Waiting } from '../domain/waiting';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
 import { apply, onLane, propose, record } from './activities';
 import { endWork } from './end-work';
@@ -68,13 +68,12 @@ const MAX_ROUNDS = 3;
  * is our own trouble. Cancelled, it leaves no record: the same number, with the same proposal and seeds,
  * is run again when the study resumes.
  */
-export async function experiment(given: ExperimentInput): Promise<ExperimentDone> {
-  const input = completeInput(given);
+export async function experiment(input: ExperimentInput): Promise<ExperimentDone> {
   try {
     return await toItsRecord(input);
   } catch (error) {
     const { cancelRequested, consideredCancelled } = CancellationScope.current();
-    if (!consideredCancelled || !patched('end-work')) throw error;
+    if (!consideredCancelled) throw error;
     await endWork({ study: input.study, experiment: input.number });
     if (isTimeout(error)) await cancelRequested;
     throw error;
@@ -89,7 +88,9 @@ async function toItsRecord(input: ExperimentInput): Promise<ExperimentDone> {
   const proposals = proposed === null ? [] : [proposed];
   const runs: ScoredRun[] = [];
   const show = (decision: Decision | null): void =>
-    setCurrentDetails(experimentDetails({ study, number, title, incumbent, runs, decision }));
+    setCurrentDetails(
+      detailsOr(() => experimentDetails({ study, number, title, incumbent, runs, decision })),
+    );
   show(null);
 
   const tryOut = (repair: RepairInput | null): Promise<Tried> =>
@@ -128,7 +129,7 @@ async function toItsRecord(input: ExperimentInput): Promise<ExperimentDone> {
     limits: input.limits,
   };
   // A verdict that was reached is recorded, also when "stop now" comes just then.
-  const { summary, taken = result.taken } = await CancellationScope.nonCancellable(() =>
+  const { summary, taken } = await CancellationScope.nonCancellable(() =>
     record.executeWithOptions({ summary: `${decision.verdict}: ${decision.detail}` }, [result]),
   );
   upsertSearchAttributes([
@@ -136,16 +137,6 @@ async function toItsRecord(input: ExperimentInput): Promise<ExperimentDone> {
     ...(summary.score === null ? [] : [{ key: SCORE, value: summary.score }]),
   ]);
   return { summary, taken };
-}
-
-/** Version 0.1 gave hints alone. */
-function completeInput(input: ExperimentInput & { hints?: string[] }): ExperimentInput {
-  const { hints = [], ...given } = input;
-  return {
-    ...given,
-    study: completeConfig(input.study),
-    waiting: input.waiting ?? { ...NOTHING_WAITS, hints },
-  };
 }
 
 function isRepairable(tried: Tried): tried is Tried & { failure: Failure } {
@@ -223,7 +214,7 @@ async function trainAndScore(
         parameters: scored?.parameters ?? 0,
       };
     } catch (error) {
-      if (!isHandinMissing(error) || round === MAX_ROUNDS || !patched('train-again')) throw error;
+      if (!isHandinMissing(error) || round === MAX_ROUNDS) throw error;
     }
   }
 }

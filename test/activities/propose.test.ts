@@ -397,21 +397,3 @@ test('a repair for which there is no money leaves the crash as it is', async () 
   expect(answer).toMatchObject({ gaveUp: 'no money', title: 'wider' });
   expect(study.repairs).toBe(1);
 });
-
-test("inputs of version 0.1 are understood: a release takes over its predecessor's activities", async () => {
-  const { input, study } = await place();
-  const { tag, workflowId, lab, labId, base } = study;
-  const earlier = {
-    study: { tag, workflowId, lab, labId, base },
-    number: 1,
-    researcher: 'tpe',
-    researcherCommand: null,
-    incumbent: input.incumbent,
-    hints: ['an old hint'],
-  };
-  const proposed = await propose(earlier as unknown as ProposeInput, async ({ hints }) => ({
-    ...wider(),
-    hypothesis: hints.join(),
-  }));
-  expect(proposed).toMatchObject({ title: 'wider' });
-});

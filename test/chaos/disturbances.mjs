@@ -12,6 +12,7 @@
 import { fullDisk, halfWritten, locks } from './disturbances/files.mjs';
 import { everything, freeze, kill, secondWorker, upTwice } from './disturbances/kills.mjs';
 import { requestAnd } from './disturbances/requests.mjs';
+import { requestAfterRestart } from './disturbances/restarts.mjs';
 import { clockJump, cut } from './disturbances/surroundings.mjs';
 import { POINTS, RUNNING } from './points.mjs';
 import { between } from './random.mjs';
@@ -113,6 +114,20 @@ export const DISTURBANCES = {
   'stopped now, server killed': {
     strike: requestAnd(['stop', '--now'], 'server'),
     ...STEERED,
+    mayRepeat: true,
+  },
+  'paused by a user, worker killed, asked': { strike: requestAfterRestart('user'), ...STEERED },
+  'paused by a limit, worker killed, asked': { strike: requestAfterRestart('limit'), ...STEERED },
+  'experiment terminated, worker killed, asked': {
+    strike: requestAfterRestart('terminated'),
+    kills: true,
+    points: RUNNING,
+    mayRepeat: true,
+  },
+  'experiment cancelled, worker killed, asked': {
+    strike: requestAfterRestart('cancelled'),
+    kills: true,
+    points: RUNNING,
     mayRepeat: true,
   },
 };

@@ -46,6 +46,15 @@ const FAULTS = {
     strikes: ['--only', 'paused, worker killed@candidate trains', '--experiments', '8', '--kills', '2'],
     seenAs: ['troubles'],
   },
+  'a workflow task sends no command': {
+    change: [
+      'dist/workflows.bundle.js',
+      '(0, workflow_1.upsertSearchAttributes)([\n            { key: search_attributes_1.PHASE',
+      'void ([\n            { key: search_attributes_1.PHASE',
+    ],
+    strikes: ['--only', 'experiment terminated, worker killed, asked', '--experiments', '8', '--kills', '6'],
+    seenAs: ['lostRequests', 'disagreements'],
+  },
   'a record is written again': {
     change: ['dist/lab/ledger.js', 'if (earlier !== null) {', 'if (earlier === undefined) {'],
     strikes: [

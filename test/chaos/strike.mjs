@@ -1,6 +1,7 @@
 /** One disturbance: waits for its point, strikes, brings everything up again, and looks at what has become of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DISTURBANCES } from './disturbances.mjs';
+import { LostRequest } from './disturbances/restarts.mjs';
 import { watchFor } from './points.mjs';
 import { signal } from './processes.mjs';
 import { pick } from './random.mjs';
@@ -49,7 +50,9 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
   const experiment = study.recorded();
   const gitFate = pick(GIT_FATES, random);
   const problems = [];
-  const remember = (error) => void problems.push(String(error));
+  const lostRequests = [];
+  const remember = (error) =>
+    void (error instanceof LostRequest ? lostRequests : problems).push(String(error));
   const long = random() < (kind.outlasted ?? 0) ? new LongRun(installation) : null;
   let told = { hit: 0, struck: [] };
   const allStruck = [];
@@ -86,18 +89,23 @@ export async function strikeOnce({ installation, study, struck, isOver, experime
   await begun?.catch(remember);
   const verified = await agreed(study);
   if (verified.code !== 0) problems.push(`verify ended with ${verified.code}: ${verified.said}`);
+  const replayed = await study.ask('replay');
   return {
     experiment,
     disturbance: name,
     point,
     ...(!reached && { reached }),
     hit: told.hit,
+    ...(told.request !== undefined && { request: told.request }),
     ...(allStruck.length > 0 && { struck: allStruck.map((task) => task.split('/runs/')[1]) }),
     ...(held !== null && { git: died ? 'is killed' : gitFate }),
     ...(long !== null && { outlasted: true }),
     awaySeconds,
     upSeconds,
     double: await crowds(installation),
+    lostRequests,
+    // Histories that today's code would not make.
+    disagreements: replayed.code === 0 ? [] : [`replay ended with ${replayed.code}: ${replayed.said}`],
     problems,
   };
 }

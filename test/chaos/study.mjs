@@ -95,6 +95,32 @@ export class Study {
     }
   }
 
+  /** Sends a request as a client does that is no command of ours. @param {'signal' | 'executeUpdate'} way */
+  async send(way, name, args) {
+    const handle = await this.#handle();
+    await (way === 'signal' ? handle.signal(name, ...args) : handle.executeUpdate(name, { args }));
+  }
+
+  /** Ends the experiment that is under way, from outside. @param {'terminate' | 'cancel'} how @returns whether there was one */
+  async endChild(how) {
+    const { raw } = await (await this.#handle()).describe();
+    const child = raw.pendingChildren?.[0]?.workflowId;
+    if (child === undefined) return false;
+    const handle = new Client({ connection: this.#connection }).workflow.getHandle(child);
+    const ended = how === 'terminate' ? handle.terminate() : handle.cancel();
+    // It may have come to its end just then.
+    return ended.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #handle() {
+    this.#connection ??= await Connection.connect({ address: this.installation.address });
+    this.#workflowId ??= JSON.parse(this.git('show', `${LEDGER}:study.json`)).workflowId;
+    return new Client({ connection: this.#connection }).workflow.getHandle(this.#workflowId);
+  }
+
   async close() {
     const connection = this.#connection;
     this.#connection = null;

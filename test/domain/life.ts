@@ -98,7 +98,7 @@ export class Life {
       case 'trouble':
         if (this.running === null) return;
         this.running = null;
-        this.state = pause(this.state, { by: 'trouble', reason: 'it could not be done' });
+        this.state = pause(this.state, { by: 'error', reason: 'it could not be done' });
         return;
       case 'late': {
         // What was finished before, once more: a retry, a second worker, a message that was long under way.
@@ -209,7 +209,7 @@ export class Life {
       this.saved = { limits, waiting: NOTHING_WAITS };
     }
     if (!isSeen) {
-      this.state = pause(this.state, { by: 'trouble', reason: 'its end was not heard of' });
+      this.state = pause(this.state, { by: 'error', reason: 'its end was not heard of' });
       return;
     }
     this.state = takeIn(finish(this.state, carried(done)), taken);

@@ -61,3 +61,13 @@ test.each([
     }),
   );
 });
+
+test('a refusal that quotes what it refuses stays short', () => {
+  const huge = 'x'.repeat(1_500_000);
+  const refusals = [
+    () => parseStop({ [huge]: true }),
+    () => parseBudgetChange({ [huge]: 1 }),
+    () => parseHint(huge),
+  ];
+  for (const refused of refusals) expect(refused).toThrow(/^(?:stop|adjustBudget|hint): .{1,600}$/u);
+});

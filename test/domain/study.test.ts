@@ -85,7 +85,7 @@ describe('finishing experiments', () => {
   test('a crashed baseline pauses the study with its reason, and with what `resume` and `start` would do', () => {
     const state = finish(newStudy(UNLIMITED), done(0, 'crash'));
     expect(state.paused).toMatchObject({
-      by: 'trouble',
+      by: 'error',
       reason: expect.stringMatching(/^the baseline crashed: .*`start`.*resumed, .*the first change that/),
     });
     expect(nextAction(resume(state))).toBe('experiment');

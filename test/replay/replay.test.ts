@@ -53,7 +53,7 @@ test.each(versions)('the recordings of %s say nothing of the machine that made t
 });
 
 const experiment = () =>
-  recorded('v0.1.0').find(({ workflowId }) => workflowId === join('verdicts', 'exp-0001-run-1.json.gz'))!;
+  recorded('v0.5.0').find(({ workflowId }) => workflowId === join('verdicts', 'exp-0001-run-1.json.gz'))!;
 const withEvents = (change: (events: NonNullable<History['events']>) => void): RunHistory => {
   const { workflowId, runId, history } = experiment();
   change(history.events ?? []);

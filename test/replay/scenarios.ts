@@ -158,6 +158,23 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
     await end(study);
   },
 
+  async 'experiment-terminated'({ stage, world, start }) {
+    world.hangAt(1);
+    const study = await start(2);
+    await until(() => world.trained.includes(1), Boolean);
+    await stage.environment.client.workflow.getHandle(`${study.config.workflowId}/exp-0001`).terminate();
+    await paused(study);
+    world.trainingOf = () => Promise.resolve();
+    // The worker that comes then has nothing but the history.
+    await stage.withoutWorkers(() => Promise.resolve());
+    await study.handle.executeUpdate(messages.resumeUpdate);
+    await until(
+      () => study.handle.query(messages.statusQuery),
+      ({ spent }) => spent.experiments === 2,
+    );
+    await end(study);
+  },
+
   async 'left-behind'({ world, start }) {
     const gate = new EventEmitter();
     const train = world.activities.train.bind(world.activities);

@@ -25,15 +25,18 @@ test('what we may not raise or register becomes warnings', async () => {
   const connected = foreign(
     { describeNamespace: described(7 * 86_400), updateNamespace: denied },
     {
-      listSearchAttributes: () => Promise.resolve({ customAttributes: { Score: 4, Study: 1 } }),
+      listSearchAttributes: () =>
+        Promise.resolve({ customAttributes: { AutoresearchScore: 4, AutoresearchStudy: 1 } }),
       addSearchAttributes: denied,
     },
   );
   const warnings = await prepareNamespace(connected, false);
   expect(warnings).toEqual([
-    expect.stringContaining('Study of namespace research has another type'),
+    expect.stringContaining('AutoresearchStudy of namespace research has another type'),
     expect.stringContaining('retention stays at 7 days'),
-    expect.stringContaining('Verdict, Researcher are not registered'),
+    expect.stringContaining(
+      'AutoresearchResearcher, AutoresearchPhase, AutoresearchVerdict are not registered',
+    ),
   ]);
 });
 
@@ -41,7 +44,9 @@ test('a namespace that we may not even look at is a warning that names what it n
   const services = { describeNamespace: denied, listWorkflowExecutions: () => Promise.resolve({}) };
   const connected = foreign(services, { listSearchAttributes: denied });
   expect(await prepareNamespace(connected, false)).toEqual([
-    expect.stringMatching(/may not be looked at .*Study \(keyword\), Verdict \(keyword\), Score \(double\)/u),
+    expect.stringMatching(
+      /may not be looked at .*AutoresearchStudy \(keyword\).*AutoresearchPhase \(keyword\).*AutoresearchScore \(double\)/u,
+    ),
   ]);
 });
 

@@ -32,7 +32,7 @@ test('a fresh server keeps history for 90 days and takes our search attributes a
   const find = async (): Promise<string[]> => {
     const found = [];
     for await (const { workflowId } of connected.client.workflow.list({
-      query: `Study = 'nov21' AND Score < 2`,
+      query: `AutoresearchStudy = 'nov21' AND AutoresearchScore < 2`,
     })) {
       found.push(workflowId);
     }

@@ -1,7 +1,7 @@
-/** A server of one's own suggests continuing as new after 4,096 events, which is too many for a replay in time: studies do it earlier. */
-import { bundleWorkflowCode, Worker } from '@temporalio/worker';
+/** Studies continue as new before a worker can no longer replay them in time, and before the server ends them for their size. */
+import { EventEmitter, once } from 'node:events';
 import * as messages from '../../src/workflows/messages';
-import { paused, openStage, until, World, type RunningStudy, type Stage } from './world';
+import { paused, openStage, status, until, World, type RunningStudy, type Stage } from './world';
 
 const EVENTS = 1000;
 const SIGNALS = 60;
@@ -90,20 +90,49 @@ test('an experiment whose end was not heard of has heard its hint: the next run 
   await latest(study).signal('stop');
 });
 
-test('a history that an earlier version has let grow ends with the next experiment, and replays', async () => {
-  world.unknownPatches.add('continue-by-length');
-  const study = await longStudy();
-  await oneMore(study);
-  expect((await latest(study).describe()).historyLength).toBeGreaterThan(EVENTS);
-  await stage.withoutWorkers(async () => world.unknownPatches.clear());
-  await oneMore(study);
-  expect((await latest(study).describe()).historyLength).toBeLessThan(100);
-  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../../src/workflows') });
-  await Worker.runReplayHistory(
-    { workflowBundle },
-    await study.handle.fetchHistory(),
-    study.config.workflowId,
-  );
-  await latest(study).signal('stop');
-  await latest(study).result();
+describe('messages so large that the server would end the study after 34 of them', () => {
+  const huge = 'x'.repeat(1_500_000);
+  const sendThem = async (study: RunningStudy) => {
+    stage.leaveOut(study);
+    const { handle } = study;
+    for (let nth = 0; nth < 40; nth++) {
+      // Some are refused whole, some for a part whose name is the load.
+      if (nth % 2 === 0) await handle.signal('hint', huge);
+      else await handle.signal('stop', { [huge]: true });
+      // A worker hears of each before the next one comes: nothing could be done otherwise.
+      await status({ handle });
+    }
+  };
+
+  test('while it is paused', async () => {
+    const study = await stage.start({ limits: { experiments: 1 } });
+    await paused(study);
+    await study.handle.signal('hint', 'small');
+    await sendThem(study);
+    const now = await until(
+      () => latest(study).query(messages.statusQuery),
+      ({ refused }) => refused !== null,
+    );
+    expect(now).toMatchObject({ phase: 'paused', waiting: { hints: ['small'] } });
+    expect(now.refused!.length).toBeLessThan(1000);
+    await oneMore(study);
+    expect(world.records.map(({ number }) => number)).toEqual([0, 1]);
+    await latest(study).signal('stop');
+    await latest(study).result();
+  });
+
+  test('while an experiment is under way: that is begun again', async () => {
+    const gate = new EventEmitter();
+    const opened = once(gate, 'open');
+    world.trainingOf = async (number) => void (number === 1 && (await opened));
+    const study = await stage.start({ limits: { experiments: 2 } });
+    await until(() => world.trained.includes(1), Boolean);
+    await sendThem(study);
+    await until(() => world.cancelled.includes(1), Boolean);
+    gate.emit('open');
+    expect(await paused(study)).toMatchObject({ spent: { experiments: 2 } });
+    expect(world.records.map(({ number }) => number)).toEqual([0, 1]);
+    await latest(study).signal('stop');
+    await latest(study).result();
+  });
 });

@@ -65,7 +65,7 @@ test('whatever a worker dies at, the next one soon gets it: every activity has t
   expect(new Map(beats as [string, number][])).toEqual(
     // Asking a researcher twice costs money, so that a worker which only stumbles is given more time there.
     new Map([
-      ...['openStudy', 'apply', 'train', 'evaluate', 'record'].map((name) => [name, 10] as const),
+      ...['openStudy', 'apply', 'train', 'evaluate', 'record', 'save'].map((name) => [name, 10] as const),
       ['propose', 30],
     ]),
   );
@@ -251,7 +251,7 @@ test('the list of workflows is the list of experiments', async () => {
   const study = await stage.start({ limits: { experiments: 3 } });
   await paused(study);
   await study.handle.signal('stop');
-  const query = `Study = '${study.config.tag}' AND Verdict = 'keep' AND Score < 1.995`;
+  const query = `AutoresearchStudy = '${study.config.tag}' AND AutoresearchVerdict = 'keep' AND AutoresearchScore < 1.995`;
   const found = await until(
     async () => {
       const ids: string[] = [];
@@ -266,7 +266,7 @@ test('the list of workflows is the list of experiments', async () => {
 
 test('the queries that the docs give are ones that the server takes', async () => {
   const docs = ['README.md', 'docs/temporal-ui.md'].map((name) => readFileSync(asset(name), 'utf8')).join('');
-  const queries = [...docs.matchAll(/`((?:Study|Verdict|WorkflowType) = "[^`]*)`/gu)].map(
+  const queries = [...docs.matchAll(/`((?:Autoresearch\w+|WorkflowType) = "[^`]*)`/gu)].map(
     ([, query]) => query!,
   );
   expect(queries.length).toBeGreaterThan(4);

@@ -17,11 +17,14 @@ import { gpuSeconds, type ExperimentSummary, type RunResult } from '../../src/do
 import { UNLIMITED, type Limits } from '../../src/domain/limits';
 import type { Phase } from '../../src/domain/status';
 import { LATER_SETTINGS, rebuild, type StudyConfig, type StudyState } from '../../src/domain/study';
+import type { LastTaken } from '../../src/domain/waiting';
 import { findTemporal } from '../../src/temporal/binary';
+import { studyHistories } from '../../src/temporal/histories';
 import { controlQueue } from '../../src/temporal/queues';
 import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
 import * as messages from '../../src/workflows/messages';
 import type { study } from '../../src/workflows/study';
+import { silentTasks } from './silent-tasks';
 
 export const LANE = { queue: 'cpu-test', device: 'cpu' };
 const FINGERPRINT = { device: 'test', torch: '0', lab: '0', data: '0' };
@@ -45,8 +48,6 @@ export class World {
   proposeTrouble: string | null = null;
   openTrouble: string | null = null;
   lane = LANE;
-  /** Patches of the workflows that the worker does not know yet, as if it were of an earlier version. */
-  readonly unknownPatches = new Set<string>();
 
   /** Trainings of this experiment never end by themselves. */
   hangAt(number: number): void {
@@ -72,12 +73,17 @@ export class World {
     };
   }
 
+  private lastTaken(): LastTaken | null {
+    const last = this.records.at(-1);
+    return last === undefined ? null : { number: last.number, startedAt: last.startedAt, taken: last.taken };
+  }
+
   readonly activities: ControlActivities & DeviceActivities = {
     openStudy: (config) => {
       if (this.openTrouble !== null) throw ApplicationFailure.nonRetryable(this.openTrouble, 'LabError');
       return Promise.resolve({
         state: rebuild(config.limits, this.ledger()),
-        last: this.records.at(-1) ?? null,
+        last: this.lastTaken(),
         lane: this.lane,
         fingerprint: FINGERPRINT,
         caps: { startup: 10, handin: 10, score: 10 },
@@ -171,6 +177,13 @@ export interface Stage {
   environment: TestWorkflowEnvironment;
   /** @param begins the state that it begins with, as `resume` gives it */
   start(options?: StudyOptions, begins?: StudyState): Promise<RunningStudy>;
+  /**
+   * Replays the histories of a study and of its experiments, as they are now; `stop` does so with all of them.
+   * @throws if one does not agree, or has a task without a command
+   */
+  mustReplay(workflowId: string): Promise<void>;
+  /** Leaves out of that a study whose histories are larger than a client fetches. */
+  leaveOut(study: RunningStudy): void;
   /** Does something while no worker is there. */
   withoutWorkers(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
@@ -186,11 +199,13 @@ export interface StageOptions {
   extraArgs?: string[];
   /** Modules with interceptors of the workflows. */
   interceptors?: string[];
+  /** 0: each workflow task replays the history from its start, as a new worker does. */
+  maxCachedWorkflows?: number;
 }
 
 export async function openStage(
-  world: () => World,
-  { extraArgs = [], interceptors = [] }: StageOptions = {},
+  world: (tag: string) => World,
+  { extraArgs = [], interceptors = [], maxCachedWorkflows = 100 }: StageOptions = {},
 ): Promise<Stage> {
   const temporal = await findTemporal();
   if (temporal === null) throw new Error('no Temporal server: run `npm run setup` first');
@@ -206,7 +221,8 @@ export async function openStage(
     (['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record', 'save', 'endWork'] as const).map(
       (name) => [
         name,
-        (input: never) => (world().activities[name] as (input: never) => Promise<unknown>)(input),
+        (input: { tag: string } | { study: { tag: string } }) =>
+          (world(tagOf(input)).activities[name] as (input: unknown) => Promise<unknown>)(input),
       ],
     ),
   );
@@ -227,7 +243,7 @@ export async function openStage(
         ...common,
         taskQueue: controlQueue(),
         workflowBundle,
-        patchActivationCallback: ({ patchId }) => !world().unknownPatches.has(patchId),
+        maxCachedWorkflows,
       }),
       Worker.create({ ...common, taskQueue: LANE.queue }),
     ]);
@@ -238,10 +254,21 @@ export async function openStage(
     };
   };
   let stopWorkers = await startWorkers();
+  const started = new Set<string>();
+  const mustReplay = async (workflowId: string): Promise<void> => {
+    for await (const run of studyHistories(environment.client, workflowId)) {
+      // Nothing can be sent to an experiment.
+      const silent = run.workflowId === workflowId ? silentTasks(run.history) : [];
+      if (silent.length > 0)
+        throw new Error(`${run.workflowId} has tasks without a command:\n${silent.join('\n')}`);
+      await Worker.runReplayHistory({ workflowBundle }, run.history, run.workflowId);
+    }
+  };
   return {
     environment,
     start: async ({ limits = {}, tag = `t${randomUUID().slice(0, 8)}`, ...change } = {}, begins) => {
       const config = { ...studyConfig(tag, { ...UNLIMITED, ...limits }), ...change };
+      started.add(config.workflowId);
       const handle = await environment.client.workflow.start<typeof study>('study', {
         taskQueue: controlQueue(),
         workflowId: config.workflowId,
@@ -249,17 +276,26 @@ export async function openStage(
       });
       return { handle, config };
     },
+    mustReplay,
+    leaveOut: ({ config }) => void started.delete(config.workflowId),
     withoutWorkers: async (work) => {
       await stopWorkers();
       await work();
       stopWorkers = await startWorkers();
     },
     stop: async () => {
-      await stopWorkers();
-      await environment.teardown();
+      try {
+        await stopWorkers();
+        for (const workflowId of started) await mustReplay(workflowId);
+      } finally {
+        await environment.teardown();
+      }
     },
   };
 }
+
+const tagOf = (input: { tag: string } | { study: { tag: string } }): string =>
+  'study' in input ? input.study.tag : input.tag;
 
 function studyConfig(tag: string, limits: Limits): StudyConfig {
   return {
