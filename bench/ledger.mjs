@@ -19,11 +19,11 @@ const STEPS = 100; // as many as lie between two packings of the lab
 const require = createRequire(import.meta.url);
 const { createApply } = require('../dist/activities/apply.js');
 const { createRecord } = require('../dist/activities/record.js');
-const { storeProposal } = require('../dist/lab/edits.js');
-const { Git } = require('../dist/lab/git.js');
-const { openLedger, readLedger } = require('../dist/lab/ledger.js');
-const { baseRef, ledgerRef } = require('../dist/lab/refs.js');
-const { resultsTable } = require('../dist/lab/results-tsv.js');
+const { storeProposal } = require('../dist/ledger/proposals.js');
+const { Git } = require('../dist/ledger/git.js');
+const { openLedger, readLedger } = require('../dist/ledger/ledger.js');
+const { baseRef, ledgerRef } = require('../dist/ledger/refs.js');
+const { resultsTable } = require('../dist/ledger/results-tsv.js');
 const { asset } = require('../dist/process/package-root.js');
 
 const TRAIN = readFileSync(asset('trainer', 'train.py'), 'utf8');

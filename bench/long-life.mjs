@@ -34,9 +34,9 @@ for (const name of Object.keys(process.env)) if (name.startsWith('TEMPORAL_')) d
 const require = createRequire(import.meta.url);
 const { UNLIMITED } = require('../dist/domain/limits.js');
 const { connect } = require('../dist/temporal/connection.js');
-const { stopDevServer } = require('../dist/temporal/dev-server.js');
+const { stopDevServer } = require('../dist/host/dev-server.js');
 const { runningServer, serverDatabase } = require('../dist/temporal/server-info.js');
-const { ensureServer } = require('../dist/temporal/server.js');
+const { ensureServer } = require('../dist/host/server.js');
 const { controlQueue } = require('../dist/temporal/queues.js');
 
 const say = (line) => console.log(JSON.stringify({ bench: 'long-life', ...line }));

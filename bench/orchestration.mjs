@@ -17,10 +17,10 @@ const { rebuild } = require('../dist/domain/study.js');
 const { UNLIMITED } = require('../dist/domain/limits.js');
 const { asset } = require('../dist/process/package-root.js');
 const { connect } = require('../dist/temporal/connection.js');
-const { stopDevServer } = require('../dist/temporal/dev-server.js');
+const { stopDevServer } = require('../dist/host/dev-server.js');
 const { connectNative } = require('../dist/temporal/native-connection.js');
 const { controlQueue } = require('../dist/temporal/queues.js');
-const { ensureServer } = require('../dist/temporal/server.js');
+const { ensureServer } = require('../dist/host/server.js');
 
 const EXPERIMENTS = Number(process.argv[2] ?? 100);
 const LANE = { queue: 'cpu-bench', device: 'cpu' };

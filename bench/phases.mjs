@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { bytesOnDisk } from './disk.mjs';
 
 const require = createRequire(import.meta.url);
-const { Git } = require('../dist/lab/git.js');
-const { readLedger } = require('../dist/lab/ledger.js');
+const { Git } = require('../dist/ledger/git.js');
+const { readLedger } = require('../dist/ledger/ledger.js');
 const { labId, studyState } = require('../dist/process/paths.js');
 
 const [lab, tag] = process.argv.slice(2);

@@ -26,7 +26,7 @@ require('../test/typescript-hook.js').loadTypeScript();
 const { syntheticStudy } = require('../test/lab/synthetic.ts');
 const { backlog, lessons } = require('../dist/domain/ideas.js');
 const { plateauOf } = require('../dist/domain/plateau.js');
-const { parseLabConfig } = require('../dist/lab/config.js');
+const { parseLabConfig } = require('../dist/labs/lab-yaml.js');
 const { buildPrompt, PROMPT_SHARE, wantedDiffs } = require('../dist/researchers/claude/prompt.js');
 
 const trainer = join(import.meta.dirname, '..', 'trainer');

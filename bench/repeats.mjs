@@ -20,8 +20,8 @@ const require = createRequire(import.meta.url);
 require('../test/typescript-hook.js').loadTypeScript();
 const { syntheticStudy } = require('../test/lab/synthetic.ts');
 const { createCheck } = require('../dist/activities/check-proposal.js');
-const { parseLabConfig } = require('../dist/lab/config.js');
-const { trainerPython } = require('../dist/setup/trainer-python.js');
+const { parseLabConfig } = require('../dist/labs/lab-yaml.js');
+const { trainerPython } = require('../dist/host/trainer-python.js');
 
 const python = trainerPython();
 if (python === null) throw new Error('the trainer has no Python environment yet: run `npx autoresearch up`');

@@ -15,7 +15,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const NODE = 20;
 const PYTHON = [3, 11];
-const GIT = [2, 38]; // `worktree list -z`, `repack --geometric`; src/setup/doctor-host.ts asks for the same
+const GIT = [2, 38]; // `worktree list -z`, `repack --geometric`; src/host/doctor-host.ts asks for the same
 /** `npm ci` and the build were done for these inputs. */
 const PACKAGES_STAMP = join(root, 'node_modules', '.autoresearch-stamp');
 const BUILD_STAMP = join(root, 'dist', '.stamp');
@@ -25,7 +25,7 @@ const QUOTED_LINES = 30;
 /** Ends this process with what happened, what was expected and what to do. */
 function fail(message, todo) {
   console.error(`error: ${message}\n  → ${todo}`);
-  process.exit(7); // a missing prerequisite, as in src/cli/errors.ts
+  process.exit(7); // a missing prerequisite, as in src/studies/errors.ts
 }
 
 function checkPrerequisites() {
@@ -105,11 +105,11 @@ async function npm(name, args, advice) {
   console.log(`${name}: done in ${seconds} s`);
 }
 
-/** One bootstrap of a checkout at a time, by the same lock that src/setup/exclusive.ts uses. */
+/** One bootstrap of a checkout at a time, by the same lock that src/process/exclusive.ts uses. */
 async function exclusively(work) {
   const id = createHash('sha256').update(root).digest('hex').slice(0, 12);
   const lock = join(tmpdir(), `autoresearch-${userInfo().uid}-${id}.lock`);
-  const script = join(root, 'src', 'setup', 'lock.py');
+  const script = join(root, 'src', 'process', 'lock.py');
   const holder = spawn('python3', ['-I', '-S', script, lock], { stdio: ['pipe', 'pipe', 'inherit'] });
   for await (const line of createInterface(holder.stdout)) {
     if (line === 'held') break;

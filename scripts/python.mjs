@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { compiled, main, root } from './bootstrap.mjs';
 
 await main(async () => {
-  const { ensureDevelopmentPython } = await compiled('setup/trainer-python.js');
+  const { ensureDevelopmentPython } = await compiled('host/trainer-python.js');
   const python = await ensureDevelopmentPython(console.error);
   return spawnSync(python, process.argv.slice(2), { cwd: root, stdio: 'inherit' }).status ?? 1;
 });

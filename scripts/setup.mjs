@@ -2,7 +2,7 @@
 import { compiled, main } from './bootstrap.mjs';
 
 await main(async () => {
-  const { ensureTools } = await compiled('setup/tools.js');
+  const { ensureTools } = await compiled('host/tools.js');
   await ensureTools(console.log);
   console.log(
     'Everything is set up. `npx autoresearch doctor` tells what was found; `npm start` runs a first study.',

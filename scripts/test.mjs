@@ -26,8 +26,8 @@ await main(async () => {
     );
     return 2;
   }
-  const { ensureTools } = await compiled('setup/tools.js');
-  const { ensureDevelopmentPython } = await compiled('setup/trainer-python.js');
+  const { ensureTools } = await compiled('host/tools.js');
+  const { ensureDevelopmentPython } = await compiled('host/trainer-python.js');
   const trainer = await ensureTools(console.log);
   const development = await ensureDevelopmentPython(console.log);
   // Tests have folders of their own for state; the environment that was just made reaches them by name.

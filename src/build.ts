@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asset } from './process/package-root';
-import { writeProtocol } from './runner/write-protocol';
+import { writeProtocol } from './runner/model/write-protocol';
 import { buildIdFile } from './temporal/build-id';
 
 const DIST = asset('dist');

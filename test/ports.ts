@@ -1,6 +1,6 @@
 /** Ports for the servers of tests. */
 import { randomInt } from 'node:crypto';
-import { isFree } from '../src/temporal/ports';
+import { isFree } from '../src/host/ports';
 
 /** Each of jest's workers has a range of its own, and gives no port twice. */
 const SIZE = 6_000;

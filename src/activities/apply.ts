@@ -1,11 +1,11 @@
 /** Turns a proposal into the experiment's commit. Edits that break a rule give an empty commit and a failure. */
 import type { Failure, Reason } from '../domain/experiment';
-import { applyEdits, EditRejected } from '../lab/apply-edits';
-import { dateOf, keepCandidate, keepCrashed } from '../lab/commits';
-import { readProposal, type Proposal } from '../lab/edits';
-import { Git } from '../lab/git';
-import { readLabConfigAt } from '../lab/lab';
-import { readRecord } from '../lab/ledger';
+import { applyEdits, EditRejected } from '../labs/apply-edits';
+import { dateOf, keepCandidate, keepCrashed } from '../ledger/commits';
+import { readProposal, type Proposal } from '../ledger/proposals';
+import { Git } from '../ledger/git';
+import { readLabConfigAt } from '../labs/lab';
+import { readRecord } from '../ledger/ledger';
 import { tooMuchData } from '../researchers/novelty';
 import { withFailures } from './failures';
 import type { Applied, ApplyInput, ControlActivities } from './interface';

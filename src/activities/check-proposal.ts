@@ -1,17 +1,17 @@
 /** Tries a change before the device is touched; what is wrong with it goes back to its researcher. */
 import { join } from 'node:path';
 import type { ExperimentRecord } from '../domain/experiment';
-import { applyEdits, EditRejected } from '../lab/apply-edits';
-import type { LabConfig } from '../lab/config';
-import type { Edit } from '../lab/edits';
-import { Git } from '../lab/git';
-import { crashedRef } from '../lab/refs';
+import { applyEdits, EditRejected } from '../labs/apply-edits';
+import type { LabConfig } from '../labs/lab-yaml';
+import type { Edit } from '../ledger/proposals';
+import { Git } from '../ledger/git';
+import { crashedRef } from '../ledger/refs';
 import { studyState } from '../process/paths';
 import { tooMuchData } from '../researchers/novelty';
 import { isComparable, meaningsOf, type Meaning } from '../researchers/meaning';
 import type { Objection, ResearchContext } from '../researchers/researcher';
 import type { ProposeInput } from './interface';
-import type { Rehearse } from './rehearse';
+import type { Rehearse } from './smoke-test';
 
 /** What is known of a change that was looked at. */
 export interface Looked {

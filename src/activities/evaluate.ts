@@ -3,11 +3,11 @@ import { ApplicationFailure } from '@temporalio/common';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ScoreResult } from '../domain/experiment';
-import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/handin';
-import { attemptsOf, markAsLost } from './attempts';
+import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/model/submission';
+import { attemptsOf, markAsLost } from '../runs/attempts';
 import { withFailures } from './failures';
 import type { DeviceActivities, EvaluateInput } from './interface';
-import { checkLeague } from './league';
+import { checkLeague } from './comparability';
 import {
   attend,
   checkRoom,
@@ -16,7 +16,7 @@ import {
   taskName,
   type RunDependencies,
   type ScoreTask,
-} from './watch';
+} from '../runs/watch';
 
 export function createEvaluate(dependencies: RunDependencies): DeviceActivities['evaluate'] {
   return async (input) =>

@@ -9,11 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationDetails, Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { StudyConfig } from '../domain/study';
-import type { LabConfig } from '../lab/config';
-import { manifestSchema, type Manifest } from '../lab/data';
-import { exportTree } from '../lab/export';
-import { Git } from '../lab/git';
-import { readText } from '../lab/objects';
+import type { LabConfig } from '../labs/lab-yaml';
+import { manifestSchema, type Manifest } from '../labs/model/data';
+import { exportTree } from '../labs/export';
+import { Git } from '../ledger/git';
+import { readText } from '../ledger/objects';
 import { holderOf } from '../process/detach';
 import { readJson, readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { launchListed, listed, unlist } from '../process/listed';
@@ -21,7 +21,7 @@ import { boundLog } from '../process/log-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { packageRoot } from '../process/package-root';
 import { dataCache, studyState } from '../process/paths';
-import { isEnded } from './ended';
+import { isEnded } from '../runs/ended';
 import type { StudyRef } from './interface';
 
 export interface PreparedData {

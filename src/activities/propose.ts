@@ -9,14 +9,20 @@ import { backlog, lessons } from '../domain/ideas';
 import { addAssumed, type Usage } from '../domain/money';
 import type { StudyConfig } from '../domain/study';
 import { MAX_WITHOUT_PROPOSAL, plateauOf, sinceKeep, withoutProposal } from '../domain/plateau';
-import { diff } from '../lab/commits';
-import type { LabConfig } from '../lab/config';
-import { findProposal, proposalSchema, readProposal, storeProposal, type Proposal } from '../lab/edits';
-import { Git } from '../lab/git';
-import { readLabConfigAt } from '../lab/lab';
-import { readLedger } from '../lab/ledger';
-import { readAt, readText } from '../lab/objects';
-import { decodeText } from '../lab/text';
+import { diff } from '../ledger/commits';
+import type { LabConfig } from '../labs/lab-yaml';
+import {
+  findProposal,
+  proposalSchema,
+  readProposal,
+  storeProposal,
+  type Proposal,
+} from '../ledger/proposals';
+import { Git } from '../ledger/git';
+import { readLabConfigAt } from '../labs/lab';
+import { readLedger } from '../ledger/ledger';
+import { readAt, readText } from '../ledger/objects';
+import { decodeText } from '../labs/text';
 import { BudgetExhausted, journalIn, proposalFolder, Purse } from '../researchers/purse';
 import { UNANSWERED } from '../researchers/claude/trouble';
 import { fitProposal } from '../researchers/fit';
@@ -30,7 +36,7 @@ import {
 } from '../researchers/researcher';
 import type { Checker, CheckerFor } from './check-proposal';
 import { isLasting, withFailures } from './failures';
-import { heartbeatWhile } from './heartbeat';
+import { heartbeatWhile } from '../runs/heartbeat';
 import type { ControlActivities, Proposed, ProposeInput } from './interface';
 
 /** Asked this often in vain, the experiment ends without a proposal, rather than asking all night. */

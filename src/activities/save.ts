@@ -1,6 +1,6 @@
 /** Keeps what a stopped study would forget: limits that were changed, and what people said that no proposal has heard. */
-import { Git } from '../lab/git';
-import { saveStudy } from '../lab/ledger';
+import { Git } from '../ledger/git';
+import { saveStudy } from '../ledger/ledger';
 import { withFailures } from './failures';
 import type { ControlActivities } from './interface';
 

@@ -14,10 +14,10 @@ import { entriesOf } from '../process/entries';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { studyState } from '../process/paths';
-import { endRuns } from './end-runs';
+import { endRuns } from '../runs/end-runs';
 import { pinnedHash } from './prepare-data';
-import { endRehearsal } from './rehearse';
-import { identityOfRun } from './watch';
+import { endRehearsal } from './smoke-test';
+import { identityOfRun } from '../runs/watch';
 
 const identitySchema = z.strictObject({ base: z.string(), createdAt: z.string() });
 

@@ -6,8 +6,8 @@ import { startupCap } from '../domain/startup-cap';
 import { trainCap } from '../domain/train-cap';
 import { withFailures } from './failures';
 import type { DeviceActivities, TrainInput } from './interface';
-import { checkLeague } from './league';
-import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from './watch';
+import { checkLeague } from './comparability';
+import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from '../runs/watch';
 
 /** A lab may allow more, and few hand in as much: no study is to stand still for that. */
 const LARGE_WEIGHTS_BYTES = 1e9;

@@ -2,8 +2,8 @@
 import type { StudyStatus } from '../domain/status';
 import type { Output } from './output';
 import { phaseText, spentText, waitingText } from './render/status';
-import { withServer, type Live } from './server';
-import { findStudy, type StudyChoice } from './study-ref';
+import { withServer, type Live } from '../studies/with-server';
+import { findStudy, type StudyChoice } from '../studies/find-study';
 
 type RequestName = Parameters<Live['request']>[2];
 

@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { look } from './look';
+import { look } from '../studies/look';
 import { spentText } from './render/status';
-import { findShown, studyOptions, takesStudy } from './study-ref';
+import { findShown, studyOptions, takesStudy } from '../studies/find-study';
 
 const schema = z.object({ ...studyOptions, ...limitSchemas });
 

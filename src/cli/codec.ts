@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { codecKeys, EncryptionCodec } from '../temporal/codec';
-import { CODEC_PORT, serveCodec } from '../temporal/codec-server';
-import { portOf, PORT, UI_ABOVE } from '../temporal/ports';
+import { CODEC_PORT, serveCodec } from '../host/codec-server';
+import { portOf, PORT, UI_ABOVE } from '../host/ports';
 import { runningServer } from '../temporal/server-info';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 
 const inputSchema = z.object({
   port: z.coerce.number('must be a port').int('must be a port').min(1, 'must be a port').max(65_535),

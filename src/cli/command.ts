@@ -1,7 +1,7 @@
 /** How every command is made, so that all of them have `--json`, an example and the same exit codes. */
 import { Command } from 'commander';
 import type { z } from 'zod';
-import { CliError, EXIT_CODE_HELP } from './errors';
+import { CliError, EXIT_CODE_HELP } from '../studies/errors';
 import { createOutput, type Output } from './output';
 
 interface Description {

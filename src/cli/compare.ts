@@ -4,12 +4,12 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { bandsOf, differences, figuresOf, type Compared, type StudyFigures } from '../domain/compare';
-import { readLedger } from '../lab/ledger';
-import { tagSchema } from '../lab/refs';
+import { readLedger } from '../ledger/ledger';
+import { tagSchema } from '../ledger/refs';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 import { comparison } from './render/compare';
-import { findStudies, type FoundStudy } from './study-ref';
+import { findStudies, type FoundStudy } from '../studies/find-study';
 
 const schema = z.object({
   json: z.boolean(),

@@ -1,10 +1,10 @@
 /** `autoresearch doctor`: every prerequisite, found or not, and how to get it. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import type { Check } from '../setup/check';
-import { examine } from '../setup/doctor';
+import type { Check } from '../host/check';
+import { examine } from '../host/doctor';
 import { handle, newCommand } from './command';
-import { EXIT_CODES } from './errors';
+import { EXIT_CODES } from '../studies/errors';
 import { clean, colour } from './output';
 
 const MARKS = { ok: colour.green('✓'), warning: colour.yellow('!'), missing: colour.red('✗') };

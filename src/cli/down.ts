@@ -1,7 +1,7 @@
 /** `autoresearch down`: ends what `up` and studies have started on this host. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { takeDown } from '../setup/down';
+import { takeDown } from '../host/down';
 import { handle, newCommand } from './command';
 
 export function downCommand(): Command {

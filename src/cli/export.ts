@@ -3,13 +3,13 @@ import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type * as ArchiveModule from '../temporal/archive';
+import type * as ArchiveModule from '../studies/archive';
 import type * as HistoriesModule from '../temporal/histories';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 import { goneText } from './render/replay';
-import { withServer } from './server';
-import { findShown, studyOptions } from './study-ref';
+import { withServer } from '../studies/with-server';
+import { findShown, studyOptions } from '../studies/find-study';
 
 const schema = z.object({ ...studyOptions, tag: studyOptions.tag.unwrap(), file: z.string().min(1) });
 
@@ -33,7 +33,7 @@ export function exportCommand(): Command {
     const { git, config } = await findShown(choice);
     const manifest = await withServer(async ({ client }, live) => {
       // Not at the top: they load Temporal's client.
-      const { writeArchive }: typeof ArchiveModule = require('../temporal/archive');
+      const { writeArchive }: typeof ArchiveModule = require('../studies/archive');
       const { studyHistories }: typeof HistoriesModule = require('../temporal/histories');
       const own = await live.ownStudy(client, config);
       return writeArchive(path, git, own, studyHistories(client, own.workflowId));

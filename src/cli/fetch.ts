@@ -1,11 +1,11 @@
 /** `fetch`: a whole study from a git remote into a lab. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { openRepository } from '../lab/lab';
-import { tagSchema } from '../lab/refs';
-import { fetch } from '../lab/share';
+import { openRepository } from '../labs/lab';
+import { tagSchema } from '../ledger/refs';
+import { fetch } from '../ledger/share';
 import { handle, newCommand } from './command';
-import { rememberLab } from './known-labs';
+import { rememberLab } from '../studies/known-labs';
 
 const schema = z.object({ json: z.boolean(), remote: z.string().min(1), tag: tagSchema, lab: z.string() });
 

@@ -2,21 +2,21 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { summarize } from '../domain/experiment';
-import { initLab } from '../lab/init';
-import { openLab } from '../lab/lab';
-import { readLedger } from '../lab/ledger';
-import { freeTag } from '../lab/refs';
+import { initLab } from '../labs/init';
+import { openLab } from '../labs/lab';
+import { readLedger } from '../ledger/ledger';
+import { freeTag } from '../ledger/refs';
 import { asset, packageRoot } from '../process/package-root';
 import { isGpu } from '../runner/gpu-file';
 import { follow } from './follow';
-import { rememberLab } from './known-labs';
-import { withReadyServer, type ReadyServer } from './launch-study';
-import { request } from './live';
+import { rememberLab } from '../studies/known-labs';
+import { withReadyServer, type ReadyServer } from '../studies/launch';
+import { request } from '../studies/live';
 import { colour, createOutput } from './output';
 import { historyTable, outcome } from './render/history';
 import { beginStudy, checkStudy } from './start';
-import type { Snapshot } from './snapshot';
-import type { FoundStudy } from './study-ref';
+import type { Snapshot } from '../studies/snapshot';
+import type { FoundStudy } from '../studies/find-study';
 
 /** In this checkout, git-ignored. */
 const LAB = 'labs/first';

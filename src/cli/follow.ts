@@ -6,15 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { changeText } from '../domain/status';
 import type { ExperimentSummary } from '../domain/experiment';
 import { cleanLine, colour } from './output';
-import { lookThrough } from './look';
+import { lookThrough } from '../studies/look';
 import { VERDICT_COLOURS, verdictText } from './render/history';
 import { scoreCell } from './render/numbers';
 import { cut } from './render/wrap';
 import { nowText, phaseText, retryText, STANDS_STILL, stepText } from './render/status';
 import type { Connected } from '../temporal/connection';
-import { withServer, type Live } from './server';
-import type { Snapshot } from './snapshot';
-import type { FoundStudy } from './study-ref';
+import { withServer, type Live } from '../studies/with-server';
+import type { Snapshot } from '../studies/snapshot';
+import type { FoundStudy } from '../studies/find-study';
 
 const POLL_MS = 1_000;
 /** A busy machine may be slow to answer; longer than this is told. */

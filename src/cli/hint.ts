@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
-import { studyOptions, takesStudy } from './study-ref';
+import { studyOptions, takesStudy } from '../studies/find-study';
 
 const schema = z.object({ ...studyOptions, text: z.string().trim().min(1, 'expected a text') });
 

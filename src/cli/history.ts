@@ -4,10 +4,10 @@ import { z } from 'zod';
 import { summarize } from '../domain/experiment';
 import { rebuild } from '../domain/study';
 import { statusLine } from '../domain/status';
-import { readLedger } from '../lab/ledger';
-import { resultsTable } from '../lab/results-tsv';
+import { readLedger } from '../ledger/ledger';
+import { resultsTable } from '../ledger/results-tsv';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 import { answerList } from './list';
 import { historyTable } from './render/history';
 import {
@@ -17,7 +17,7 @@ import {
   takesStudy,
   type StudyChoice,
   type FoundStudy,
-} from './study-ref';
+} from '../studies/find-study';
 
 const schema = z.object({ ...studyOptions, tsv: z.boolean() });
 

@@ -2,13 +2,13 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { backlog, lessons } from '../domain/ideas';
-import { readLedger } from '../lab/ledger';
+import { readLedger } from '../ledger/ledger';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
-import { look } from './look';
+import { CliError } from '../studies/errors';
+import { look } from '../studies/look';
 import { ideasText } from './render/ideas';
-import { findShown, findStudy, studyOptions, takesStudy } from './study-ref';
+import { findShown, findStudy, studyOptions, takesStudy } from '../studies/find-study';
 
 const schema = z.object({
   ...studyOptions,

@@ -3,11 +3,11 @@ import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { initLab } from '../lab/init';
+import { initLab } from '../labs/init';
 import { asset } from '../process/package-root';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
-import { rememberLab } from './known-labs';
+import { CliError } from '../studies/errors';
+import { rememberLab } from '../studies/known-labs';
 
 const schema = z.object({ json: z.boolean(), dir: z.string().min(1), data: z.string().min(1).optional() });
 

@@ -4,11 +4,11 @@ import { z } from 'zod';
 import { summarize } from '../domain/experiment';
 import { statusLine } from '../domain/status';
 import { rebuild } from '../domain/study';
-import { readLedger } from '../lab/ledger';
+import { readLedger } from '../ledger/ledger';
 import { handle, newCommand } from './command';
 import type { Output } from './output';
 import { table } from './render/table';
-import { listStudies, type FoundStudy } from './study-ref';
+import { listStudies, type FoundStudy } from '../studies/find-study';
 
 export function listCommand(): Command {
   const command = newCommand({

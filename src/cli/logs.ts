@@ -7,10 +7,10 @@ import { z } from 'zod';
 import type { StudyConfig } from '../domain/study';
 import { isAlive } from '../process/owner';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 import { clean } from './output';
-import { experimentNumber, findShown, studyOptions, takesStudy } from './study-ref';
-import { taskLogs, type TaskKind, type TaskLog } from './task-logs';
+import { experimentNumber, findShown, studyOptions, takesStudy } from '../studies/find-study';
+import { taskLogs, type TaskKind, type TaskLog } from '../studies/task-logs';
 
 const POLL_MS = 300;
 const CHUNK_BYTES = 64 * 1024;

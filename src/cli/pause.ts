@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
-import { studyOptions, takesStudy } from './study-ref';
+import { studyOptions, takesStudy } from '../studies/find-study';
 
 export function pauseCommand(): Command {
   const command = takesStudy(

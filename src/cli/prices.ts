@@ -7,7 +7,7 @@ import type { ModelPrice } from '../domain/money';
 import { listPrice } from '../domain/prices';
 import { errorCode } from '../process/error-code';
 import { configRoot } from '../process/paths';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 
 const dollars = z
   .number('expected US dollars')

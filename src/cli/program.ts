@@ -2,7 +2,7 @@
 import { Command, CommanderError, Help } from 'commander';
 import { packageVersion } from '../temporal/build-id';
 import { asCalled } from './called-as';
-import { CliError, EXIT_CODE_HELP, EXIT_CODES } from './errors';
+import { CliError, EXIT_CODE_HELP, EXIT_CODES } from '../studies/errors';
 import { tellError } from './tell-error';
 
 /** In the order of `--help`. Each is in the file of its name, which exports `<name>Command`. */

@@ -1,9 +1,9 @@
 /** `push`: a whole study to a git remote; plain `git push` carries only its branches. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { push } from '../lab/share';
+import { push } from '../ledger/share';
 import { handle, newCommand } from './command';
-import { findStudy, studyOptions, takesStudy } from './study-ref';
+import { findStudy, studyOptions, takesStudy } from '../studies/find-study';
 
 const schema = z.object({ ...studyOptions, remote: z.string().min(1) });
 

@@ -2,17 +2,17 @@
 import type { Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { z } from 'zod';
-import { recordedNumbers } from '../lab/ledger';
-import { tagSchema } from '../lab/refs';
-import { openArchive } from '../temporal/archive';
+import { recordedNumbers } from '../ledger/ledger';
+import { tagSchema } from '../ledger/refs';
+import { openArchive } from '../studies/archive';
 import { workflowBundle } from '../temporal/codec';
 import { coverageOf, studyHistories, type Coverage, type RunHistory } from '../temporal/histories';
 import { replay, silenceSdk, type Replayed } from '../temporal/replay';
 import { handle, newCommand } from './command';
-import { CliError, EXIT_CODES } from './errors';
+import { CliError, EXIT_CODES } from '../studies/errors';
 import { replayedText } from './render/replay';
-import { withServer } from './server';
-import { findShown, studyOptions } from './study-ref';
+import { withServer } from '../studies/with-server';
+import { findShown, studyOptions } from '../studies/find-study';
 
 const schema = z.object({ ...studyOptions, tag: z.string().optional() });
 

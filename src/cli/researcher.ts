@@ -10,11 +10,11 @@ import {
   MAX_ANSWER_TOKENS,
   type StudyConfig,
 } from '../domain/study';
-import type { Lab } from '../lab/lab';
-import { readText } from '../lab/objects';
+import type { Lab } from '../labs/lab';
+import { readText } from '../ledger/objects';
 import { environmentHas } from '../temporal/worker-info';
-import { runningWorker } from '../temporal/worker-process';
-import { CliError } from './errors';
+import { runningWorker } from '../host/worker-process';
+import { CliError } from '../studies/errors';
 import { priceOf, pricesFile, readPrices } from './prices';
 
 const RESEARCHERS = ['claude', 'claude+tpe', 'command', 'command+tpe', 'tpe'] as const;

@@ -4,19 +4,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { newStudy, type StudyConfig } from '../domain/study';
 import { handle, newCommand } from './command';
-import { askedBefore } from './cut-off';
-import { CliError } from './errors';
-import { launchStudy, withReadyServer } from './launch-study';
+import { askedBefore } from '../studies/cut-off';
+import { CliError } from '../studies/errors';
+import { launchStudy, withReadyServer } from '../studies/launch';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { describeWorkflow, ownStudy, pendingActivity, request } from './live';
+import { describeWorkflow, ownStudy, pendingActivity, request } from '../studies/live';
 import { experimentName } from '../domain/experiment';
-import { Git } from '../lab/git';
-import { readLedger } from '../lab/ledger';
+import { Git } from '../ledger/git';
+import { readLedger } from '../ledger/ledger';
 import type { Connected } from '../temporal/connection';
 import { phaseText } from './render/status';
 import { changeResearcher, changeSchemas, takesChanges } from './researcher';
-import { endIfFailing } from './stop-now';
-import { findStudy, studyOptions, takesStudy } from './study-ref';
+import { endIfFailing } from '../studies/stop-now';
+import { findStudy, studyOptions, takesStudy } from '../studies/find-study';
 
 /** A training ends within seconds of being asked to. */
 const LET_GO_MS = 60_000;

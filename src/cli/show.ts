@@ -2,15 +2,21 @@
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { diff } from '../lab/commits';
-import { findProposal, readProposal } from '../lab/edits';
-import { readRecord } from '../lab/ledger';
-import { experimentRef } from '../lab/refs';
+import { diff } from '../ledger/commits';
+import { findProposal, readProposal } from '../ledger/proposals';
+import { readRecord } from '../ledger/ledger';
+import { experimentRef } from '../ledger/refs';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 import { showText, type Shown } from './render/show';
-import { experimentNumber, findShown, studyOptions, takesStudy, type FoundStudy } from './study-ref';
-import { taskLogs } from './task-logs';
+import {
+  experimentNumber,
+  findShown,
+  studyOptions,
+  takesStudy,
+  type FoundStudy,
+} from '../studies/find-study';
+import { taskLogs } from '../studies/task-logs';
 
 const TAIL_LINES = 15;
 

@@ -4,15 +4,15 @@ import { z } from 'zod';
 import type { TrainBudget } from '../domain/experiment';
 import { dollarText, UNLIMITED } from '../domain/limits';
 import { ASSUMED_CALL_DOLLARS, LATER_SETTINGS, type StudyConfig } from '../domain/study';
-import { openLab, type Lab } from '../lab/lab';
-import { openLedger } from '../lab/ledger';
-import { branchName, freeTag, isTagKnown, tagSchema } from '../lab/refs';
+import { openLab, type Lab } from '../labs/lab';
+import { openLedger } from '../ledger/ledger';
+import { branchName, freeTag, isTagKnown, tagSchema } from '../ledger/refs';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
-import { rememberLab } from './known-labs';
-import { launchStudy, withReadyServer, type LaunchedStudy, type ReadyServer } from './launch-study';
+import { CliError } from '../studies/errors';
+import { rememberLab } from '../studies/known-labs';
+import { launchStudy, withReadyServer, type LaunchedStudy, type ReadyServer } from '../studies/launch';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { ownStudy } from './live';
+import { ownStudy } from '../studies/live';
 import { limitText } from './render/status';
 import {
   asksClaude,

@@ -2,12 +2,12 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 import { follow } from './follow';
 import { answerList } from './list';
-import { look } from './look';
+import { look } from '../studies/look';
 import { statusText } from './render/status';
-import { findAllShown, studyOptions, takesStudy } from './study-ref';
+import { findAllShown, studyOptions, takesStudy } from '../studies/find-study';
 
 const schema = z.object({ ...studyOptions, follow: z.boolean() });
 

@@ -3,11 +3,11 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { ask } from './ask';
 import { handle, newCommand } from './command';
-import { lookThrough } from './look';
+import { lookThrough } from '../studies/look';
 import { phaseText } from './render/status';
-import { withServer } from './server';
-import type * as StopNowModule from './stop-now';
-import { findStudy, studyOptions, takesStudy } from './study-ref';
+import { withServer } from '../studies/with-server';
+import type * as StopNowModule from '../studies/stop-now';
+import { findStudy, studyOptions, takesStudy } from '../studies/find-study';
 
 const schema = z.object({ ...studyOptions, now: z.boolean() });
 
@@ -27,7 +27,7 @@ export function stopCommand(): Command {
     const found = await findStudy(choice);
     const { study, trouble } = await withServer(async (server, live) => {
       // Not at the top: `stop` alone does without the runner's part.
-      const { stopNow }: typeof StopNowModule = require('./stop-now');
+      const { stopNow }: typeof StopNowModule = require('../studies/stop-now');
       await stopNow(server.client, await live.ownStudy(server.client, found.config), out.note);
       return lookThrough(found, server, live);
     });

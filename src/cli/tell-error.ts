@@ -1,6 +1,6 @@
 /** Turns whatever a command threw into words, a code and what to do. */
 import { asCalled } from './called-as';
-import { CliError, EXIT_CODES, type ErrorCode } from './errors';
+import { CliError, EXIT_CODES, type ErrorCode } from '../studies/errors';
 import { clean, colour } from './output';
 
 /** Errors of other parts, by name: knowing their classes would load those parts. */

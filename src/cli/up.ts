@@ -1,7 +1,7 @@
 /** `autoresearch up`: everything that studies need on this host. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { bringUp } from '../setup/up';
+import { bringUp } from '../host/up';
 import { handle, newCommand } from './command';
 import { colour } from './output';
 

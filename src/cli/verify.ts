@@ -2,16 +2,16 @@
 import type { Command } from 'commander';
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
-import { checkWorkflows } from '../lab/verify/check-workflows';
-import type { Difference, Findings } from '../lab/verify/difference';
-import { repairStudy, type Repaired } from '../lab/verify/repair';
-import { verifyStudy } from '../lab/verify/verify';
+import { checkWorkflows } from '../ledger/verify/check-workflows';
+import type { Difference, Findings } from '../ledger/verify/difference';
+import { repairStudy, type Repaired } from '../ledger/verify/repair';
+import { verifyStudy } from '../ledger/verify/verify';
 import { handle, newCommand } from './command';
-import { CliError, EXIT_CODES } from './errors';
+import { CliError, EXIT_CODES } from '../studies/errors';
 import { verifiedText, type Report } from './render/verify';
-import { findRuins, findShown, studyOptions, takesStudy, type StudyChoice } from './study-ref';
-import type { Git } from '../lab/git';
-import { lookAtProcess, type StudyProcess } from './study-process';
+import { findRuins, findShown, studyOptions, takesStudy, type StudyChoice } from '../studies/find-study';
+import type { Git } from '../ledger/git';
+import { lookAtProcess, type StudyProcess } from '../studies/study-process';
 
 /** Between a record and what follows it lies far less, unless something is wrong. */
 const IN_FLIGHT_MS = 1_000;

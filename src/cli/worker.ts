@@ -1,10 +1,10 @@
 /** `autoresearch worker`: `up` that stays, for service managers and containers: keeps server and worker of this host running. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { keepUp } from '../setup/keep-up';
-import { runningWorker, stopWorker, workerLog } from '../temporal/worker-process';
+import { keepUp } from '../host/keep-up';
+import { runningWorker, stopWorker, workerLog } from '../host/worker-process';
 import { handle, newCommand } from './command';
-import { CliError } from './errors';
+import { CliError } from '../studies/errors';
 import type { Output } from './output';
 
 export function workerCommand(): Command {

@@ -2,7 +2,7 @@
  * The words of a study as types: what one experiment is, and what is kept of it for ever.
  * Everything here is plain JSON data, for it travels through Temporal and lies in the ledger.
  */
-import type { Knob } from '../lab/config';
+import type { Knob } from '../labs/lab-yaml';
 import type { Assumed, Usage } from './money';
 import type { Approach } from './plateau';
 

@@ -55,7 +55,7 @@ export async function launch(what: Launch): Promise<Owner | null> {
   });
   const log = openSync(what.log, 'a');
   try {
-    const child = spawn(python, ['-I', '-S', asset('src', 'process', 'hold.py'), task], {
+    const child = spawn(python, ['-I', '-S', asset('src', 'process', 'holder.py'), task], {
       cwd: what.cwd,
       env: what.env,
       detached: true,

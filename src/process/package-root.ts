@@ -17,5 +17,5 @@ export function packageRoot(): string {
   }
 }
 
-/** Path of a file that is shipped as it is, such as `src/process/hold.py`. */
+/** Path of a file that is shipped as it is, such as `src/process/holder.py`. */
 export const asset = (...path: string[]): string => join(packageRoot(), ...path);

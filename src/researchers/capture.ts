@@ -1,5 +1,5 @@
 /** Runs a researcher's process to its end and keeps what it said; nothing that it started outlives it. */
-import { keep } from '../process/keep';
+import { keep } from '../process/supervise';
 
 export interface CaptureOptions {
   stdin: string;

@@ -1,8 +1,8 @@
 /** Cuts a proposal to what the record holds: it was paid for, so nothing of it may be too long to be kept. */
 import type { Research } from '../domain/experiment';
 import type { Usage } from '../domain/money';
-import { MAX_HYPOTHESIS, type Proposal } from '../lab/edits';
-import { MOST_NOTED } from '../lab/research';
+import { MAX_HYPOTHESIS, type Proposal } from '../ledger/proposals';
+import { MOST_NOTED } from '../ledger/research';
 import { oneLine } from './claude/quote';
 
 const TITLE = 120;

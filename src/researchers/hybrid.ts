@@ -4,7 +4,7 @@
  */
 import { ApplicationFailure } from '@temporalio/common';
 import { askingOrder, type Arm } from '../domain/bandit';
-import { MAX_HYPOTHESIS, type Proposal } from '../lab/edits';
+import { MAX_HYPOTHESIS, type Proposal } from '../ledger/proposals';
 import { BudgetExhausted } from './purse';
 import { GivenUp, NoProposal, type Researcher, type ResearchContext } from './researcher';
 

@@ -3,9 +3,9 @@
  * counted against the study's base, so that many small edits have no more room than one (novelty.py says what counts).
  */
 import { z } from 'zod';
-import type { LabConfig } from '../lab/config';
-import type { Git } from '../lab/git';
-import { findBlobIds, readBlobs } from '../lab/objects';
+import type { LabConfig } from '../labs/lab-yaml';
+import type { Git } from '../ledger/git';
+import { findBlobIds, readBlobs } from '../ledger/objects';
 import { python3 } from '../process/interpreter';
 import { asset } from '../process/package-root';
 import { capture } from './capture';

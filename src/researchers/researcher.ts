@@ -4,8 +4,8 @@ import type { Limits } from '../domain/limits';
 import type { Usage } from '../domain/money';
 import type { Plateau } from '../domain/plateau';
 import type { ModelSettings } from '../domain/study';
-import type { LabConfig } from '../lab/config';
-import type { Edit, Proposal } from '../lab/edits';
+import type { LabConfig } from '../labs/lab-yaml';
+import type { Edit, Proposal } from '../ledger/proposals';
 import type { Purse } from './purse';
 
 export interface ResearchContext {

@@ -1,7 +1,7 @@
 /** Where a command works: a copy of the lab at one commit, behind walls where bubblewrap runs. */
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { changesIn, makeWorkingCopy, removeCopies, type Changes } from '../lab/working-copy';
+import { changesIn, makeWorkingCopy, removeCopies, type Changes } from '../labs/working-copy';
 import { findSandbox } from '../runner/sandbox';
 import { agentWalls } from './agent-walls';
 import { ledgerFile } from './command-context';

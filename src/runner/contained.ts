@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from '../domain/experiment';
-import { keep, type Exit, type Kept } from '../process/keep';
+import { keep, type Exit, type Kept } from '../process/supervise';
 import { Cgroup, MAX_TASKS, NoCgroupError } from './cgroup';
 import { OutOfMemoryCount } from './out-of-memory';
 import type { Enclosed } from './sandbox';

@@ -9,7 +9,7 @@ import { exitFailure } from './failure';
 import { isGpu } from './gpu-file';
 import { runContained, type End } from './run-contained';
 import type { RunFailure, TaskSpec } from './task';
-import type { Ending, TaskContext } from './training';
+import type { Ending, TaskContext } from './model/training';
 
 /** A lost GPU does not make numbers that are not finite, and `lost` blames no candidate as it is. */
 const TELLS_NOTHING = new Set<RunFailure['reason']>(['diverged', 'lost']);

@@ -1,5 +1,5 @@
 /** Which limits of a run the kernel keeps here, found by a real trial. */
-import { keep, type TaskLimit } from '../process/keep';
+import { keep, type TaskLimit } from '../process/supervise';
 import { Cgroup, MAX_TASKS, NoCgroupError } from './cgroup';
 import { smallest } from './sandbox';
 

@@ -16,10 +16,10 @@ import { failure } from './failure';
 import { unlessGpuFails } from './gpu-probe';
 import { BoundedLog } from './log';
 import { findSandbox } from './sandbox';
-import { score } from './scoring';
+import { score } from './model/scoring';
 import { StatusFile } from './status-file';
 import { taskSpecSchema, type RunFailure } from './task';
-import { train } from './training';
+import { train } from './model/training';
 
 const NO_ROOM = new Set(['ENOSPC', 'EDQUOT']);
 const RETRY_MS = 1_000;

@@ -14,7 +14,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
 import { errorCode } from '../process/error-code';
-import { FILTER_DESCRIPTOR, sendFilter } from '../process/keep';
+import { FILTER_DESCRIPTOR, sendFilter } from '../process/supervise';
 import { seccompFilter } from '../process/seccomp';
 import { gpuFiles, gpuIndex, gpuMemoryFiles, isGpu } from './gpu-file';
 import { kernelSettings } from './kernel-settings';

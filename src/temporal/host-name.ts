@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeJsonAtomic } from '../process/json-file';
 import { stateRoot } from '../process/paths';
-import type { Say } from '../setup/progress';
+import type { Say } from '../process/progress';
 
 const hostNameSchema = z.object({ format: z.literal(1), name: z.string().min(1) });
 

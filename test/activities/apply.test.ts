@@ -1,8 +1,8 @@
 import { createApply } from '../../src/activities/apply';
 import type { ApplyInput } from '../../src/activities/interface';
-import { storeProposal, type Edit } from '../../src/lab/edits';
-import { appendRecord, openLedger } from '../../src/lab/ledger';
-import { readText } from '../../src/lab/objects';
+import { storeProposal, type Edit } from '../../src/ledger/proposals';
+import { appendRecord, openLedger } from '../../src/ledger/ledger';
+import { readText } from '../../src/ledger/objects';
 import { git, LAB_YAML, makeLab, makeRecord, makeStudy, write } from '../lab/make-lab';
 
 const apply = createApply();

@@ -1,12 +1,12 @@
 import { createCheck } from '../../src/activities/check-proposal';
 import type { ProposeInput } from '../../src/activities/interface';
-import { keepCandidate, keepCrashed } from '../../src/lab/commits';
-import { readLabConfigAt } from '../../src/lab/lab';
-import { applyEdits } from '../../src/lab/apply-edits';
+import { keepCandidate, keepCrashed } from '../../src/ledger/commits';
+import { readLabConfigAt } from '../../src/labs/lab';
+import { applyEdits } from '../../src/labs/apply-edits';
 import { UNLIMITED } from '../../src/domain/limits';
 import { NOTHING_WAITS } from '../../src/domain/waiting';
 import type { ExperimentRecord } from '../../src/domain/experiment';
-import type { Edit } from '../../src/lab/edits';
+import type { Edit } from '../../src/ledger/proposals';
 import { makeLab, makeRecord, makeRun, makeStudy, temporary } from '../lab/make-lab';
 import { makeResearch } from '../lab/research';
 

@@ -1,5 +1,5 @@
 /** A lab of one file whose candidate is the workshop's. */
-import { parseLabConfig, type LabConfig } from '../../src/lab/config';
+import { parseLabConfig, type LabConfig } from '../../src/labs/lab-yaml';
 
 /** @param candidate what it is told to do @param caps beside a small scratch */
 export function labOf(candidate: readonly string[], score: readonly string[], caps: object = {}): LabConfig {

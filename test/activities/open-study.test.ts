@@ -5,9 +5,9 @@ import { createOpenStudy, type OpenStudyDependencies } from '../../src/activitie
 import type { OpenedStudy } from '../../src/activities/interface';
 import { summarize } from '../../src/domain/experiment';
 import { rebuild, type StudyConfig } from '../../src/domain/study';
-import { keepCandidate } from '../../src/lab/commits';
-import { appendRecord, openLedger, readStudy } from '../../src/lab/ledger';
-import { baseRef, branchRef, ledgerRef } from '../../src/lab/refs';
+import { keepCandidate } from '../../src/ledger/commits';
+import { appendRecord, openLedger, readStudy } from '../../src/ledger/ledger';
+import { baseRef, branchRef, ledgerRef } from '../../src/ledger/refs';
 import { git, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
 
 /** Failures are what these tests ask for. */

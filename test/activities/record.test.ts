@@ -1,16 +1,16 @@
 import { UNLIMITED } from '../../src/domain/limits';
 import { NOTHING_WAITS } from '../../src/domain/waiting';
 import { createApply } from '../../src/activities/apply';
-import { baselineRun } from '../../src/activities/baseline-run';
-import { comparableRuns } from '../../src/activities/comparable-runs';
+import { baselineRun } from '../../src/runs/baseline-run';
+import { comparableRuns } from '../../src/runs/comparable-runs';
 import type { RecordInput } from '../../src/activities/interface';
 import { createRecord } from '../../src/activities/record';
 import type { Decision } from '../../src/domain/policy';
 import type { StudyConfig } from '../../src/domain/study';
-import type { Knob } from '../../src/lab/config';
-import { storeProposal, type Proposal } from '../../src/lab/edits';
-import { openLedger, readLedger, readStudy } from '../../src/lab/ledger';
-import { branchRef, ledgerRef } from '../../src/lab/refs';
+import type { Knob } from '../../src/labs/lab-yaml';
+import { storeProposal, type Proposal } from '../../src/ledger/proposals';
+import { openLedger, readLedger, readStudy } from '../../src/ledger/ledger';
+import { branchRef, ledgerRef } from '../../src/ledger/refs';
 import { git, makeLab, makeRun, makeStudy } from '../lab/make-lab';
 import { makeResearch } from '../lab/research';
 

@@ -1,7 +1,7 @@
 /** A rehearsal of a workshop's candidate; one that is to lose its worker runs in a process of its own (test/lab/child.js). */
 import { cpSync } from 'node:fs';
 import type { ProposeInput } from '../../src/activities/interface';
-import { createRehearse } from '../../src/activities/rehearse';
+import { createRehearse } from '../../src/activities/smoke-test';
 import type { Objection } from '../../src/researchers/researcher';
 import type { Workshop } from '../runner/workshop';
 import { labOf } from './lab';

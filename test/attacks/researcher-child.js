@@ -5,8 +5,8 @@ const { loadTypeScript } = require('../typescript-hook');
 
 loadTypeScript();
 const { UNLIMITED } = require('../../src/domain/limits');
-const { Git } = require('../../src/lab/git');
-const { readLabConfigAt } = require('../../src/lab/lab');
+const { Git } = require('../../src/ledger/git');
+const { readLabConfigAt } = require('../../src/labs/lab');
 const { createCommand } = require('../../src/researchers/command');
 const { Purse } = require('../../src/researchers/purse');
 const { openWorkspace } = require('../../src/researchers/workspace');

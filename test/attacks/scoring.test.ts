@@ -4,11 +4,11 @@ import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } fro
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runFolder } from '../../src/activities/attempts';
+import { runFolder } from '../../src/runs/attempts';
 import { createEvaluate } from '../../src/activities/evaluate';
 import type { TrainInput } from '../../src/activities/interface';
 import type { ScoreResult } from '../../src/domain/experiment';
-import { hashTree } from '../../src/lab/export';
+import { hashTree } from '../../src/labs/export';
 import { checkEnvironment, ensureInventory } from '../../src/runner/inventory';
 import type { ScoreSpec } from '../../src/runner/task';
 import { labOf } from '../activities/lab';

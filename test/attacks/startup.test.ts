@@ -2,12 +2,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { createTrain } from '../../src/activities/train';
-import { baselineRun } from '../../src/activities/baseline-run';
+import { baselineRun } from '../../src/runs/baseline-run';
 import type { TrainInput } from '../../src/activities/interface';
 import type { RunResult } from '../../src/domain/experiment';
 import { startupCap } from '../../src/domain/startup-cap';
-import { hashTree } from '../../src/lab/export';
-import { appendRecord, openLedger } from '../../src/lab/ledger';
+import { hashTree } from '../../src/labs/export';
+import { appendRecord, openLedger } from '../../src/ledger/ledger';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { cpSync, existsSync } from 'node:fs';
 import { labOf } from '../activities/lab';

@@ -141,9 +141,9 @@ async function abandon(root, installations) {
 }
 
 async function findHost() {
-  const { trainerPython } = await compiled('setup/trainer-python.js');
+  const { trainerPython } = await compiled('host/trainer-python.js');
   const { toolCache } = await compiled('process/paths.js');
-  const { findTemporal } = await compiled('temporal/binary.js');
+  const { findTemporal } = await compiled('host/temporal-binary.js');
   const python = trainerPython();
   const temporal = await findTemporal();
   if (python === null || temporal === null)

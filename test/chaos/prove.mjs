@@ -19,18 +19,18 @@ const noOwner = (kind) => `${afterTheHead} if (/${kind}-\\d+$/.test(folder)) ret
 /** `change`: what stands in a file of the build, and what is put in its place. `seenAs`: the sums that must not be 0. */
 const FAULTS = {
   'a live training is not found again': {
-    change: ['dist/activities/attempts.js', afterTheHead, noOwner('train')],
+    change: ['dist/runs/attempts.js', afterTheHead, noOwner('train')],
     strikes: ['--only', 'worker killed', '--experiments', '8', '--kills', '10'],
     seenAs: ['trainSecondsSpentTwice'],
   },
   'a live scoring is not found again': {
-    change: ['dist/activities/attempts.js', afterTheHead, noOwner('score')],
+    change: ['dist/runs/attempts.js', afterTheHead, noOwner('score')],
     strikes: ['--only', 'worker killed@scorer at work', '--experiments', '6', '--kills', '4'],
     seenAs: ['scoreSecondsSpentTwice'],
   },
   'a run is put aside and trained anew': {
     change: [
-      'dist/activities/watch.js',
+      'dist/runs/watch.js',
       '(input), identity))\n',
       '(input), identity) && activity_1.Context.current().info.attempt === 1)\n',
     ],
@@ -56,7 +56,7 @@ const FAULTS = {
     seenAs: ['lostRequests', 'disagreements'],
   },
   'a record is written again': {
-    change: ['dist/lab/ledger.js', 'if (earlier !== null) {', 'if (earlier === undefined) {'],
+    change: ['dist/ledger/ledger.js', 'if (earlier !== null) {', 'if (earlier === undefined) {'],
     strikes: [
       '--only',
       'worker killed@after git write: record in the ledger',
@@ -69,7 +69,7 @@ const FAULTS = {
   },
   'a sandbox outlives its runner': {
     change: [
-      'src/process/keep.py',
+      'src/process/supervisor.py',
       'LIFELINE:\n                    hear()',
       'LIFELINE:\n                    poll.unregister(LIFELINE)',
     ],
@@ -77,7 +77,7 @@ const FAULTS = {
     seenAs: ['leaked'],
   },
   'a stale lock stays': {
-    change: ['dist/lab/compact.js', 'for (const name of LEFT)', 'for (const name of [])'],
+    change: ['dist/ledger/compact.js', 'for (const name of LEFT)', 'for (const name of [])'],
     strikes: ['--only', 'worker and git killed, locks left', '--experiments', '8', '--kills', '8'],
     seenAs: ['troubles'],
   },

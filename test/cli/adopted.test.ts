@@ -1,8 +1,8 @@
 /** A study that came from elsewhere: fetched, copied with its lab, or moved. */
-import { Git } from '../../src/lab/git';
-import { openLedger } from '../../src/lab/ledger';
-import { rememberLab } from '../../src/cli/known-labs';
-import { findStudy } from '../../src/cli/study-ref';
+import { Git } from '../../src/ledger/git';
+import { openLedger } from '../../src/ledger/ledger';
+import { rememberLab } from '../../src/studies/known-labs';
+import { findStudy } from '../../src/studies/find-study';
 import { labId } from '../../src/process/paths';
 import { makeLab, makeStudy } from '../lab/make-lab';
 import { autoresearch } from './invoke';

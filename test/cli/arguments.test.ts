@@ -5,17 +5,17 @@ import { join } from 'node:path';
 import { Runtime } from '@temporalio/worker';
 import * as fc from 'fast-check';
 import { COMMANDS } from '../../src/cli/program';
-import { MissingPrerequisite } from '../../src/setup/missing-prerequisite';
+import { MissingPrerequisite } from '../../src/process/missing-prerequisite';
 import { autoresearch, labWith } from './invoke';
 
 // What these would do to the host is tested elsewhere.
-jest.mock('../../src/setup/up', () => ({
+jest.mock('../../src/host/up', () => ({
   bringUp: () => Promise.reject(new MissingPrerequisite('not in this test', 'see another one')),
 }));
-jest.mock('../../src/setup/down', () => ({
+jest.mock('../../src/host/down', () => ({
   takeDown: () => Promise.resolve({ work: [], worker: false, server: false }),
 }));
-jest.mock('../../src/setup/doctor', () => ({ examine: () => Promise.resolve([]) }));
+jest.mock('../../src/host/doctor', () => ({ examine: () => Promise.resolve([]) }));
 
 /** Once a process, says the SDK; here one process runs many commands. */
 jest.spyOn(Runtime, 'install').mockImplementation(() => Runtime.instance());

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { appendRecord, openLedger, saveStudy } from '../../src/lab/ledger';
-import { Git } from '../../src/lab/git';
+import { appendRecord, openLedger, saveStudy } from '../../src/ledger/ledger';
+import { Git } from '../../src/ledger/git';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { makeLab, makeRecord, makeStudy, temporary } from '../lab/make-lab';
 import { asJson, autoresearch, labWith } from './invoke';

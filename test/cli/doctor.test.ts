@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { run } from '../../src/cli/program';
 import { fakePrograms, realPrograms } from '../setup/fake-programs';
-import { ensureServer } from '../../src/temporal/server';
+import { ensureServer } from '../../src/host/server';
 import { freePorts, useOwnState } from '../temporal/own-state';
 
 useOwnState();

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { storeProposal } from '../../src/lab/edits';
-import { Git } from '../../src/lab/git';
-import { appendRecord } from '../../src/lab/ledger';
+import { storeProposal } from '../../src/ledger/proposals';
+import { Git } from '../../src/ledger/git';
+import { appendRecord } from '../../src/ledger/ledger';
 import { ownerOf } from '../../src/process/owner';
 import { studyState } from '../../src/process/paths';
 import type { TaskStatus } from '../../src/runner/task';

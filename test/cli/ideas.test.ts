@@ -1,5 +1,5 @@
-import { Git } from '../../src/lab/git';
-import { saveStudy } from '../../src/lab/ledger';
+import { Git } from '../../src/ledger/git';
+import { saveStudy } from '../../src/ledger/ledger';
 import { newIdeas } from '../../src/domain/ideas';
 import { makeResearch } from '../lab/research';
 import { asJson, autoresearch, labWith } from './invoke';

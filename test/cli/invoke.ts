@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { StudyConfig } from '../../src/domain/study';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { run } from '../../src/cli/program';
-import { rememberLab } from '../../src/cli/known-labs';
-import { appendRecord, openLedger } from '../../src/lab/ledger';
-import { baseRef, branchRef } from '../../src/lab/refs';
+import { rememberLab } from '../../src/studies/known-labs';
+import { appendRecord, openLedger } from '../../src/ledger/ledger';
+import { baseRef, branchRef } from '../../src/ledger/refs';
 import { makeLab, makeRecord, makeStudy } from '../lab/make-lab';
 
 const callersCache = process.env['XDG_CACHE_HOME'];

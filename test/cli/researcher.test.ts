@@ -7,7 +7,7 @@ import {
   researcherSchemas,
   type ResearcherRequest,
 } from '../../src/cli/researcher';
-import { openLab } from '../../src/lab/lab';
+import { openLab } from '../../src/labs/lab';
 import { FILES, LAB_YAML, makeLab, makeStudy, temporary } from '../lab/make-lab';
 
 const KNOBS = 'knobs: [{ name: DEPTH, type: int, low: 1, high: 4 }]\n';

@@ -1,9 +1,9 @@
 /** Two labs with a study of one tag, on one server: neither ever asks the other's workflow for anything. */
-import { launchStudy } from '../../src/cli/launch-study';
+import { launchStudy } from '../../src/studies/launch';
 import { beginStudy, checkStudy } from '../../src/cli/start';
-import { rememberLab } from '../../src/cli/known-labs';
-import { Git } from '../../src/lab/git';
-import { readStudy } from '../../src/lab/ledger';
+import { rememberLab } from '../../src/studies/known-labs';
+import { Git } from '../../src/ledger/git';
+import { readStudy } from '../../src/ledger/ledger';
 import { connect, type Connected } from '../../src/temporal/connection';
 import { until, openStage, paused, World, type Stage } from '../workflows/world';
 import { makeLab } from '../lab/make-lab';

@@ -3,7 +3,7 @@ import type { ExperimentSummary } from '../../src/domain/experiment';
 import { studyStatus } from '../../src/domain/status';
 import { LATER_SETTINGS, rebuild, type StudyConfig } from '../../src/domain/study';
 import { UNLIMITED } from '../../src/domain/limits';
-import type { CurrentExperiment, PendingActivity, Snapshot } from '../../src/cli/snapshot';
+import type { CurrentExperiment, PendingActivity, Snapshot } from '../../src/studies/snapshot';
 
 export const CONFIG: StudyConfig = {
   format: 1,

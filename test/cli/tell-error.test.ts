@@ -1,8 +1,8 @@
-import { CliError } from '../../src/cli/errors';
+import { CliError } from '../../src/studies/errors';
 import { tellError } from '../../src/cli/tell-error';
-import { LabConfigError } from '../../src/lab/config';
-import { LabError } from '../../src/lab/lab';
-import { MissingPrerequisite } from '../../src/setup/missing-prerequisite';
+import { LabConfigError } from '../../src/labs/lab-yaml';
+import { LabError } from '../../src/labs/lab';
+import { MissingPrerequisite } from '../../src/process/missing-prerequisite';
 import { ServerUnavailable } from '../../src/temporal/connection';
 
 /** What it says, as JSON and as text, and the exit code. */

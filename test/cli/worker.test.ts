@@ -7,12 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { holderOf } from '../../src/process/detach';
 import { isAlive, terminate } from '../../src/process/owner';
 import { asset, packageRoot } from '../../src/process/package-root';
-import { takeDown } from '../../src/setup/down';
-import { bringUp } from '../../src/setup/up';
-import { ensureServer } from '../../src/temporal/server';
+import { takeDown } from '../../src/host/down';
+import { bringUp } from '../../src/host/up';
+import { ensureServer } from '../../src/host/server';
 import { runningServer } from '../../src/temporal/server-info';
 import { workerLock } from '../../src/temporal/worker-info';
-import { runningWorker } from '../../src/temporal/worker-process';
+import { runningWorker } from '../../src/host/worker-process';
 import { freePorts, useOwnState } from '../temporal/own-state';
 import { until } from '../workflows/world';
 

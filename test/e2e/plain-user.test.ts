@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { isAlive } from '../../src/process/owner';
-import { findTemporal } from '../../src/temporal/binary';
+import { findTemporal } from '../../src/host/temporal-binary';
 import { done, outcome, startTiny, whole } from '../production/tiny';
 import { until } from '../workflows/world';
 import { Service } from './service';

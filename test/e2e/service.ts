@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import type { Owner } from '../../src/process/owner';
 import { packageRoot } from '../../src/process/package-root';
 import { cacheRoot } from '../../src/process/paths';
-import { findTemporal } from '../../src/temporal/binary';
+import { findTemporal } from '../../src/host/temporal-binary';
 import { freePort } from '../ports';
 
 const run = promisify(execFile);

@@ -1,11 +1,11 @@
 /** A ledger that anything may have happened to: each reader gives what is whole, or an error in words. `verify` always answers. */
 import * as fc from 'fast-check';
-import { readLedger, readRecord, readStudy, appendRecord, LedgerError } from '../../src/lab/ledger';
-import { editTree, writeBlob, writeCommit } from '../../src/lab/objects';
-import { ledgerRef } from '../../src/lab/refs';
-import { extendTable, parseResults } from '../../src/lab/results-tsv';
-import { repairStudy } from '../../src/lab/verify/repair';
-import { verifyStudy } from '../../src/lab/verify/verify';
+import { readLedger, readRecord, readStudy, appendRecord, LedgerError } from '../../src/ledger/ledger';
+import { editTree, writeBlob, writeCommit } from '../../src/ledger/objects';
+import { ledgerRef } from '../../src/ledger/refs';
+import { extendTable, parseResults } from '../../src/ledger/results-tsv';
+import { repairStudy } from '../../src/ledger/verify/repair';
+import { verifyStudy } from '../../src/ledger/verify/verify';
 import { damages } from '../damages';
 import { makeRecord, makeStudy } from './make-lab';
 import { studied } from './verify/studied';

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { UNLIMITED } from '../../src/domain/limits';
 import type { ExperimentRecord, ScoredRun } from '../../src/domain/experiment';
 import { LATER_SETTINGS, type StudyConfig } from '../../src/domain/study';
-import { Git } from '../../src/lab/git';
+import { Git } from '../../src/ledger/git';
 import { labId } from '../../src/process/paths';
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'autoresearch-test-')));

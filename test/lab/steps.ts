@@ -4,9 +4,9 @@ import type { ApplyInput, RecordInput } from '../../src/activities/interface';
 import { createRecord } from '../../src/activities/record';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import type { StudyConfig } from '../../src/domain/study';
-import { storeProposal, type Proposal } from '../../src/lab/edits';
-import { Git } from '../../src/lab/git';
-import { appendRecord, openLedger } from '../../src/lab/ledger';
+import { storeProposal, type Proposal } from '../../src/ledger/proposals';
+import { Git } from '../../src/ledger/git';
+import { appendRecord, openLedger } from '../../src/ledger/ledger';
 
 export async function append(study: StudyConfig, records: ExperimentRecord[]): Promise<void> {
   for (const record of records) await appendRecord(new Git(study.lab), study, record);

@@ -5,7 +5,7 @@ import { appendFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } f
 import { dirname, join } from 'node:path';
 import { packageRoot } from '../../src/process/package-root';
 import { toolCache } from '../../src/process/paths';
-import { ensureTrainerPython } from '../../src/setup/trainer-python';
+import { ensureTrainerPython } from '../../src/host/trainer-python';
 import { Service } from '../e2e/service';
 import { until } from '../workflows/world';
 import { otherBuild } from './other-build';

@@ -19,7 +19,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { packageRoot } from '../../src/process/package-root';
 import { toolCache } from '../../src/process/paths';
-import { accepts } from '../../src/temporal/ports';
+import { accepts } from '../../src/host/ports';
 import { freePort } from '../ports';
 import { until } from '../workflows/world';
 

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UNLIMITED } from '../../src/domain/limits';
-import type { Changes } from '../../src/lab/working-copy';
+import type { Changes } from '../../src/labs/working-copy';
 import { createCommand, type CommandOptions } from '../../src/researchers/command';
 import { contextJson } from '../../src/researchers/command-context';
 import { BudgetExhausted, Purse } from '../../src/researchers/purse';

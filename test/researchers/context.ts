@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { UNLIMITED } from '../../src/domain/limits';
-import { parseLabConfig, type LabConfig } from '../../src/lab/config';
+import { parseLabConfig, type LabConfig } from '../../src/labs/lab-yaml';
 import { Purse } from '../../src/researchers/purse';
 import type { ResearchContext } from '../../src/researchers/researcher';
 

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { ExperimentRecord } from '../../src/domain/experiment';
-import type { Proposal } from '../../src/lab/edits';
+import type { Proposal } from '../../src/ledger/proposals';
 import { createHybrid } from '../../src/researchers/hybrid';
 import { BudgetExhausted } from '../../src/researchers/purse';
 import {

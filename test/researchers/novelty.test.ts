@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { applyEdits } from '../../src/lab/apply-edits';
-import { readLabConfigAt } from '../../src/lab/lab';
+import { applyEdits } from '../../src/labs/apply-edits';
+import { readLabConfigAt } from '../../src/labs/lab';
 import { packageRoot } from '../../src/process/package-root';
 import { tooMuchData } from '../../src/researchers/novelty';
 import { git, makeLab, write } from '../lab/make-lab';

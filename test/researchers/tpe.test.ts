@@ -2,8 +2,8 @@ import { readKnob } from '../../src/domain/knobs';
 import type { Research } from '../../src/domain/experiment';
 import { GivenUp, NoProposal, type Repairing } from '../../src/researchers/researcher';
 import { createTpe } from '../../src/researchers/tpe';
-import type { Proposal } from '../../src/lab/edits';
-import { ensureTrainerPython } from '../../src/setup/trainer-python';
+import type { Proposal } from '../../src/ledger/proposals';
+import { ensureTrainerPython } from '../../src/host/trainer-python';
 import { contextOf, LAB, TRAIN } from './context';
 
 jest.setTimeout(120_000);

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
-import { keep } from '../../src/process/keep';
+import { keep } from '../../src/process/supervise';
 import { Cgroup, NoCgroupError, type CgroupFiles } from '../../src/runner/cgroup';
 
 /** A tree of plain files as the kernel shows cgroups: it keeps what is written, and bounds nobody. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { Readable } from 'node:stream';
-import { sendFilter } from '../../src/process/keep';
+import { sendFilter } from '../../src/process/supervise';
 import { asset } from '../../src/process/package-root';
 import { findLimits } from '../../src/runner/limits';
 import { smallest } from '../../src/runner/sandbox';
@@ -48,7 +48,7 @@ async function boundedBomb(
     '/usr/bin/python3',
     '-I',
     '-S',
-    asset('src', 'process', 'keep.py'),
+    asset('src', 'process', 'supervisor.py'),
     task,
   ];
   const keeper = spawn(program, words, {

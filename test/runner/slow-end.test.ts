@@ -26,7 +26,7 @@ async function hanging(candidate: string, change: Partial<TrainSpec> = {}) {
   const file = join(folder, 'let-go');
   await mkdir(folder);
   const start = '    def end_everything(self):\n';
-  const keeper = readFileSync(asset('src', 'process', 'keep.py'), 'utf8');
+  const keeper = readFileSync(asset('src', 'process', 'supervisor.py'), 'utf8');
   expect(keeper).toContain(start);
   const wait = `        while not os.path.exists(${JSON.stringify(file)}):\n            time.sleep(0.02)\n`;
   await writeFile(join(folder, 'keep.py'), keeper.replace(start, start + wait));

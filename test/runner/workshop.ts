@@ -13,12 +13,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { replaceable } from '../../src/activities/attempts';
+import { replaceable } from '../../src/runs/attempts';
 import { launch } from '../../src/process/detach';
 import { readJson, writeJsonAtomic } from '../../src/process/json-file';
 import { isAlive, terminate, type Owner } from '../../src/process/owner';
 import { asset, packageRoot } from '../../src/process/package-root';
-import { hashTree } from '../../src/lab/export';
+import { hashTree } from '../../src/labs/export';
 import { ensureInventory } from '../../src/runner/inventory';
 import { queuedStatus } from '../../src/runner/status-file';
 import {

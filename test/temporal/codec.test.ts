@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { codecKeys, EncryptionCodec, type CodecKey } from '../../src/temporal/codec';
-import { serveCodec } from '../../src/temporal/codec-server';
+import { serveCodec } from '../../src/host/codec-server';
 
 const before = { ...process.env };
 const folder = mkdtempSync(join(tmpdir(), 'autoresearch-codec-'));

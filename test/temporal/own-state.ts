@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { takeDown } from '../../src/setup/down';
+import { takeDown } from '../../src/host/down';
 import { freePort } from '../ports';
 
 /** Points XDG_STATE_HOME at a fresh folder for each test of a file. Caches stay: they hold the tools that were set up. */

@@ -18,7 +18,7 @@ import { UNLIMITED, type Limits } from '../../src/domain/limits';
 import type { Phase } from '../../src/domain/status';
 import { LATER_SETTINGS, rebuild, type StudyConfig, type StudyState } from '../../src/domain/study';
 import type { LastTaken } from '../../src/domain/waiting';
-import { findTemporal } from '../../src/temporal/binary';
+import { findTemporal } from '../../src/host/temporal-binary';
 import { studyHistories } from '../../src/temporal/histories';
 import { controlQueue } from '../../src/temporal/queues';
 import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';

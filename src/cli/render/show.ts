@@ -4,7 +4,7 @@ import { gpuSeconds, secondsTaken, type ExperimentRecord, type ScoredRun } from 
 import type { Usage } from '../../domain/money';
 import { APPROACH_TEXT } from '../../domain/plateau';
 import { changeText } from '../../domain/status';
-import type { Edit } from '../../lab/edits';
+import type { Edit } from '../../ledger/proposals';
 import { clean, cleanLine, colour } from '../output';
 import { VERDICT_COLOURS, verdictText } from './history';
 import { durationText, scoreCell, shortHash } from './numbers';

@@ -4,7 +4,7 @@ import { dollarText, type Limits } from '../../domain/limits';
 import { addAssumed, type Assumed } from '../../domain/money';
 import { APPROACH_TEXT } from '../../domain/plateau';
 import { cleanLine, colour } from '../output';
-import type { CurrentExperiment, PendingActivity, Snapshot } from '../snapshot';
+import type { CurrentExperiment, PendingActivity, Snapshot } from '../../studies/snapshot';
 import { historyTable } from './history';
 import { durationText, scoreCell, shortHash } from './numbers';
 import { terminalWidth } from './table';

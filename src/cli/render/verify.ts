@@ -1,6 +1,6 @@
 /** What `verify` found, one line a difference. */
-import type { Findings } from '../../lab/verify/difference';
-import type { Repaired } from '../../lab/verify/repair';
+import type { Findings } from '../../ledger/verify/difference';
+import type { Repaired } from '../../ledger/verify/repair';
 import { cleanLine, colour } from '../output';
 
 export interface Report extends Findings {

@@ -1,7 +1,7 @@
 /** The model's `propose` as a proposal. */
 import { createHash } from 'node:crypto';
-import type { Knob } from '../../lab/config';
-import type { Edit, Proposal } from '../../lab/edits';
+import type { Knob } from '../../labs/lab-yaml';
+import type { Edit, Proposal } from '../../ledger/proposals';
 import type { Usage } from '../../domain/money';
 import type { ResearchContext } from '../researcher';
 import { oneLine } from './quote';

@@ -2,7 +2,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import type { ModelSettings } from '../../domain/study';
-import type { Proposal } from '../../lab/edits';
+import type { Proposal } from '../../ledger/proposals';
 import { GivenUp, NoProposal, type ResearchContext } from '../researcher';
 import { editsOf, objectionTo, proposalOf } from './answer';
 import { LOOK_UPS, OBJECTIONS } from './bounds';

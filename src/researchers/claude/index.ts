@@ -1,6 +1,6 @@
 /** The `claude` researcher: a language model through Anthropic's Messages API. */
 import { lessons } from '../../domain/ideas';
-import type { Proposal } from '../../lab/edits';
+import type { Proposal } from '../../ledger/proposals';
 import { ANSWER_MINUTES, type ModelSettings } from '../../domain/study';
 import type { Researcher, ResearchContext } from '../researcher';
 import type { CallTimes } from './call';

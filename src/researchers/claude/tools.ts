@@ -1,8 +1,8 @@
 /** The tools that the model has, each by one zod schema: what it is told, and what its answers are checked against. */
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
-import { knobSchema } from '../../lab/config';
-import { MAX_EDITS, MAX_HYPOTHESIS } from '../../lab/edits';
+import { knobSchema } from '../../labs/lab-yaml';
+import { MAX_EDITS, MAX_HYPOTHESIS } from '../../ledger/proposals';
 
 const text = (length: number, what: string) => z.string().min(1).max(length).describe(what);
 

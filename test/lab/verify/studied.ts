@@ -6,10 +6,10 @@ import type { Verdict } from '../../../src/domain/experiment';
 import type { Incumbent } from '../../../src/domain/policy';
 import { runSeed } from '../../../src/domain/seed';
 import type { StudyConfig } from '../../../src/domain/study';
-import { storeProposal } from '../../../src/lab/edits';
-import { Git } from '../../../src/lab/git';
-import { openLedger } from '../../../src/lab/ledger';
-import { baseRef } from '../../../src/lab/refs';
+import { storeProposal } from '../../../src/ledger/proposals';
+import { Git } from '../../../src/ledger/git';
+import { openLedger } from '../../../src/ledger/ledger';
+import { baseRef } from '../../../src/ledger/refs';
 import { makeLab, makeRun, makeStudy, temporary } from '../make-lab';
 
 export interface Studied {

@@ -1,7 +1,7 @@
 /** How much of its questions the API's prompt cache has already, over a study of the default lab. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseLabConfig } from '../../../src/lab/config';
+import { parseLabConfig } from '../../../src/labs/lab-yaml';
 import { packageRoot } from '../../../src/process/package-root';
 import type { ExperimentRecord } from '../../../src/domain/experiment';
 import { answer, toolUse } from '../../messages-api/reply';

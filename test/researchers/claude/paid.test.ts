@@ -1,7 +1,7 @@
 /** An answer that is paid for is never asked for again because it does not fit into the record. */
 import * as fc from 'fast-check';
-import { readProposal } from '../../../src/lab/edits';
-import { recordSchema } from '../../../src/lab/records';
+import { readProposal } from '../../../src/ledger/proposals';
+import { recordSchema } from '../../../src/ledger/records';
 import { makeRecord } from '../../lab/make-lab';
 import { answer } from '../../messages-api/reply';
 import { CHANGE, MODEL, propose, serve } from './asking';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../../src/process/package-root';
-import { parseLabConfig } from '../../../src/lab/config';
+import { parseLabConfig } from '../../../src/labs/lab-yaml';
 import { buildPrompt, wantedDiffs, type Prompt } from '../../../src/researchers/claude/prompt';
 import type { Shown } from '../../../src/researchers/claude/shown';
 import { estimateTokens } from '../../../src/researchers/claude/tokens';

@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import type { ServerResponse } from 'node:http';
 import * as fc from 'fast-check';
-import { readProposal } from '../../../src/lab/edits';
+import { readProposal } from '../../../src/ledger/proposals';
 import { Purse } from '../../../src/researchers/purse';
 import { eventsOf, outputTokens, type Raw } from '../../messages-api/reply';
 import { CHANGE, MODEL, serve } from './asking';

@@ -11,7 +11,7 @@ import { experimentName } from '../../../src/domain/experiment';
 import { UNLIMITED } from '../../../src/domain/limits';
 import type { StudyConfig } from '../../../src/domain/study';
 import { NOTHING_WAITS } from '../../../src/domain/waiting';
-import { openLedger } from '../../../src/lab/ledger';
+import { openLedger } from '../../../src/ledger/ledger';
 import { studyState } from '../../../src/process/paths';
 import { createClaude } from '../../../src/researchers/claude';
 import type { CallTimes } from '../../../src/researchers/claude/call';

@@ -6,7 +6,7 @@ import { createCheck } from '../../../src/activities/check-proposal';
 import { createPropose } from '../../../src/activities/propose';
 import { UNLIMITED } from '../../../src/domain/limits';
 import { NOTHING_WAITS } from '../../../src/domain/waiting';
-import { readProposal } from '../../../src/lab/edits';
+import { readProposal } from '../../../src/ledger/proposals';
 import { createClaude } from '../../../src/researchers/claude';
 import {
   answer,

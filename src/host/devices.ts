@@ -1,0 +1,105 @@
+/** What this host trains on: its NVIDIA GPUs, or without one its CPU. */
+import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import type { Lane } from '../activities/interface';
+import { MissingPrerequisite } from '../process/missing-prerequisite';
+import { laneQueue } from '../temporal/queues';
+
+export interface Device {
+  /** `cuda:0` or `cpu`. */
+  id: string;
+  /** What may be compared with what: `NVIDIA H200`, `AMD EPYC 9B14 × 2`. */
+  name: string;
+}
+
+const NVIDIA_SMI_MS = 10_000;
+/** Of a loaded driver: a folder for each GPU. */
+const DRIVER = '/proc/driver/nvidia/gpus';
+
+/** There may be GPUs here, and which cannot be told now: that is no host without one. */
+export class DevicesUnknown extends Error {
+  override name = 'DevicesUnknown';
+  readonly todo =
+    'see what `nvidia-smi` says, and wait for the driver or mend it; AUTORESEARCH_DEVICES=cpu trains on the CPU from now on';
+}
+
+/**
+ * The devices of this host, or those that AUTORESEARCH_DEVICES names (`cuda:1,cuda:3`, `cpu`).
+ * @param root where /dev and /proc are
+ * @throws MissingPrerequisite if it names one that is not there
+ * @throws DevicesUnknown
+ */
+export async function detectDevices(root = '/'): Promise<Device[]> {
+  const wanted = (process.env['AUTORESEARCH_DEVICES'] ?? '').split(',').map((id) => id.trim());
+  // Asked for nothing else, the driver may be as broken as it likes.
+  const gpus = wanted.every((id) => id === 'cpu') ? [] : await nvidiaGpus(root);
+  if (wanted.join('') === '') return gpus.length > 0 ? gpus : [cpu()];
+  const found = [...gpus, cpu()];
+  return wanted.map((id) => {
+    const device = found.find((candidate) => candidate.id === id);
+    if (device !== undefined) return device;
+    throw new MissingPrerequisite(
+      `AUTORESEARCH_DEVICES names ${id}, and this host has ${found.map((each) => each.id).join(', ')}`,
+      'name some of these, separated by commas, or unset it',
+    );
+  });
+}
+
+/** The lane of a device: its place in a study, with a task queue of its own. */
+export const laneOf = ({ id }: Device): Lane => ({ queue: laneQueue(id), device: id });
+
+async function nvidiaGpus(root: string): Promise<Device[]> {
+  try {
+    const query = ['--query-gpu=index,name', '--format=csv,noheader'];
+    const options = { timeout: NVIDIA_SMI_MS, killSignal: 'SIGKILL', env: process.env } as const;
+    const { stdout } = await promisify(execFile)('nvidia-smi', query, options);
+    return stdout
+      .trim()
+      .split('\n')
+      .flatMap((line) => {
+        const [, index, name] = /^(\d+), (.+)$/.exec(line) ?? [];
+        return index === undefined || name === undefined ? [] : [{ id: `cuda:${index}`, name }];
+      });
+  } catch (error) {
+    const { code, killed, stdout, stderr } = failedSchema.parse(error);
+    if (code === 'ENOENT') return [];
+    if (killed) throw new DevicesUnknown(`nvidia-smi did not answer within ${NVIDIA_SMI_MS / 1000} s`);
+    const driver = driverFiles(root);
+    if (driver.length === 0) return [];
+    const said = (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? '';
+    throw new DevicesUnknown(`nvidia-smi failed (${code}: ${said}), and there is ${driver.join(', ')}`);
+  }
+}
+
+/** As `execFile` fails: by errno where it could not start, by exit code, or killed at its timeout. */
+const failedSchema = z.object({
+  code: z.union([z.string(), z.number()]).nullish(),
+  killed: z.boolean().default(false),
+  stdout: z.string().default(''),
+  stderr: z.string().default(''),
+});
+
+/** What a loaded driver shows of its GPUs, whether or not it answers. */
+function driverFiles(root: string): string[] {
+  const inDev = filesIn(join(root, '/dev')).filter((name) => /^nvidia\d+$/u.test(name));
+  const inProc = filesIn(join(root, DRIVER));
+  return [...inDev.map((name) => `/dev/${name}`), ...inProc.map((name) => `${DRIVER}/${name}`)];
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function cpu(): Device {
+  const cores = cpus();
+  const model = cores[0]?.model.replace(/\s+/g, ' ').trim() ?? 'CPU';
+  return { id: 'cpu', name: `${model} × ${cores.length}` };
+}

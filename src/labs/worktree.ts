@@ -1,0 +1,16 @@
+/** The working trees that a user has of a lab. */
+import type { Git } from '../ledger/git';
+
+/** All working trees of the repository with the branch that each has checked out. */
+export async function listWorktrees(git: Git): Promise<{ path: string; branch: string | null }[]> {
+  const listing = await git.text(['worktree', 'list', '--porcelain', '-z']);
+  return listing
+    .split('\0\0')
+    .filter(Boolean)
+    .map((block) => {
+      const lines = block.split('\0');
+      const value = (key: string): string | null =>
+        lines.find((line) => line.startsWith(`${key} `))?.slice(key.length + 1) ?? null;
+      return { path: value('worktree') ?? '', branch: value('branch') };
+    });
+}

@@ -1,0 +1,71 @@
+/**
+ * After an experiment: takes away what is needed no more. The hand-ins of a kept one stay, and of everything else what a person
+ * reads: statuses, and logs of a bounded size.
+ */
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { experimentName, type ExperimentRecord } from '../domain/experiment';
+import { errorCode } from '../process/error-code';
+import { boundLog } from '../process/log-file';
+import { studyState } from '../process/paths';
+import { removeWorkspaces } from '../researchers/workspace';
+import type { StudyRef } from '../activities/interface';
+
+/** `tree.partial-…` is an export that was cut off, as `….tmp` is a file that was to take another's place. */
+const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out|ledger\.jsonl|.*\.tmp)$/;
+/** The study's own export of the lab. Nobody but time tells whether somebody is at one: it takes seconds. */
+const PARTIAL_BASE = /^base\.partial-/;
+const CUT_OFF_MS = 3_600_000;
+/** Of each log of a finished experiment, its beginning and its end. */
+const KEPT_LOG_BYTES = 64 * 1024;
+const LOGS = /^(log|runner\.log|transcript.*\.log)$/;
+
+/** May be called again; a folder that is gone is no error. */
+export async function cleanUpRuns(
+  { study, number, verdict }: ExperimentRecord,
+  { labId }: Pick<StudyRef, 'labId'>,
+): Promise<void> {
+  const state = studyState(labId, study);
+  const experiment = join(state, 'runs', experimentName(number));
+  for (const run of await entries(experiment)) {
+    const folder = join(experiment, run);
+    // Another run of this name was put aside with its logs, in case somebody missed it: by now there is a record.
+    if (run.includes('.replaced-') || UNNEEDED.test(run)) await remove(folder);
+    else if (/^\d+$/.test(run)) await cleanUpRun(folder, verdict === 'keep');
+  }
+  const proposal = join(state, 'proposals', experimentName(number));
+  await removeWorkspaces(proposal);
+  await shorten(proposal);
+  for (const name of (await entries(state)).filter((each) => PARTIAL_BASE.test(each)))
+    await removeCutOff(join(state, name));
+}
+
+async function removeCutOff(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null);
+  if (found !== null && Date.now() - found.mtimeMs > CUT_OFF_MS) await remove(path);
+}
+
+async function cleanUpRun(folder: string, isKept: boolean): Promise<void> {
+  if (!isKept) await remove(join(folder, 'handin'));
+  for (const attempt of await entries(folder)) {
+    if (/^(train|score)-/.test(attempt)) await shorten(join(folder, attempt));
+  }
+}
+
+async function shorten(folder: string): Promise<void> {
+  for (const name of await entries(folder)) {
+    if (UNNEEDED.test(name)) await remove(join(folder, name));
+    else if (LOGS.test(name)) await boundLog(join(folder, name), KEPT_LOG_BYTES);
+  }
+}
+
+const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
+
+async function entries(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return [];
+    throw error;
+  }
+}

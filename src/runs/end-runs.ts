@@ -1,0 +1,31 @@
+/** Ends runners, whoever has started them. */
+import { dirname, join } from 'node:path';
+import { entriesOf } from '../process/entries';
+import { unlist } from '../process/listed';
+import { terminate } from '../process/owner';
+import { attemptsOf, ownerOfAttempt, runFolder, type Run } from './attempts';
+import type { StudyRef } from '../activities/interface';
+
+/** A runner takes 2 s to ask its candidate; then everything is killed. */
+export const STOP_MS = 4_000;
+
+/** Ends a run's training or scoring. What it has done so far stays in its folder. */
+export async function endRun(run: Run): Promise<void> {
+  const attempts = [...(await attemptsOf(run, 'train')), ...(await attemptsOf(run, 'score'))];
+  await Promise.all(
+    attempts.map(async (attempt) => {
+      const owner = await ownerOfAttempt(attempt);
+      if (owner === null) return;
+      await terminate(owner, { graceMs: STOP_MS });
+      await unlist(join(attempt.folder, 'lock'));
+    }),
+  );
+}
+
+/** All of an experiment's. */
+export async function endRuns(study: StudyRef, number: number): Promise<void> {
+  const folder = dirname(runFolder({ study, number, run: 1 }));
+  const names = await entriesOf(folder);
+  const runs = names.filter((name) => /^[1-9]\d*$/.test(name)).map(Number);
+  await Promise.all(runs.map((run) => endRun({ study, number, run })));
+}

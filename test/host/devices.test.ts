@@ -1,0 +1,57 @@
+/** Whether there is a GPU is a question that may have no answer yet: then none is given. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { detectDevices } from '../../src/host/devices';
+import { fakePrograms } from '../setup/fake-programs';
+
+const before = { ...process.env };
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'autoresearch-root-'));
+  delete process.env['AUTORESEARCH_DEVICES'];
+});
+afterEach(() => {
+  process.env = { ...before };
+  rmSync(root, { recursive: true });
+});
+
+function nvidiaSmi(script: string): void {
+  process.env['PATH'] = `${fakePrograms({ 'nvidia-smi': script })}:${before['PATH']}`;
+}
+/** What a loaded driver shows. */
+function loaded(): void {
+  mkdirSync(join(root, 'dev'));
+  writeFileSync(join(root, 'dev', 'nvidia0'), '');
+  writeFileSync(join(root, 'dev', 'nvidiactl'), '');
+}
+const ids = async (): Promise<string[]> => (await detectDevices(root)).map(({ id }) => id);
+
+test('GPUs as nvidia-smi lists them; without it, or without a driver, the CPU', async () => {
+  nvidiaSmi(`printf '0, NVIDIA H200\\n1, NVIDIA H200\\n'`);
+  expect(await ids()).toEqual(['cuda:0', 'cuda:1']);
+  nvidiaSmi('echo "NVIDIA-SMI has failed" >&2; exit 9');
+  expect(await ids()).toEqual(['cpu']);
+  process.env['PATH'] = fakePrograms({});
+  expect(await ids()).toEqual(['cpu']);
+});
+
+test('a driver that is there and does not answer is no host without a GPU', async () => {
+  loaded();
+  nvidiaSmi('echo "Unable to determine the device handle" >&2; exit 18');
+  await expect(ids()).rejects.toMatchObject({
+    name: 'DevicesUnknown',
+    message: expect.stringMatching(/nvidia-smi failed \(18: Unable to.*\/dev\/nvidia0$/u),
+    todo: expect.stringContaining('AUTORESEARCH_DEVICES=cpu'),
+  });
+  process.env['AUTORESEARCH_DEVICES'] = 'cpu';
+  expect(await ids()).toEqual(['cpu']);
+});
+
+test('neither is one that takes too long', async () => {
+  nvidiaSmi('exec sleep 600');
+  await expect(ids()).rejects.toMatchObject({
+    name: 'DevicesUnknown',
+    message: expect.stringContaining('did not answer'),
+  });
+}, 60_000);
