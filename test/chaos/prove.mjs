@@ -53,7 +53,7 @@ const FAULTS = {
       'void ([\n            { key: search_attributes_1.PHASE',
     ],
     strikes: ['--only', 'experiment terminated, worker killed, asked', '--experiments', '8', '--kills', '6'],
-    seenAs: ['lostRequests', 'disagreements'],
+    seenAs: ['lostRequests'],
   },
   'a record is written again': {
     change: ['dist/ledger/ledger.js', 'if (earlier !== null) {', 'if (earlier === undefined) {'],
