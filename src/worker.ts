@@ -13,7 +13,7 @@ import { createEvaluate } from './activities/evaluate';
 import { withFailures } from './activities/failures';
 import { beating, heartbeatWhile } from './runs/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
-import type { Machine } from './activities/comparability';
+import type { Machine } from './domain/run';
 import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';

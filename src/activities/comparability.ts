@@ -1,9 +1,6 @@
 /** A verdict compares within one league: what was scored on other hardware, or by another torch, says nothing here. */
-import type { Fingerprint } from '../domain/experiment';
+import type { Machine } from '../domain/run';
 import { StudyMismatch } from './failures';
-
-/** What a worker brings to a score. */
-export type Machine = Pick<Fingerprint, 'device' | 'torch'>;
 
 /**
  * @param before what the study was scored with; undefined when that is not known

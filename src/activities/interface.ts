@@ -11,23 +11,12 @@ import type {
   RunResult,
   ScoredRun,
   ScoreResult,
-  TrainBudget,
 } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
 import type { Decision, Incumbent } from '../domain/policy';
+import type { Caps, Lane, StudyRef, TrainInput } from '../domain/run';
 import type { StudyConfig, StudyState } from '../domain/study';
 import type { LastTaken, Waiting } from '../domain/waiting';
-
-/** Names a study and where it lives; all that most activities need to know of it. */
-export type StudyRef = Pick<StudyConfig, 'tag' | 'workflowId' | 'lab' | 'labId' | 'base'>;
-
-/** One GPU (or the CPU) of a worker, with the task queue that leads to it. */
-export interface Lane {
-  /** `gpu-<host>-<index>` or `cpu-<host>`. */
-  queue: string;
-  /** `cuda:0` or `cpu`. */
-  device: string;
-}
 
 export interface OpenedStudy {
   /** Rebuilt from the ledger: empty for a fresh study. */
@@ -37,13 +26,6 @@ export interface OpenedStudy {
   lane: Lane;
   fingerprint: Fingerprint;
   caps: Caps;
-}
-
-/** lab.yaml's caps on the parts of a run, in seconds: what the backstop timeouts are made of. */
-export interface Caps {
-  startup: number;
-  handin: number;
-  score: number;
 }
 
 export interface ProposeInput {
@@ -97,19 +79,6 @@ export interface Applied {
   commit: string;
   /** Set when the edits break the lab's rules or do not apply: the commit is then empty. */
   failure: Failure | null;
-}
-
-export interface TrainInput {
-  study: StudyRef;
-  number: number;
-  /** 1 is the screening run. */
-  run: number;
-  commit: string;
-  seed: number;
-  budget: TrainBudget;
-  device: string;
-  /** What its score has to be comparable with. */
-  fingerprint?: Fingerprint;
 }
 
 export type EvaluateInput = TrainInput;
@@ -177,14 +146,4 @@ export interface ControlActivities {
 export interface DeviceActivities {
   train(input: TrainInput): Promise<RunResult>;
   evaluate(input: EvaluateInput): Promise<ScoreResult>;
-}
-
-/** What `train` and `evaluate` say in each heartbeat; `status` shows it. */
-export interface Progress {
-  phase: string;
-  step: number;
-  loss: number | null;
-  tokens: number;
-  /** Seconds of the budget that are left; null where the budget is steps. */
-  secondsLeft: number | null;
 }

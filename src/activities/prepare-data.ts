@@ -22,7 +22,7 @@ import { isAlive, terminate, type Owner } from '../process/owner';
 import { packageRoot } from '../process/package-root';
 import { dataCache, studyState } from '../process/paths';
 import { isEnded } from '../runs/ended';
-import type { StudyRef } from './interface';
+import type { StudyRef } from '../domain/run';
 
 export interface PreparedData {
   /** Holds manifest.json and the files that it names. */

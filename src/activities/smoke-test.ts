@@ -20,7 +20,8 @@ import { queuedStatus } from '../runner/status-file';
 import type { TrainSpec } from '../runner/task';
 import { statusOf } from '../runs/attempts';
 import { STOP_MS } from '../runs/end-runs';
-import type { ProposeInput, StudyRef } from './interface';
+import type { ProposeInput } from './interface';
+import type { StudyRef } from '../domain/run';
 import { runnerEnvironment } from '../runs/watch';
 
 export interface RehearseDependencies {

@@ -5,7 +5,8 @@ import { seedEffect } from '../domain/seed';
 import { startupCap } from '../domain/startup-cap';
 import { trainCap } from '../domain/train-cap';
 import { withFailures } from './failures';
-import type { DeviceActivities, TrainInput } from './interface';
+import type { DeviceActivities } from './interface';
+import type { TrainInput } from '../domain/run';
 import { checkLeague } from './comparability';
 import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from '../runs/watch';
 

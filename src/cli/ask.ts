@@ -1,7 +1,8 @@
 /** Commands that ask a running study for something: all say where it stands afterwards. */
 import type { StudyStatus } from '../domain/status';
 import type { Output } from './output';
-import { phaseText, spentText, waitingText } from './render/status';
+import { waitingText } from '../domain/waiting';
+import { phaseText, spentText } from './render/status';
 import { withServer, type Live } from '../studies/with-server';
 import { findStudy, type StudyChoice } from '../studies/find-study';
 

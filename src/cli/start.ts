@@ -1,7 +1,7 @@
 /** `start`: checks everything that can be checked, claims the tag in git, and lets the study run. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import type { TrainBudget } from '../domain/experiment';
+import type { TrainBudget } from '../domain/budget';
 import { dollarText, UNLIMITED } from '../domain/limits';
 import { ASSUMED_CALL_DOLLARS, LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { openLab, type Lab } from '../labs/lab';

@@ -1,4 +1,5 @@
 /** Studies beside each other: what each brought for its cost, and how far its best was after each experiment. */
+import { budgetText } from './budget';
 import { gpuSeconds, type ExperimentRecord } from './experiment';
 import { isBetter } from './policy';
 import type { StudyConfig } from './study';
@@ -85,7 +86,7 @@ export function differences(studies: readonly Compared[]): string[] {
   const facts: [string, (study: Compared) => string | undefined][] = [
     ['metric', ({ config }) => config.metric],
     ['direction', ({ config }) => config.direction],
-    ['budget of a run', ({ config }) => budgetText(config)],
+    ['budget of a run', ({ config }) => budgetText(config.budget)],
     ['lab', ({ records }) => records.at(-1)?.fingerprint.lab.slice(0, 12)],
     ['data', ({ records }) => records.at(-1)?.fingerprint.data.slice(0, 12)],
     ['device', ({ records }) => records.at(-1)?.fingerprint.device],
@@ -143,6 +144,3 @@ function meanAndSpread(values: readonly number[]): { mean: number; spread: numbe
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return { mean, spread: values.length < 2 ? 0 : Math.sqrt(squares / (values.length - 1)) };
 }
-
-const budgetText = ({ budget }: StudyConfig): string =>
-  'seconds' in budget ? `${budget.seconds} s` : `${budget.steps} steps`;

@@ -2,15 +2,12 @@
  * The words of a study as types: what one experiment is, and what is kept of it for ever.
  * Everything here is plain JSON data, for it travels through Temporal and lies in the ledger.
  */
-import type { Knob } from '../labs/lab-yaml';
+import type { TrainBudget } from './budget';
+import type { Knob } from './lab';
 import type { Assumed, Usage } from './money';
-import type { Approach } from './plateau';
 
 /** Which way the metric is better. */
 export type Direction = 'minimize' | 'maximize';
-
-/** How long one run trains: `seconds` for research, `steps` to make a study repeatable (tests, chaos). */
-export type TrainBudget = { seconds: number } | { steps: number };
 
 /** The field's three words for how an experiment ended (karpathy/autoresearch, results.tsv). */
 export type Verdict = 'keep' | 'discard' | 'crash';
@@ -146,6 +143,10 @@ export interface ExperimentRecord {
   /** What the verdict may be compared with: other hardware, lab or data is another league. */
   fingerprint: Fingerprint;
 }
+
+/** The ways to go on from a plateau (plateau.ts), in the order in which they are asked for. */
+export const APPROACHES = ['combine', 'revert', 'simplify', 'radical', 'program'] as const;
+export type Approach = (typeof APPROACHES)[number];
 
 /** What a researcher leaves beside its edits; the ledger keeps it, and later proposals read it there. */
 export interface Research {

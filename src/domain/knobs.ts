@@ -2,7 +2,7 @@
  * Knobs are constants at the top of an editable file, one a line: `MATRIX_LR = 0.02  # comment`.
  * Reading and turning them is text surgery on that one literal, so that comments and alignment survive.
  */
-import type { Knob } from '../labs/lab-yaml';
+import type { Knob } from './lab';
 import type { ExperimentRecord } from './experiment';
 
 export type KnobValue = number | string | boolean;

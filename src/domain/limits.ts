@@ -1,5 +1,6 @@
 /** What a study may spend, and whether the next experiment still fits. A study without limits never stops. */
-import type { ExperimentSummary, TrainBudget } from './experiment';
+import type { TrainBudget } from './budget';
+import type { ExperimentSummary } from './experiment';
 import { addAssumed, gpuCost, type Assumed } from './money';
 
 export interface Limits {

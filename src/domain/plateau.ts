@@ -2,11 +2,7 @@
  * Plateaus: when nothing has been kept for a while, the researcher is asked to change its approach, each time in another
  * way, and the study says so. It never stops for lack of ideas (autoresearch #22, #89).
  */
-import type { ExperimentSummary } from './experiment';
-
-/** The ways to go on, in the order in which they are asked for. */
-export const APPROACHES = ['combine', 'revert', 'simplify', 'radical', 'program'] as const;
-export type Approach = (typeof APPROACHES)[number];
+import { APPROACHES, type Approach, type ExperimentSummary } from './experiment';
 
 /** Each as an order to the researcher; `status` shows the first words. */
 export const APPROACH_TEXT: Record<Approach, string> = {

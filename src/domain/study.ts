@@ -2,7 +2,8 @@
  * A study's state and its transitions, as pure functions: the workflow carries a `StudyState` from one
  * continue-as-new to the next, activities rebuild it from the ledger, tests drive it without a server.
  */
-import type { Direction, ExperimentSummary, TrainBudget } from './experiment';
+import type { TrainBudget } from './budget';
+import type { Direction, ExperimentSummary } from './experiment';
 import { dollarsLeft, limitReached, NOTHING_SPENT, spend, type Limits, type Spent } from './limits';
 import type { ModelPrice } from './money';
 import type { Incumbent } from './policy';

@@ -1,6 +1,7 @@
 /** What people have said for proposals to come, and what becomes of it: each of it is taken in once, by one experiment. */
 import type { ExperimentRecord } from './experiment';
 import type { Limits } from './limits';
+import { amount } from './numbers';
 
 export interface Waiting {
   hints: string[];
@@ -74,4 +75,21 @@ export function stillWaiting(
   if (last === null || last.number < knows.experiments) return waiting;
   const isOurs = knows.experiments > 0 || Date.parse(last.startedAt) >= knows.startedAt;
   return isOurs ? without(waiting, last.taken) : waiting;
+}
+
+/** `2 hints, 1 idea for the next experiment`; empty where nothing waits. */
+export function waitingText({
+  waiting: { hints, ideas, droppedIdeas },
+  researcher,
+}: {
+  waiting: Waiting;
+  researcher: string;
+}): string {
+  const unread = researcher === 'tpe' ? ' (tpe reads none)' : '';
+  const parts = [
+    ...(hints.length === 0 ? [] : [`${amount(hints.length, 'hint')}${unread}`]),
+    ...(ideas.length === 0 ? [] : [amount(ideas.length, 'idea')]),
+    ...(droppedIdeas.length === 0 ? [] : [`${amount(droppedIdeas.length, 'idea')} to drop`]),
+  ];
+  return parts.length === 0 ? '' : `${parts.join(', ')} for the next experiment`;
 }

@@ -6,7 +6,8 @@
 import type { Client } from '@temporalio/client';
 import { buildId, packageVersion } from '../temporal/build-id';
 import { workflowBundle } from '../temporal/codec';
-import { connect, type ServerAddress } from '../temporal/connection';
+import type { ServerAddress } from '../temporal/server-address';
+import { connect } from '../temporal/connection';
 import { openWorkflows, type OpenWorkflow } from '../temporal/executions';
 import { failingTask } from '../temporal/failing-task';
 import { historiesOf } from '../temporal/histories';

@@ -5,7 +5,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import type { Lane } from '../activities/interface';
+import type { Lane } from '../domain/run';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
 import { laneQueue } from '../temporal/queues';
 

@@ -4,7 +4,8 @@
  */
 import { isAlive } from '../process/owner';
 import { torchVersion } from './torch-version';
-import { connect, type ServerAddress } from '../temporal/connection';
+import type { ServerAddress } from '../temporal/server-address';
+import { connect } from '../temporal/connection';
 import { openStudies } from '../temporal/executions';
 import { controlQueue } from '../temporal/queues';
 import { readWorkerInfo } from '../temporal/worker-info';

@@ -1,7 +1,8 @@
 /** The Temporal server that studies use: the one that the environment names, or the dev server of ours. */
 import { goneWithin, type Owner } from '../process/owner';
 import { CodecKeyError } from '../temporal/codec';
-import { connect, namedNamespace, namedServer, type ServerAddress } from '../temporal/connection';
+import type { ServerAddress } from '../temporal/server-address';
+import { connect, namedNamespace, namedServer } from '../temporal/connection';
 import { ensureDevServer } from './dev-server';
 import type { Ports } from './ports';
 import { prepareNamespace } from '../temporal/namespace';

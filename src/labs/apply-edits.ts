@@ -3,7 +3,8 @@
  * failure and said in one line; nothing here touches a working tree, so no link and no `..` can lead out of it.
  */
 import { isUtf8 } from 'node:buffer';
-import { labPath, type LabConfig } from './lab-yaml';
+import { type LabConfig } from './lab-yaml';
+import { labPath } from '../domain/lab';
 import type { Edit } from '../ledger/proposals';
 import type { Git } from '../ledger/git';
 import { editTree, listTree, readBlobs, writeBlob, type TreeChange, type TreeEntry } from '../ledger/objects';

@@ -19,7 +19,8 @@ import {
 import { basename, dirname, join, posix, relative } from 'node:path';
 import type { LabConfig } from './lab-yaml';
 import { Git } from '../ledger/git';
-import { LabError, readLabConfigAt } from './lab';
+import { LabError } from '../ledger/git';
+import { readLabConfigAt } from './lab';
 import { listTree, readBlobs, type TreeEntry } from '../ledger/objects';
 
 /** Blobs of about this many bytes are held in memory at once. */

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { parseLabConfig } from './lab-yaml';
 import { Git } from '../ledger/git';
-import { LabError } from './lab';
+import { LabError } from '../ledger/git';
 
 export interface InitOptions {
   /** The folder whose files the lab begins with. */

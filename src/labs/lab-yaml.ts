@@ -1,59 +1,13 @@
 /** lab.yaml: what may be edited, what is locked, how to train and score, the metric, caps and knobs. */
 import type * as Yaml from 'yaml';
 import { z } from 'zod';
-
-/** A path inside the lab, as git writes it: relative, forward slashes, no `.`, `..` or `.git` component. */
-export const labPath = z
-  .string()
-  .min(1)
-  .max(200)
-  .refine(
-    (path) =>
-      path
-        .split('/')
-        .every((part) => part !== '' && part !== '.' && part !== '..' && part.toLowerCase() !== '.git'),
-    {
-      error: 'expected a path inside the lab: relative, without "..", "." or ".git"',
-    },
-  )
-  .regex(/^\P{Cc}+$/u, 'expected a path without control characters');
+import { knobSchema, labPath } from '../domain/lab';
 
 const command = z.array(z.string().min(1)).min(1);
 const seconds = z
   .number()
   .positive()
   .max(7 * 86_400);
-const knobName = z
-  .string()
-  .regex(/^[A-Z][A-Z0-9_]*$/, 'expected the name of a constant, such as LEARNING_RATE');
-
-/** A constant of an editable file that a numeric optimiser may turn. */
-export const knobSchema = z.discriminatedUnion('type', [
-  z.strictObject({
-    name: knobName,
-    file: labPath.default('train.py'),
-    type: z.literal('float'),
-    low: z.number(),
-    high: z.number(),
-    log: z.boolean().default(false),
-  }),
-  z.strictObject({
-    name: knobName,
-    file: labPath.default('train.py'),
-    type: z.literal('int'),
-    low: z.int(),
-    high: z.int(),
-    step: z.int().positive().default(1),
-    log: z.boolean().default(false),
-  }),
-  z.strictObject({
-    name: knobName,
-    file: labPath.default('train.py'),
-    type: z.literal('choice'),
-    values: z.array(z.union([z.number(), z.string(), z.boolean()])).min(2),
-  }),
-]);
-
 const labConfigSchema = z
   .strictObject({
     version: z.literal(1),
@@ -169,7 +123,6 @@ const labConfigSchema = z
   });
 
 export type LabConfig = z.infer<typeof labConfigSchema>;
-export type Knob = z.infer<typeof knobSchema>;
 
 /** lab.yaml is missing or wrong: the message says where and what was expected. */
 export class LabConfigError extends Error {

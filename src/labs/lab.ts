@@ -3,13 +3,8 @@ import { lstat, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { labId } from '../process/paths';
 import { LabConfigError, parseLabConfig, type LabConfig } from './lab-yaml';
-import { Git, GitError } from '../ledger/git';
+import { Git, GitError, LabError } from '../ledger/git';
 import { listTree, readText } from '../ledger/objects';
-
-/** The lab cannot be used as it is; the message says why and what to do. */
-export class LabError extends Error {
-  override name = 'LabError';
-}
 
 export interface Lab {
   /** Its real path. */

@@ -221,3 +221,6 @@ export async function removeCopies(folder: string): Promise<void> {
     await run('rm', ['-rf', '--', folder]);
   });
 }
+
+/** @param folder a proposal's own */
+export const copiesIn = (folder: string): string => join(folder, 'worktree');

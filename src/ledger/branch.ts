@@ -4,7 +4,7 @@
  */
 import { Git, GitError, RefConflict } from './git';
 import { branchName, branchRef, ledgerRef } from './refs';
-import { listWorktrees } from '../labs/worktree';
+import { listWorktrees } from './worktrees';
 
 /** Moving the branch would change files in a working tree of the user's. */
 export class BranchCheckedOut extends Error {

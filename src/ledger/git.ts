@@ -53,6 +53,11 @@ export function redact(text: string): string {
   return text.replaceAll(/(\w+:\/\/)[^/@\s]+@/g, '$1');
 }
 
+/** The lab cannot be used as it is; the message says why and what to do. */
+export class LabError extends Error {
+  override name = 'LabError';
+}
+
 /** A ref was not where the caller believed: somebody moved it first. */
 export class RefConflict extends Error {
   override name = 'RefConflict';

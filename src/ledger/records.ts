@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { ExperimentRecord } from '../domain/experiment';
 import { UNLIMITED } from '../domain/limits';
 import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
-import { trainBudgetSchema } from '../runner/model/protocol';
+import { trainBudgetSchema } from '../domain/budget';
 import { ideaSchema, researchSchema, textSchema } from './research';
 
 const count = z.int().nonnegative();

@@ -1,8 +1,8 @@
 /** What a researcher leaves beside its edits, as the ledger and a proposal's blob hold it. */
 import { z } from 'zod';
 import type { Research } from '../domain/experiment';
-import { APPROACHES } from '../domain/plateau';
-import { knobSchema } from '../labs/lab-yaml';
+import { APPROACHES } from '../domain/experiment';
+import { knobSchema } from '../domain/lab';
 
 /** Knobs, and ranges, that one record has at most. */
 export const MOST_NOTED = 50;

@@ -2,7 +2,7 @@
 import { simpleGit, type SimpleGit } from 'simple-git';
 import { configEnvironment, redact, type Git } from './git';
 import { BranchCheckedOut } from './branch';
-import { LabError } from '../labs/lab';
+import { LabError } from './git';
 import { recordedNumbers } from './ledger';
 import { baseRef, branchRef, ledgerRef, namespace } from './refs';
 

@@ -1,5 +1,6 @@
 /** What proposes the next change. All researchers see the same context and answer with a proposal. */
-import type { ExperimentRecord, Failure, Idea, TrainBudget } from '../domain/experiment';
+import type { TrainBudget } from '../domain/budget';
+import type { ExperimentRecord, Failure, Idea } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
 import type { Usage } from '../domain/money';
 import type { Plateau } from '../domain/plateau';

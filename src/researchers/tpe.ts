@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { describeChanges, knobsNow, knobValue, turnKnob, type KnobValue } from '../domain/knobs';
 import { runSeed } from '../domain/seed';
-import type { Knob } from '../labs/lab-yaml';
+import type { Knob } from '../domain/lab';
 import type { Edit, Proposal } from '../ledger/proposals';
 import { packageRoot } from '../process/package-root';
 import { capture, CaptureError } from './capture';

@@ -1,7 +1,7 @@
 /** Where a command works: a copy of the lab at one commit, behind walls where bubblewrap runs. */
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { changesIn, makeWorkingCopy, removeCopies, type Changes } from '../labs/working-copy';
+import { changesIn, copiesIn, makeWorkingCopy, removeCopies, type Changes } from '../labs/working-copy';
 import { findSandbox } from '../runner/sandbox';
 import { agentWalls } from './agent-walls';
 import { ledgerFile } from './command-context';
@@ -18,12 +18,6 @@ export interface Workspace {
   changes(): Promise<Changes>;
   remove(): Promise<void>;
 }
-
-/** @param folder the proposal's own */
-const copiesIn = (folder: string): string => join(folder, 'worktree');
-
-/** Removes what killed attempts have left. Its caller knows that none is at work any more. */
-export const removeWorkspaces = (folder: string): Promise<void> => removeCopies(copiesIn(folder));
 
 export async function openWorkspace(
   study: { lab: string; base: string },

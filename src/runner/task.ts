@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { ownerSchema } from '../process/owner';
-import { trainBudgetSchema } from './model/protocol';
+import { trainBudgetSchema } from '../domain/budget';
 
 const seconds = z.number().nonnegative();
 const commandSchema = z.array(z.string()).min(1);

@@ -13,7 +13,7 @@ import { isAlive, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
 import { failure } from '../runner/failure';
 import { taskStatusSchema, type TaskSpec, type TaskStatus } from '../runner/task';
-import type { TrainInput } from '../activities/interface';
+import type { TrainInput } from '../domain/run';
 
 export interface Attempt {
   number: number;

@@ -2,7 +2,7 @@
 import type { ScoredRun } from '../domain/experiment';
 import { Git } from '../ledger/git';
 import { readRecord } from '../ledger/ledger';
-import type { StudyRef } from '../activities/interface';
+import type { StudyRef } from '../domain/run';
 
 /** Null before there is one. */
 export async function baselineRun({ lab, tag }: StudyRef): Promise<ScoredRun | null> {

@@ -8,8 +8,8 @@ import { experimentName, type ExperimentRecord } from '../domain/experiment';
 import { errorCode } from '../process/error-code';
 import { boundLog } from '../process/log-file';
 import { studyState } from '../process/paths';
-import { removeWorkspaces } from '../researchers/workspace';
-import type { StudyRef } from '../activities/interface';
+import { copiesIn, removeCopies } from '../labs/working-copy';
+import type { StudyRef } from '../domain/run';
 
 /** `tree.partial-…` is an export that was cut off, as `….tmp` is a file that was to take another's place. */
 const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out|ledger\.jsonl|.*\.tmp)$/;
@@ -34,7 +34,7 @@ export async function cleanUpRuns(
     else if (/^\d+$/.test(run)) await cleanUpRun(folder, verdict === 'keep');
   }
   const proposal = join(state, 'proposals', experimentName(number));
-  await removeWorkspaces(proposal);
+  await removeCopies(copiesIn(proposal));
   await shorten(proposal);
   for (const name of (await entries(state)).filter((each) => PARTIAL_BASE.test(each)))
     await removeCutOff(join(state, name));

@@ -3,7 +3,7 @@ import { runSeed, type ComparableRuns, type SeededRun } from '../domain/seed';
 import { Git } from '../ledger/git';
 import { readRecord } from '../ledger/ledger';
 import { attemptsOf } from './attempts';
-import type { TrainInput } from '../activities/interface';
+import type { TrainInput } from '../domain/run';
 import { identityOfRun } from './watch';
 
 export async function comparableRuns(input: TrainInput): Promise<ComparableRuns> {

@@ -4,7 +4,7 @@ import { entriesOf } from '../process/entries';
 import { unlist } from '../process/listed';
 import { terminate } from '../process/owner';
 import { attemptsOf, ownerOfAttempt, runFolder, type Run } from './attempts';
-import type { StudyRef } from '../activities/interface';
+import type { StudyRef } from '../domain/run';
 
 /** A runner takes 2 s to ask its candidate; then everything is killed. */
 export const STOP_MS = 4_000;

@@ -7,7 +7,7 @@ import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode } from '../process/error-code';
 import { studyState } from '../process/paths';
-import type { StudyRef } from '../activities/interface';
+import type { StudyRef } from '../domain/run';
 
 const folderOf = ({ labId, tag }: StudyRef): string => join(studyState(labId, tag), 'ended');
 

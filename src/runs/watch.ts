@@ -22,7 +22,7 @@ import { isAlive, isOfEarlierLife, terminate, type Owner } from '../process/owne
 import { studyState } from '../process/paths';
 import { deviceLock } from '../runner/device-lock';
 import { KILLED_OUTSIDE } from '../runner/failure';
-import { trainBudgetSchema } from '../runner/model/protocol';
+import { trainBudgetSchema } from '../domain/budget';
 import { queuedStatus } from '../runner/status-file';
 import type { ScoreSpec, TaskSpec, TaskStatus, TrainSpec } from '../runner/task';
 import {
@@ -39,8 +39,8 @@ import {
 import { endRun, STOP_MS } from './end-runs';
 import { isEnded } from './ended';
 import { heartbeatWhile } from './heartbeat';
-import type { Progress, StudyRef, TrainInput } from '../activities/interface';
-import type { Machine } from '../activities/comparability';
+import type { Progress, StudyRef, TrainInput } from '../domain/run';
+import type { Machine } from '../domain/run';
 
 export interface RunDependencies {
   /** Writes a commit's files, the locked ones from the base, to a folder, and says what it holds. */

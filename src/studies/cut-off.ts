@@ -7,7 +7,7 @@ import { readLedger } from '../ledger/ledger';
 import type { Connected } from '../temporal/connection';
 import { askedInHistory, type AskedOf } from './asked-in-history';
 import { isServerAway, queryStatus } from './live';
-import { waitingText } from '../cli/render/status';
+import { waitingText } from '../domain/waiting';
 import type { FoundStudy } from './find-study';
 
 /** A closed run is replayed from its first event before it answers, on a busy machine for seconds. */

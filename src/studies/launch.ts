@@ -14,7 +14,7 @@ import type { WorkerInfo } from '../temporal/worker-info';
 import type { study as studyWorkflow } from '../workflows/study';
 import { CliError } from './errors';
 import { ownStudy, pageOf } from './live';
-import { budgetText } from '../cli/render/status';
+import { budgetText } from '../domain/budget';
 import type { FoundStudy } from './find-study';
 
 export interface ReadyServer extends Connected {

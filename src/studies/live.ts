@@ -16,7 +16,7 @@ import { optionalTsToMs } from '@temporalio/common/lib/time';
 import type { Payload } from '@temporalio/common';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Progress } from '../activities/interface';
+import type { Progress } from '../domain/run';
 import { experimentName } from '../domain/experiment';
 import type { StudyStatus } from '../domain/status';
 import type { StudyConfig } from '../domain/study';

@@ -1,5 +1,5 @@
 /** Where a study stands at one moment, from whoever knows: its workflow, or without one its ledger. */
-import type { Progress } from '../activities/interface';
+import type { Progress } from '../domain/run';
 import type { Sandbox } from '../domain/experiment';
 import type { FailingTask } from '../temporal/failing-task';
 import type { Phase, StudyStatus } from '../domain/status';

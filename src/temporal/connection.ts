@@ -3,9 +3,10 @@
  * (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE), else the dev server of ours.
  */
 import { createHash } from 'node:crypto';
-import { Client, Connection, type ConnectionOptions, type TLSConfig } from '@temporalio/client';
+import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { CodecKeyError, codecKeys, dataConverter, type CodecKey } from './codec';
+import type { ServerAddress } from './server-address';
 import { runningServer } from './server-info';
 import { isLoopback, proxyFor } from './proxy';
 import { whyUnreachable } from './why-unreachable';
@@ -24,22 +25,6 @@ export class ServerUnavailable extends Error {
   ) {
     super(message, options);
   }
-}
-
-/** Where the server is and how to get in. */
-export interface ServerAddress {
-  address: string;
-  namespace: string;
-  /** TLS, API key and metadata, for Connection and NativeConnection alike. */
-  options: {
-    tls?: TLSConfig | boolean;
-    apiKey?: string;
-    metadata?: NonNullable<ConnectionOptions['metadata']>;
-  };
-  /** The Temporal UI; null when it is not known. */
-  ui: string | null;
-  /** Started by `autoresearch up`, not named by the user. */
-  ours: boolean;
 }
 
 export interface Connected extends ServerAddress {

@@ -1,6 +1,7 @@
 /** The worker's way to the same server. Apart from connection.ts: it loads the native part of the SDK. */
 import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
-import { serverAddress, unavailable, type ServerAddress } from './connection';
+import { serverAddress, unavailable } from './connection';
+import type { ServerAddress } from './server-address';
 
 interface NativeConnected extends ServerAddress {
   connection: NativeConnection;

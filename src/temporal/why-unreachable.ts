@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
-import type { ServerAddress } from './connection';
+import type { ServerAddress } from './server-address';
 
 const ANSWER_MS = 2_000;
 /** With TLS 1.3 a server tells that it refuses our certificate only after the handshake. */

@@ -5,8 +5,10 @@ import {
   type ActivityOptions,
   type RetryPolicy,
 } from '@temporalio/workflow';
-import type { Caps, ControlActivities, DeviceActivities } from '../activities/interface';
-import { MAX_ATTEMPTS, type TrainBudget } from '../domain/experiment';
+import type { ControlActivities, DeviceActivities } from '../activities/interface';
+import type { Caps } from '../domain/run';
+import type { TrainBudget } from '../domain/budget';
+import { MAX_ATTEMPTS } from '../domain/experiment';
 
 /**
  * Our own trouble (a full disk, a lost network, a busy git) is retried for ever, a minute apart at most: a study

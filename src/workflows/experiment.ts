@@ -1,15 +1,7 @@
 /** One experiment: propose, apply, train and evaluate until the keep rule has a verdict, record. */
 import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
-import type {
-  ApplyInput,
-  Caps,
-  Lane,
-  Proposed,
-  ProposeInput,
-  RecordInput,
-  RepairInput,
-  TrainInput,
-} from '../activities/interface';
+import type { ApplyInput, Proposed, ProposeInput, RecordInput, RepairInput } from '../activities/interface';
+import type { Caps, Lane, TrainInput } from '../domain/run';
 import {
   type ExperimentSummary,
   type Failure,

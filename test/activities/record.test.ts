@@ -7,7 +7,7 @@ import type { RecordInput } from '../../src/activities/interface';
 import { createRecord } from '../../src/activities/record';
 import type { Decision } from '../../src/domain/policy';
 import type { StudyConfig } from '../../src/domain/study';
-import type { Knob } from '../../src/labs/lab-yaml';
+import type { Knob } from '../../src/domain/lab';
 import { storeProposal, type Proposal } from '../../src/ledger/proposals';
 import { openLedger, readLedger, readStudy } from '../../src/ledger/ledger';
 import { branchRef, ledgerRef } from '../../src/ledger/refs';

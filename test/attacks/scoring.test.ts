@@ -6,7 +6,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runFolder } from '../../src/runs/attempts';
 import { createEvaluate } from '../../src/activities/evaluate';
-import type { TrainInput } from '../../src/activities/interface';
+import type { TrainInput } from '../../src/domain/run';
 import type { ScoreResult } from '../../src/domain/experiment';
 import { hashTree } from '../../src/labs/export';
 import { checkEnvironment, ensureInventory } from '../../src/runner/inventory';

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { createTrain } from '../../src/activities/train';
 import { baselineRun } from '../../src/runs/baseline-run';
-import type { TrainInput } from '../../src/activities/interface';
+import type { TrainInput } from '../../src/domain/run';
 import type { RunResult } from '../../src/domain/experiment';
 import { startupCap } from '../../src/domain/startup-cap';
 import { hashTree } from '../../src/labs/export';

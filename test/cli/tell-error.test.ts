@@ -1,7 +1,7 @@
 import { CliError } from '../../src/studies/errors';
 import { tellError } from '../../src/cli/tell-error';
 import { LabConfigError } from '../../src/labs/lab-yaml';
-import { LabError } from '../../src/labs/lab';
+import { LabError } from '../../src/ledger/git';
 import { MissingPrerequisite } from '../../src/process/missing-prerequisite';
 import { ServerUnavailable } from '../../src/temporal/connection';
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { admits, describeChanges, KnobError, readKnob, turnKnob, knobsNow } from '../../src/domain/knobs';
 import type { Research } from '../../src/domain/experiment';
-import type { Knob } from '../../src/labs/lab-yaml';
+import type { Knob } from '../../src/domain/lab';
 
 const rate: Knob = { name: 'LR', file: 'train.py', type: 'float', low: 0.001, high: 1, log: true };
 const depth: Knob = { name: 'DEPTH', file: 'train.py', type: 'int', low: 2, high: 12, step: 2, log: false };

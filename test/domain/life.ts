@@ -3,7 +3,8 @@
  * again from the ledger, some things always hold. The loop is the workflow's, the ledger an array, time a list of steps.
  */
 import assert from 'node:assert/strict';
-import type { ExperimentSummary, TrainBudget } from '../../src/domain/experiment';
+import type { TrainBudget } from '../../src/domain/budget';
+import type { ExperimentSummary } from '../../src/domain/experiment';
 import { secondsAside, type Limits } from '../../src/domain/limits';
 import { plateauOf, sinceKeep } from '../../src/domain/plateau';
 import {

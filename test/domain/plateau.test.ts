@@ -1,4 +1,5 @@
-import { APPROACHES, plateauOf } from '../../src/domain/plateau';
+import { APPROACHES } from '../../src/domain/experiment';
+import { plateauOf } from '../../src/domain/plateau';
 
 test('no plateau before k experiments without a keep, then another approach every k, for ever', () => {
   expect(plateauOf(7, 8).approach).toBeNull();

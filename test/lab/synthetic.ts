@@ -1,6 +1,6 @@
 /** Ledgers of studies that never ran, as long as one likes: for what depends on how much there is to remember. */
 import type { ExperimentRecord, Reason, Research } from '../../src/domain/experiment';
-import { APPROACHES } from '../../src/domain/plateau';
+import { APPROACHES } from '../../src/domain/experiment';
 
 export interface SyntheticStudy {
   records: ExperimentRecord[];

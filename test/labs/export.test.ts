@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { difference, exportTree, hashTree } from '../../src/labs/export';
-import { LabError } from '../../src/labs/lab';
+import { LabError } from '../../src/ledger/git';
 import { FILES, git, makeLab, temporary, write } from '../lab/make-lab';
 
 const commit = (root: string): string => {

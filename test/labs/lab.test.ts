@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { LabConfigError } from '../../src/labs/lab-yaml';
 import { Git } from '../../src/ledger/git';
 import { initLab } from '../../src/labs/init';
-import { LabError, openLab, openRepository } from '../../src/labs/lab';
+import { LabError } from '../../src/ledger/git';
+import { openLab, openRepository } from '../../src/labs/lab';
 import { FILES, git, LAB_YAML, makeLab, temporary, write } from '../lab/make-lab';
 
 test('a lab is opened by its real path, with lab.yaml of its HEAD', async () => {

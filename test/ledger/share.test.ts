@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { keepCandidate, keepCrashed } from '../../src/ledger/commits';
 import { storeProposal, readProposal, findProposal } from '../../src/ledger/proposals';
 import { Git } from '../../src/ledger/git';
-import { LabError } from '../../src/labs/lab';
+import { LabError } from '../../src/ledger/git';
 import { appendRecord, openLedger, readLedger, readStudy } from '../../src/ledger/ledger';
 import { baseRef, branchRef, crashedRef, experimentRef, proposalRef } from '../../src/ledger/refs';
 import { fetch, push, NotThere } from '../../src/ledger/share';

@@ -3,7 +3,8 @@ import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createCommand } from '../../src/researchers/command';
-import { openWorkspace, removeWorkspaces } from '../../src/researchers/workspace';
+import { copiesIn, removeCopies } from '../../src/labs/working-copy';
+import { openWorkspace } from '../../src/researchers/workspace';
 import type { ResearchContext } from '../../src/researchers/researcher';
 import { asset } from '../../src/process/package-root';
 import { makeLab, temporary, write, git } from '../lab/make-lab';
@@ -199,8 +200,8 @@ test('what killed attempts have left is taken away', async () => {
   const gone = await openWorkspace(study, context);
   await rm(gone.path, { recursive: true });
   const left = await openWorkspace(study, context);
-  await removeWorkspaces(context.folder);
-  await removeWorkspaces(context.folder);
+  await removeCopies(copiesIn(context.folder));
+  await removeCopies(copiesIn(context.folder));
   expect(existsSync(left.path)).toBe(false);
 });
 

@@ -7,8 +7,9 @@ import { changeText } from '../../domain/status';
 import type { Edit } from '../../ledger/proposals';
 import { clean, cleanLine, colour } from '../output';
 import { VERDICT_COLOURS, verdictText } from './history';
-import { durationText, scoreCell, shortHash } from './numbers';
-import { budgetText } from './status';
+import { durationText } from '../../domain/numbers';
+import { scoreCell, shortHash } from './numbers';
+import { budgetText } from '../../domain/budget';
 import { table } from './table';
 
 export interface Shown {

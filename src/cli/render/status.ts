@@ -1,12 +1,14 @@
 /** What `status` prints: one glance at a study. */
-import type { TrainBudget } from '../../domain/experiment';
+import { amount, durationText } from '../../domain/numbers';
+import { budgetText } from '../../domain/budget';
+import { waitingText } from '../../domain/waiting';
 import { dollarText, type Limits } from '../../domain/limits';
 import { addAssumed, type Assumed } from '../../domain/money';
 import { APPROACH_TEXT } from '../../domain/plateau';
 import { cleanLine, colour } from '../output';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../../studies/snapshot';
 import { historyTable } from './history';
-import { durationText, scoreCell, shortHash } from './numbers';
+import { scoreCell, shortHash } from './numbers';
 import { terminalWidth } from './table';
 import { wrap } from './wrap';
 
@@ -125,20 +127,6 @@ function plateauText({ plateau: { since, approach }, researcher }: Snapshot['stu
   return `nothing kept in ${since} experiments${asked}`;
 }
 
-/** `2 hints, 1 idea for the next experiment`; empty where nothing waits. */
-export function waitingText({
-  waiting: { hints, ideas, droppedIdeas },
-  researcher,
-}: Pick<Snapshot['study'], 'waiting' | 'researcher'>): string {
-  const unread = researcher === 'tpe' ? ' (tpe reads none)' : '';
-  const parts = [
-    ...(hints.length === 0 ? [] : [`${amount(hints.length, 'hint')}${unread}`]),
-    ...(ideas.length === 0 ? [] : [amount(ideas.length, 'idea')]),
-    ...(droppedIdeas.length === 0 ? [] : [`${amount(droppedIdeas.length, 'idea')} to drop`]),
-  ];
-  return parts.length === 0 ? '' : `${parts.join(', ')} for the next experiment`;
-}
-
 /** `5 of 7 experiments · GPU 3 min 05 s · wall 3 min 20 s of 2 h 00 min` */
 export function spentText({ limits, spent }: Pick<Snapshot['study'], 'limits' | 'spent'>): string {
   const parts = [
@@ -198,10 +186,6 @@ const outOf = (used: string, limit: number | null, text: (limit: number) => stri
 
 const hoursText = (hours: number): string => durationText(hours * 3600);
 
-export function budgetText(budget: TrainBudget): string {
-  return 'seconds' in budget ? durationText(budget.seconds) : `${budget.steps} steps`;
-}
-
 /** `at most 12 experiments`, or that nothing ends it. */
 export function limitText({ experiments, gpuHours, hours, dollars }: Limits): string {
   const parts = [
@@ -212,5 +196,3 @@ export function limitText({ experiments, gpuHours, hours, dollars }: Limits): st
   ];
   return parts.length === 0 ? 'it never stops until you say so' : `it waits after ${parts.join(' or ')}`;
 }
-
-const amount = (number: number, unit: string): string => `${number} ${unit}${number === 1 ? '' : 's'}`;

@@ -1,6 +1,6 @@
 /** The model's `propose` as a proposal. */
 import { createHash } from 'node:crypto';
-import type { Knob } from '../../labs/lab-yaml';
+import type { Knob } from '../../domain/lab';
 import type { Edit, Proposal } from '../../ledger/proposals';
 import type { Usage } from '../../domain/money';
 import type { ResearchContext } from '../researcher';

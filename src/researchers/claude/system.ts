@@ -1,5 +1,5 @@
 /** The rules, the same for all of a study: role, what is kept, what may be changed, how to answer. */
-import type { TrainBudget } from '../../domain/experiment';
+import type { TrainBudget } from '../../domain/budget';
 import { GREEDY_RULE } from '../../domain/policy';
 import { OBJECTIONS, LOOK_UPS } from './bounds';
 import type { Shown } from './shown';

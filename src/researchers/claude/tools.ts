@@ -1,7 +1,7 @@
 /** The tools that the model has, each by one zod schema: what it is told, and what its answers are checked against. */
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
-import { knobSchema } from '../../labs/lab-yaml';
+import { knobSchema } from '../../domain/lab';
 import { MAX_EDITS, MAX_HYPOTHESIS } from '../../ledger/proposals';
 
 const text = (length: number, what: string) => z.string().min(1).max(length).describe(what);

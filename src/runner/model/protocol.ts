@@ -19,6 +19,7 @@
  * At any time: ← refused {reason, message}, after which the runner closes and the run is a crash.
  */
 import { z } from 'zod';
+import { trainBudgetSchema } from '../../domain/budget';
 
 export const PROTOCOL_VERSION = 1;
 export const MAX_HEADER_BYTES = 1 << 20;
@@ -41,11 +42,6 @@ const waitSeconds = z
   .max(365 * 86_400);
 const parameterCount = count.max(1e13);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-
-export const trainBudgetSchema = z.union([
-  z.strictObject({ seconds: z.number().positive() }),
-  z.strictObject({ steps: z.int().positive() }),
-]);
 
 /** What the candidate may say. */
 export const candidateMessage = z.discriminatedUnion('type', [

@@ -1,5 +1,5 @@
 /** The working trees that a user has of a lab. */
-import type { Git } from '../ledger/git';
+import type { Git } from './git';
 
 /** All working trees of the repository with the branch that each has checked out. */
 export async function listWorktrees(git: Git): Promise<{ path: string; branch: string | null }[]> {

@@ -1,0 +1,49 @@
+/** One run of a candidate: whose it is, where it runs, within which bounds, and how far it is. */
+import type { TrainBudget } from './budget';
+import type { Fingerprint } from './experiment';
+import type { StudyConfig } from './study';
+
+/** Names a study and where it lives; all that most activities need to know of it. */
+export type StudyRef = Pick<StudyConfig, 'tag' | 'workflowId' | 'lab' | 'labId' | 'base'>;
+
+/** One GPU (or the CPU) of a worker, with the task queue that leads to it. */
+export interface Lane {
+  /** `gpu-<host>-<index>` or `cpu-<host>`. */
+  queue: string;
+  /** `cuda:0` or `cpu`. */
+  device: string;
+}
+
+/** lab.yaml's caps on the parts of a run, in seconds: what the backstop timeouts are made of. */
+export interface Caps {
+  startup: number;
+  handin: number;
+  score: number;
+}
+
+/** What one training and its scoring are of. */
+export interface TrainInput {
+  study: StudyRef;
+  number: number;
+  /** 1 is the screening run. */
+  run: number;
+  commit: string;
+  seed: number;
+  budget: TrainBudget;
+  device: string;
+  /** What its score has to be comparable with. */
+  fingerprint?: Fingerprint;
+}
+
+/** What `train` and `evaluate` say in each heartbeat; `status` shows it. */
+export interface Progress {
+  phase: string;
+  step: number;
+  loss: number | null;
+  tokens: number;
+  /** Seconds of the budget that are left; null where the budget is steps. */
+  secondsLeft: number | null;
+}
+
+/** What a worker brings to a score. */
+export type Machine = Pick<Fingerprint, 'device' | 'torch'>;
