@@ -18,7 +18,7 @@ import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';
 import { createRecord } from './activities/record';
-import { createRehearse } from './activities/smoke-test';
+import { createSmokeTest } from './activities/smoke-test';
 import { createSave } from './activities/save';
 import { createTrain } from './activities/train';
 import type { RunDependencies } from './runs/watch';
@@ -137,14 +137,14 @@ function laneActivities(device: Device, python: string): DeviceActivities {
 function controlActivities(python: string, devices: readonly Device[]): ControlActivities {
   const first = devices[0];
   if (first === undefined) throw new Error('AUTORESEARCH_DEVICES names no device');
-  const rehearse = createRehearse({
+  const smokeTest = createSmokeTest({
     runner: asset('dist', 'runner', 'main.js'),
     exportTree,
     data: async (study) => (await studyData(study)).folder,
     python,
     device: first.id,
   });
-  const propose = createPropose({ python, researcher, check: createCheck(python, rehearse) });
+  const propose = createPropose({ python, researcher, check: createCheck(python, smokeTest) });
   return {
     openStudy: createOpenStudy({
       lane: () => Promise.resolve(laneOf(first)),

@@ -99,7 +99,7 @@ const ENVIRONMENT = /^(PATH|HOME|USER|LANG|TMPDIR|LD_LIBRARY_PATH|XDG_.*|AUTORES
 export const runnerEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([variable]) => ENVIRONMENT.test(variable)));
 
-export const handinFolder = (input: TrainInput): string => join(runFolder(input), 'handin');
+export const submissionFolder = (input: TrainInput): string => join(runFolder(input), 'submission');
 
 /** What a training's and a scoring's spec have in common. */
 export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting, tree: string) {
@@ -110,7 +110,7 @@ export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting,
     data,
     python,
     device: input.device,
-    handin: handinFolder(input),
+    submission: submissionFolder(input),
     logBytes: lab.caps.log_bytes,
     scratchBytes: lab.caps.scratch_bytes,
   } as const;

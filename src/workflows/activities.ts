@@ -68,7 +68,7 @@ export function onLane(queue: string, budget: TrainBudget, caps: Caps) {
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   };
-  const training = caps.startup + ('seconds' in budget ? budget.seconds : STEPS_SECONDS) + caps.handin;
+  const training = caps.startup + ('seconds' in budget ? budget.seconds : STEPS_SECONDS) + caps.submission;
   const trainingAtMost = MAX_ATTEMPTS * training + MARGIN_SECONDS;
   // Other studies' runs, which may come first, are likely to be as long as ours.
   const scheduleToStartTimeout = 1000 * Math.max(LANE_SECONDS, 'seconds' in budget ? trainingAtMost : 0);

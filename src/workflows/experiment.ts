@@ -19,7 +19,7 @@ import type { Waiting } from '../domain/waiting';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
 import { apply, onLane, propose, record } from './activities';
 import { endWork } from './end-work';
-import { isHandinMissing, isTimeout } from './failures';
+import { isSubmissionMissing, isTimeout } from './failures';
 
 export interface ExperimentInput {
   study: StudyConfig;
@@ -52,7 +52,7 @@ interface Tried {
 /** Crashes that a researcher may mend: what was rejected, or died by a foreign hand, is not one. */
 const REPAIRABLE = new Set<Reason>(['error', 'timeout', 'oom', 'diverged', 'unscorable']);
 
-/** So often a run is trained when each of its hand-ins is lost: then something is wrong with the host. */
+/** How often a run is trained again when its submission is lost; more losses mean a broken host. */
 const MAX_ROUNDS = 3;
 
 /**
@@ -186,7 +186,7 @@ async function judge(
   }
 }
 
-/** A host may lose a hand-in before it is scored. No candidate is to blame: the run is done again, from the same seed. */
+/** A host may lose a submission before it is scored. No candidate is to blame: the run is done again, from the same seed. */
 async function trainAndScore(
   device: ReturnType<typeof onLane>,
   task: TrainInput,
@@ -206,7 +206,7 @@ async function trainAndScore(
         parameters: scored?.parameters ?? 0,
       };
     } catch (error) {
-      if (!isHandinMissing(error) || round === MAX_ROUNDS) throw error;
+      if (!isSubmissionMissing(error) || round === MAX_ROUNDS) throw error;
     }
   }
 }

@@ -15,8 +15,8 @@ export const isBudgetExhausted = (error: unknown): error is ApplicationFailure =
 export const isDataGone = (error: unknown): boolean =>
   causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'DataGone');
 
-export const isHandinMissing = (error: unknown): boolean =>
-  causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'HandinMissing');
+export const isSubmissionMissing = (error: unknown): boolean =>
+  causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'SubmissionMissing');
 
 /** What a cancelled activity ends with when it has lost its worker just then. */
 export const isTimeout = (error: unknown): boolean =>

@@ -184,9 +184,9 @@ test('our own trouble pauses the study with its reason; resume tries the same ex
   await study.handle.signal('stop');
 });
 
-describe('a hand-in that the host has lost', () => {
+describe('a submission that the host has lost', () => {
   test('is trained again from the same seed, within the same experiment', async () => {
-    world.handinsToLose.set(1, 2);
+    world.submissionsToLose.set(1, 2);
     const seeds: number[] = [];
     const train = world.activities.train.bind(world.activities);
     world.activities.train = (input) => {
@@ -202,9 +202,9 @@ describe('a hand-in that the host has lost', () => {
   });
 
   test('again and again pauses the study with its reason', async () => {
-    world.handinsToLose.set(1, 3);
+    world.submissionsToLose.set(1, 3);
     const study = await stage.start({ limits: { experiments: 2 } });
-    expect((await paused(study)).reason).toContain('experiment 1 could not be done: no hand-in of it');
+    expect((await paused(study)).reason).toContain('experiment 1 could not be done: no submission of it');
     expect(world.trained).toEqual([0, 1, 1, 1]);
     await study.handle.executeUpdate(messages.resumeUpdate);
     await until(
