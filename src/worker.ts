@@ -11,7 +11,7 @@ import { comparableRuns } from './runs/comparable-runs';
 import { createEndWork } from './activities/end-work';
 import { createEvaluate } from './activities/evaluate';
 import { withFailures } from './activities/failures';
-import { beating, heartbeatWhile } from './runs/heartbeat';
+import { heartbeatWhile, withHeartbeats } from './runs/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
 import type { Machine } from './domain/run';
 import { createOpenStudy } from './activities/open-study';
@@ -44,7 +44,7 @@ import { serverLog } from './temporal/server-info';
 import { environmentHas, writeWorkerInfo, type WorkerInfo } from './temporal/worker-info';
 import { workerLog } from './host/worker-process';
 
-/** Cancellation rides on heartbeats, and "stop now" is to end a training within seconds. */
+/** A heartbeat out of turn, which asks about a cancellation, is sent at once: see src/runs/heartbeat.ts. */
 const HEARTBEAT_THROTTLE = '1 second';
 /** Then what is still at work is left as a kill would leave it: every activity converges. */
 const SHUTDOWN_FORCE_TIME = '3 seconds';
@@ -159,10 +159,10 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
       await withFailures(() => heartbeatWhile(checkEnvironment(python)));
       return propose(input);
     },
-    apply: beating(createApply()),
-    record: beating(createRecord({ cleanUp: cleanUpRuns })),
-    save: beating(createSave()),
-    endWork: beating(createEndWork()),
+    apply: withHeartbeats(createApply()),
+    record: withHeartbeats(createRecord({ cleanUp: cleanUpRuns })),
+    save: withHeartbeats(createSave()),
+    endWork: withHeartbeats(createEndWork()),
   };
 }
 

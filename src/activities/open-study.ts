@@ -29,7 +29,7 @@ export interface OpenStudyDependencies {
 }
 
 export function createOpenStudy(dependencies: OpenStudyDependencies): ControlActivities['openStudy'] {
-  return (study) => withFailures(() => heartbeatWhile(open(dependencies, study)));
+  return (study) => withFailures(() => heartbeatWhile(open(dependencies, study), { study }));
 }
 
 async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Promise<OpenedStudy> {

@@ -18,10 +18,6 @@ export const isDataGone = (error: unknown): boolean =>
 export const isSubmissionMissing = (error: unknown): boolean =>
   causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'SubmissionMissing');
 
-/** What a cancelled activity ends with when it has lost its worker just then. */
-export const isTimeout = (error: unknown): boolean =>
-  causesOf(error).some((cause) => cause instanceof TimeoutFailure);
-
 /** Nobody has begun an activity for as long as it may wait. */
 export const isNeverStarted = (error: unknown): boolean =>
   causesOf(error).some(

@@ -49,7 +49,7 @@ test('each candidate builds on the incumbent of its time, on seeds that the lab 
   await study.handle.signal('stop');
 });
 
-test('whatever a worker dies at, the next one soon gets it: every activity has to beat', async () => {
+test('every activity has a heartbeat timeout, so that another worker gets the work of one that died', async () => {
   const study = await stage.start({ limits: { experiments: 2 } });
   await paused(study);
   await study.handle.signal('stop');
@@ -63,10 +63,10 @@ test('whatever a worker dies at, the next one soon gets it: every activity has t
       task ? [[task.activityType?.name, Number(task.heartbeatTimeout?.seconds)]] : [],
     );
   expect(new Map(beats as [string, number][])).toEqual(
-    // Asking a researcher twice costs money, so that a worker which only stumbles is given more time there.
+    // Asking a researcher twice costs money: a worker that only stalls gets more time there.
     new Map([
-      ...['openStudy', 'apply', 'train', 'evaluate', 'record', 'save'].map((name) => [name, 10] as const),
-      ['propose', 30],
+      ...['openStudy', 'apply', 'train', 'evaluate', 'record', 'save'].map((name) => [name, 30] as const),
+      ['propose', 60],
     ]),
   );
 });
