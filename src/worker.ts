@@ -11,14 +11,14 @@ import { comparableRuns } from './runs/comparable-runs';
 import { createEndWork } from './activities/end-work';
 import { createEvaluate } from './activities/evaluate';
 import { withFailures } from './activities/failures';
-import { beating, heartbeatWhile } from './runs/heartbeat';
+import { heartbeatWhile, withHeartbeats } from './runs/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
 import type { Machine } from './domain/run';
 import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';
 import { createRecord } from './activities/record';
-import { createRehearse } from './activities/smoke-test';
+import { createSmokeTest } from './activities/smoke-test';
 import { createSave } from './activities/save';
 import { createTrain } from './activities/train';
 import type { RunDependencies } from './runs/watch';
@@ -44,7 +44,7 @@ import { serverLog } from './temporal/server-info';
 import { environmentHas, writeWorkerInfo, type WorkerInfo } from './temporal/worker-info';
 import { workerLog } from './host/worker-process';
 
-/** Cancellation rides on heartbeats, and "stop now" is to end a training within seconds. */
+/** A heartbeat out of turn, which asks about a cancellation, is sent at once: see src/runs/heartbeat.ts. */
 const HEARTBEAT_THROTTLE = '1 second';
 /** Then what is still at work is left as a kill would leave it: every activity converges. */
 const SHUTDOWN_FORCE_TIME = '3 seconds';
@@ -137,14 +137,14 @@ function laneActivities(device: Device, python: string): DeviceActivities {
 function controlActivities(python: string, devices: readonly Device[]): ControlActivities {
   const first = devices[0];
   if (first === undefined) throw new Error('AUTORESEARCH_DEVICES names no device');
-  const rehearse = createRehearse({
+  const smokeTest = createSmokeTest({
     runner: asset('dist', 'runner', 'main.js'),
     exportTree,
     data: async (study) => (await studyData(study)).folder,
     python,
     device: first.id,
   });
-  const propose = createPropose({ python, researcher, check: createCheck(python, rehearse) });
+  const propose = createPropose({ python, researcher, check: createCheck(python, smokeTest) });
   return {
     openStudy: createOpenStudy({
       lane: () => Promise.resolve(laneOf(first)),
@@ -159,10 +159,10 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
       await withFailures(() => heartbeatWhile(checkEnvironment(python)));
       return propose(input);
     },
-    apply: beating(createApply()),
-    record: beating(createRecord({ cleanUp: cleanUpRuns })),
-    save: beating(createSave()),
-    endWork: beating(createEndWork()),
+    apply: withHeartbeats(createApply()),
+    record: withHeartbeats(createRecord({ cleanUp: cleanUpRuns })),
+    save: withHeartbeats(createSave()),
+    endWork: withHeartbeats(createEndWork()),
   };
 }
 

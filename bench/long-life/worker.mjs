@@ -32,7 +32,7 @@ const activities = {
       state: ledger,
       lane: LANE,
       fingerprint: { device: 'bench', torch: '0', lab: '0', data: '0' },
-      caps: { startup: 10, handin: 10, score: 10 },
+      caps: { startup: 10, submission: 10, score: 10 },
     };
   },
   propose: async (input) => {

@@ -29,7 +29,7 @@ export interface OpenStudyDependencies {
 }
 
 export function createOpenStudy(dependencies: OpenStudyDependencies): ControlActivities['openStudy'] {
-  return (study) => withFailures(() => heartbeatWhile(open(dependencies, study)));
+  return (study) => withFailures(() => heartbeatWhile(open(dependencies, study), { study }));
 }
 
 async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Promise<OpenedStudy> {
@@ -52,8 +52,8 @@ async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Pr
     data: data.hash,
   };
   checkLeague(study.tag, records.at(-1)?.fingerprint, fingerprint);
-  const { startup_seconds: startup, handin_seconds: handin, score_seconds: score } = lab.caps;
-  return { state, last: lastTaken(records), lane, fingerprint, caps: { startup, handin, score } };
+  const { startup_seconds: startup, submission_seconds: submission, score_seconds: score } = lab.caps;
+  return { state, last: lastTaken(records), lane, fingerprint, caps: { startup, submission, score } };
 }
 
 async function openBase(git: Git, { tag, base }: StudyConfig): Promise<LabConfig> {

@@ -10,7 +10,7 @@ import type { TrainInput } from '../domain/run';
 import { checkLeague } from './comparability';
 import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from '../runs/watch';
 
-/** A lab may allow more, and few hand in as much: no study is to stand still for that. */
+/** A lab may allow more, and few submit as much: no study is to stand still for that. */
 const LARGE_WEIGHTS_BYTES = 1e9;
 
 export function createTrain(dependencies: RunDependencies): DeviceActivities['train'] {
@@ -69,7 +69,7 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
     budget: input.budget,
     startupSeconds: startup.seconds,
     startupGpuSeconds: startup.gpuSeconds,
-    handinSeconds: lab.caps.handin_seconds,
+    submissionSeconds: lab.caps.submission_seconds,
     stallSeconds: lab.caps.stall_seconds,
     trainSeconds: trainCap(lab.caps.train_seconds, baseline),
     weightsBytes: lab.caps.weights_bytes,

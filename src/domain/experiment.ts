@@ -96,7 +96,7 @@ export interface ScoredRun extends RunResult {
   score: number | null;
   scoreSeconds: number;
   scoreWallSeconds: number;
-  /** Trainable and other weights in the hand-in. */
+  /** Trainable and other weights in the submission. */
   parameters: number;
 }
 

@@ -17,7 +17,7 @@ export interface Lane {
 /** lab.yaml's caps on the parts of a run, in seconds: what the backstop timeouts are made of. */
 export interface Caps {
   startup: number;
-  handin: number;
+  submission: number;
   score: number;
 }
 

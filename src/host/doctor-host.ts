@@ -21,7 +21,7 @@ const QUICK_MS = 20_000;
 /** torch alone takes seconds to import, with a cold disk many. */
 const IMPORT_MS = 60_000;
 const NODE = 20;
-/** Below this a study soon stands still: a run needs scratch, a hand-in and logs. */
+/** Below this a study soon stands still: a run needs scratch, a submission and logs. */
 const LOW_DISK_BYTES = 5 * 2 ** 30;
 const LOW_MEMORY_BYTES = 3 * 2 ** 30;
 /** What the runner adds to the folder of sockets, at most. */

@@ -60,7 +60,7 @@ export function exitFailure(
     const meaning = signal === 'SIGILL' ? ' (illegal instruction)' : '';
     return { reason: 'error', message: `ended by ${signal}${meaning}` };
   }
-  if (code === 0) return { reason: 'rejected', message: 'exited without handing in a model' };
+  if (code === 0) return { reason: 'rejected', message: 'exited without submitting a model' };
   return {
     reason: code === UNCAUGHT && isOutOfMemory(exceptionOf(log)) ? 'oom' : 'error',
     message: said || `exit code ${code}, and it printed nothing`,

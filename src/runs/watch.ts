@@ -91,6 +91,8 @@ const MAX_STARTS = 10;
 /** Steps are counted as their batches are handed out, a few ahead. */
 const SAME_STEP = 3;
 const POLL_MS = 250;
+/** How long a cancelled activity waits for the server to confirm the cancellation. */
+const ANSWER_MS = 3_000;
 /** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
 const ROOM_BYTES = 64e6;
 /** What a runner may know of the worker's environment: no keys. */
@@ -99,7 +101,7 @@ const ENVIRONMENT = /^(PATH|HOME|USER|LANG|TMPDIR|LD_LIBRARY_PATH|XDG_.*|AUTORES
 export const runnerEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([variable]) => ENVIRONMENT.test(variable)));
 
-export const handinFolder = (input: TrainInput): string => join(runFolder(input), 'handin');
+export const submissionFolder = (input: TrainInput): string => join(runFolder(input), 'submission');
 
 /** What a training's and a scoring's spec have in common. */
 export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting, tree: string) {
@@ -110,7 +112,7 @@ export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting,
     data,
     python,
     device: input.device,
-    handin: handinFolder(input),
+    submission: submissionFolder(input),
     logBytes: lab.caps.log_bytes,
     scratchBytes: lab.caps.scratch_bytes,
   } as const;
@@ -147,7 +149,7 @@ export async function attend(task: Task): Promise<Outcome> {
   };
   return heartbeatWhile(
     ownFolder(task.input).then(async () => orHostError(task, await untilDone(task, show))),
-    () => progress,
+    { study: task.input.study, details: () => progress },
   );
 }
 
@@ -199,7 +201,7 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
   const context = Context.current();
   for (;;) {
     if (context.cancellationSignal.aborted) await context.cancelled;
-    if (await isEnded(task.input.study)) throw ended(task);
+    await throwIfEnded(task);
     const attempts = await attemptsOf(task.input, task.kind);
     const last = attempts.at(-1);
     const owner = last === undefined ? null : await ownerOfAttempt(last);
@@ -267,10 +269,8 @@ async function start(
     await Context.current().sleep(POLL_MS);
     return;
   }
-  if (await isEnded(input.study)) {
-    await terminate(owner, { graceMs: STOP_MS });
-    throw ended(task);
-  }
+  if (await isEnded(input.study)) await terminate(owner, { graceMs: STOP_MS });
+  await throwIfEnded(task);
   log.info(`${name}: ${kind} ${number} started`, { pid: owner.pid });
   const status = await follow(folder, owner, show);
   if (status === null || status.phase === 'queued') {
@@ -281,9 +281,15 @@ async function start(
   throwTrouble(task, status);
 }
 
-/** Nobody waits for this activity any more; it has only not heard of that. */
-const ended = ({ input }: Task): Error =>
-  ApplicationFailure.nonRetryable(`${taskName(input)} was cancelled meanwhile`, 'Ended');
+/**
+ * Ends an activity whose workflow was cancelled: as cancelled once the server says so, or with a failure that nobody waits for.
+ * @throws CancelledFailure or ApplicationFailure if the workflow was cancelled
+ */
+async function throwIfEnded({ input }: Task): Promise<void> {
+  if (!(await isEnded(input.study))) return;
+  await Context.current().sleep(ANSWER_MS);
+  throw ApplicationFailure.nonRetryable(`${taskName(input)} was cancelled meanwhile`, 'Ended');
+}
 
 /** The host's trouble is thrown, for Temporal to try again later, a minute apart at most. */
 function throwTrouble({ input }: Task, status: TaskStatus | null): void {

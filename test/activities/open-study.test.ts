@@ -70,7 +70,7 @@ test('a fresh study gets base, ledger and branch, and an empty state', async () 
   expect(git(root, 'rev-parse', baseRef('nov21'), branchRef('nov21')).split('\n')).toEqual([base, base]);
   expect(opened.state).toEqual(rebuild(study.limits, []));
   expect(opened.last).toBeNull();
-  expect(opened.caps).toEqual({ startup: 300, handin: 30, score: 600 });
+  expect(opened.caps).toEqual({ startup: 300, submission: 30, score: 600 });
   expect(opened.fingerprint).toMatchObject({
     device: 'cpu',
     torch: '2.15',

@@ -32,7 +32,7 @@ async function open() {
 
 type Place = Awaited<ReturnType<typeof open>>;
 
-/** What the workflow hands in at the end of experiment `number`, on top of `incumbent`. */
+/** What the workflow passes on at the end of experiment `number`, on top of `incumbent`. */
 async function finished(
   { git: repository, study, base }: Place,
   number: number,

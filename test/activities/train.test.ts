@@ -125,7 +125,7 @@ const seedsSeen = (of: TrainInput, attempt: number): string[] =>
   logOf(of, attempt).match(/"seed": \d+/g) ?? [];
 
 describe('train and evaluate', () => {
-  it('train, then score what was handed in', async () => {
+  it('train, then score what was submitted', async () => {
     const of = input();
     const worker = activity();
     const result = await train(of, ['slow'], worker);
@@ -155,7 +155,7 @@ describe('train and evaluate', () => {
     const of = input();
     const first = await train(of, ['happy']);
     expect(await train(of, ['crash'])).toEqual(first);
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 
   it('answer for no other commit, seed or budget: that run is put aside, with its logs', async () => {
@@ -179,9 +179,9 @@ describe('train and evaluate', () => {
     expect(attempts).toBe(1);
   });
 
-  it('do not score without a hand-in', async () => {
+  it('do not score without a submission', async () => {
     const scoring = activity().environment.run(createEvaluate(dependencies([])), input());
-    await expect(scoring).rejects.toMatchObject({ type: 'HandinMissing', nonRetryable: true });
+    await expect(scoring).rejects.toMatchObject({ type: 'SubmissionMissing', nonRetryable: true });
   });
 
   it.each(['device', 'torch'] as const)('are refused by a worker with another %s', async (key) => {
@@ -194,12 +194,12 @@ describe('train and evaluate', () => {
     await expect(scoring).rejects.toMatchObject(refused);
   });
 
-  it('train again what was handed in and lost, and say so when it is lost each time', async () => {
+  it('train again what was submitted and lost, and say so when it is lost each time', async () => {
     const of = input();
     const lose = async () => {
-      rmSync(join(runFolder(of), 'handin', 'weights.safetensors'));
+      rmSync(join(runFolder(of), 'submission', 'weights.safetensors'));
       const scoring = activity().environment.run(createEvaluate(dependencies([])), of);
-      await expect(scoring).rejects.toMatchObject({ type: 'HandinMissing' });
+      await expect(scoring).rejects.toMatchObject({ type: 'SubmissionMissing' });
     };
     const first = await train(of, ['happy']);
     await lose();
@@ -211,7 +211,7 @@ describe('train and evaluate', () => {
     await lose();
     expect(await train(of, ['happy'])).toMatchObject({
       attempts: 3,
-      failure: { reason: 'lost', message: expect.stringContaining('its hand-in was gone') },
+      failure: { reason: 'lost', message: expect.stringContaining('its submission was gone') },
     });
   });
 });
@@ -221,7 +221,7 @@ describe('a run is found again', () => {
     const of = input();
     const [one, two] = await Promise.all([train(of, ['slow']), train(of, ['slow'])]);
     expect(one).toEqual(two);
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
     expect(seedsSeen(of, 1)).toHaveLength(1);
   });
 
@@ -503,7 +503,7 @@ describe('a run that is lost', () => {
     expect(result).toMatchObject({ failure: null, attempts: 1, steps: 20 });
     expect(spent).toBeGreaterThan(0.1);
     expect(result.wallSeconds).toBeGreaterThan(spent + result.trainSeconds);
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 });
 
@@ -540,7 +540,7 @@ describe('when the study cancels', () => {
     expect((await running).failure).toBeNull();
     // Nothing has begun, so that the same folder serves.
     expect(await train(two, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
-    expect(readdirSync(runFolder(two)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(two)).toSorted()).toEqual(['submission', 'train-1']);
   });
 });
 
@@ -571,7 +571,7 @@ describe('when a cancelled activity has lost its worker', () => {
     await expectFree();
     const again = await train(of, ['happy'], activity(newRunId()));
     expect(again).toMatchObject({ failure: null, attempts: 1, steps: 20 });
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 
   it('its scoring is ended', async () => {
@@ -657,7 +657,7 @@ describe('trouble of the host', () => {
       await expect(train(of, ['happy'])).rejects.toThrow(/no cuda:99 here: \d+ GPUs were found/);
     expect(await statusOf(of)).toMatchObject({ phase: 'stopped', failure: { reason: 'lost' } });
     expect(await train({ ...of, device: 'cpu' }, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 
   it('is a full disk: it says how much room it waits for, and goes on by itself', async () => {

@@ -67,7 +67,7 @@ const spec = {
   device: 'cpu',
   command: ['true'],
   blobs: {},
-  handin: '/handin',
+  submission: '/submission',
   logBytes: 1,
   scratchBytes: 1,
   spentSeconds: 0,

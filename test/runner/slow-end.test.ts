@@ -53,7 +53,7 @@ async function next(folder: string, device: string): Promise<{ owner: Owner; has
   return { owner: await nextAt(device, folder, ['touch', mark]), hasIt: () => existsSync(mark) };
 }
 
-test('a training that was handed in is done, though its processes hang; they keep the device', async () => {
+test('a training that was submitted is done, though its processes hang; they keep the device', async () => {
   const { folder, owner, device, letGo } = await hanging('happy');
   const { failure } = await workshop.until(folder, ({ phase }) => phase === 'done');
   expect(failure).toBeNull();

@@ -43,8 +43,8 @@ export class World {
   failureOf = (_number: number): RunResult['failure'] => null;
   /** Trainings wait for this; a test that wants to catch one in the middle makes it wait. */
   trainingOf: (number: number) => Promise<void> = () => Promise.resolve();
-  /** Hand-ins of each experiment that are still to be lost before they are scored. */
-  readonly handinsToLose = new Map<number, number>();
+  /** How many submissions of each experiment the fake host still loses before they are scored. */
+  readonly submissionsToLose = new Map<number, number>();
   proposeTrouble: string | null = null;
   openTrouble: string | null = null;
   lane = LANE;
@@ -86,7 +86,7 @@ export class World {
         last: this.lastTaken(),
         lane: this.lane,
         fingerprint: FINGERPRINT,
-        caps: { startup: 10, handin: 10, score: 10 },
+        caps: { startup: 10, submission: 10, score: 10 },
       });
     },
     propose: (input) => {
@@ -140,9 +140,9 @@ export class World {
       };
     },
     evaluate: ({ number }) => {
-      const toLose = this.handinsToLose.get(number) ?? 0;
-      this.handinsToLose.set(number, toLose - 1);
-      if (toLose > 0) throw ApplicationFailure.nonRetryable('no hand-in of it', 'HandinMissing');
+      const toLose = this.submissionsToLose.get(number) ?? 0;
+      this.submissionsToLose.set(number, toLose - 1);
+      if (toLose > 0) throw ApplicationFailure.nonRetryable('no submission of it', 'SubmissionMissing');
       return Promise.resolve({
         failure: null,
         score: this.scoreOf(number),
