@@ -95,11 +95,19 @@ describe('start, before it needs a server', () => {
   });
 
   it('refuses a tag that the lab knows, and names a free one: exit code 6', async () => {
+    const { root } = await labWith({ taken: [{ score: 2 }] });
+    const { exitCode, stderr } = await autoresearch('start', '--lab', root, '--tag', 'taken');
+    expect(exitCode).toBe(6);
+    expect(stderr).toMatch(/knows a study taken[^]*resume taken[^]*--tag \w+\n/);
+  });
+
+  it('refuses a tag whose branch somebody has made by hand, and does not say that there is a study to resume', async () => {
     const { root } = makeLab(withKnobs);
     git(root, 'branch', 'autoresearch/taken');
     const { exitCode, stderr } = await autoresearch('start', '--lab', root, '--tag', 'taken');
     expect(exitCode).toBe(6);
-    expect(stderr).toMatch(/knows a study taken[^]*--tag \w+\n/);
+    expect(stderr).toMatch(/branch autoresearch\/taken[^]*git branch -m autoresearch\/taken[^]*--tag \w+\n/);
+    expect(stderr).not.toContain('resume');
   });
 });
 
