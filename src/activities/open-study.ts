@@ -7,7 +7,7 @@ import { advanceBranch } from '../ledger/branch';
 import type { LabConfig } from '../labs/lab-yaml';
 import { Git, RefConflict } from '../ledger/git';
 import { LabError } from '../ledger/git';
-import { readLabConfigAt } from '../labs/lab';
+import { checkBranches, readLabConfigAt } from '../labs/lab';
 import { LedgerError, openLedger, readLedger } from '../ledger/ledger';
 import { listTree } from '../ledger/objects';
 import { baseRef } from '../ledger/refs';
@@ -70,16 +70,6 @@ async function openBase(git: Git, { tag, base }: StudyConfig): Promise<LabConfig
     throw error;
   });
   return readLabConfigAt(git, base);
-}
-
-/** git keeps refs as files: a branch `autoresearch` leaves no place for `autoresearch/nov21`. */
-async function checkBranches(git: Git): Promise<void> {
-  for (const name of ['autoresearch', 'autoresearch-ledger']) {
-    if ((await git.resolve(`refs/heads/${name}`)) === null) continue;
-    throw new LabError(
-      `${git.directory} has a branch "${name}", which leaves no place for ${name}/<tag>: rename it (\`git branch -m ${name} other\`)`,
-    );
-  }
 }
 
 /** Scores of another metric, base or budget do not compare with those in the ledger. */

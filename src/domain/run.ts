@@ -32,7 +32,7 @@ export interface TrainInput {
   budget: TrainBudget;
   device: string;
   /** What its score has to be comparable with. */
-  fingerprint?: Fingerprint;
+  fingerprint: Fingerprint;
 }
 
 /** What `train` and `evaluate` say in each heartbeat; `status` shows it. */

@@ -38,6 +38,11 @@ export async function detectDevices(root = '/'): Promise<Device[]> {
   // Asked for nothing else, the driver may be as broken as it likes.
   const gpus = wanted.every((id) => id === 'cpu') ? [] : await nvidiaGpus(root);
   if (wanted.join('') === '') return gpus.length > 0 ? gpus : [cpu()];
+  const twice = wanted.find((id, place) => wanted.indexOf(id) !== place);
+  if (twice !== undefined) {
+    // Both would serve one queue, and so train two runs on one device.
+    throw new MissingPrerequisite(`AUTORESEARCH_DEVICES names ${twice} twice`, 'name each device once');
+  }
   const found = [...gpus, cpu()];
   return wanted.map((id) => {
     const device = found.find((candidate) => candidate.id === id);

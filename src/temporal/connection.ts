@@ -3,7 +3,7 @@
  * (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE), else the dev server of ours.
  */
 import { createHash } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { CodecKeyError, codecKeys, dataConverter, type CodecKey } from './codec';
 import type { ServerAddress } from './server-address';
@@ -13,6 +13,8 @@ import { whyUnreachable } from './why-unreachable';
 import { readWorkerInfo, workerInfoFile } from './worker-info';
 
 const CONNECT_MS = 4_000;
+/** A page of a history, which gRPC would cut off at 4 MB: the SDK means the same number, and names it in a way that grpc-js ignores. */
+const MAX_RECEIVED_BYTES = 128 * 1024 * 1024;
 const DEFAULT_NAMESPACE = 'default';
 
 /** No server can be reached: the message says which address and why, `todo` what to do. */
@@ -76,8 +78,7 @@ export async function connect(server?: ServerAddress): Promise<Connected> {
       address: target.address,
       ...target.options,
       connectTimeout: CONNECT_MS,
-      // grpc-js would take http_proxy for this host's own addresses too.
-      ...(isLoopback(target.address) && { channelArgs: { 'grpc.enable_http_proxy': 0 } }),
+      channelArgs: channelArgs(target.address),
     });
     const client = new Client({
       connection,
@@ -88,6 +89,15 @@ export async function connect(server?: ServerAddress): Promise<Connected> {
   } catch (error) {
     throw await unavailable(target, error, proxyFor(target.address));
   }
+}
+
+/** What grpc-js has to be given for a connection to that address. */
+export function channelArgs(address: string): NonNullable<ConnectionOptions['channelArgs']> {
+  return {
+    'grpc.max_receive_message_length': MAX_RECEIVED_BYTES,
+    // grpc-js would take http_proxy for this host's own addresses too.
+    ...(isLoopback(address) && { 'grpc.enable_http_proxy': 0 }),
+  };
 }
 
 /** A worker that encrypts is not talked to without its key, nor followed by one that lacks it: the last one counts. */

@@ -246,6 +246,8 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
       }
       const noMoney = causesOf(error).find(isBudgetExhausted);
       if (noMoney === undefined) fail(`experiment ${number} could not be done`, error);
+      // Another limit came meanwhile: the experiment is tried again with it.
+      else if (state.limits.dollars !== limits.dollars) return;
       // More money would end the pause that a person has asked for meanwhile.
       else if (state.paused?.by !== 'user') state = pause(state, { by: 'limit', reason: noMoney.message });
     } finally {

@@ -254,7 +254,8 @@ test('the hundredth record packs the lab’s objects, and loses none, not even w
 test('a run is compared with those of the commit that it builds on; the first has none', async () => {
   const place = await open();
   const first = await finished(place, 1, KEEP);
-  const of = { study: place.study, run: 1, seed: 1, budget: { steps: 1 }, device: 'cpu' };
+  const { fingerprint } = first;
+  const of = { study: place.study, run: 1, seed: 1, budget: { steps: 1 }, device: 'cpu', fingerprint };
   expect(await comparableRuns({ ...of, number: 1, commit: first.commit })).toEqual({ own: [], parent: [] });
   await record(first);
   const { commit } = await finished(place, 2, DISCARD, first.commit);

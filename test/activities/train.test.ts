@@ -43,6 +43,8 @@ beforeAll(() => {
 });
 afterAll(() => workshop.close());
 
+const MACHINE = { device: 'test × 2', torch: '2.11' };
+
 /** 0 is the baseline's. */
 let number = 1;
 
@@ -56,11 +58,10 @@ function input(change: Partial<TrainInput> = {}): TrainInput {
     seed: 7,
     budget: { steps: 20 },
     device: 'cpu',
+    fingerprint: { ...MACHINE, lab: '0', data: '0' },
     ...change,
   };
 }
-
-const MACHINE = { device: 'test × 2', torch: '2.11' };
 
 const SCORE = `import json, sys; a = dict(zip(sys.argv[1::2], sys.argv[2::2])); json.dump({"value": len(open(a["--weights"]).read()), "tokens": 1, "bytes": 2, "seconds": 0.5, "parameters": 3}, open(a["--out"], "w"))`;
 

@@ -85,7 +85,10 @@ it('what comes and goes while it scores takes the score with it', async () => {
 
 it('an environment that is not what it was ends the retries: the study pauses, and a person looks', async () => {
   const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
-  const input = { study, number: 1, run: 1, commit: 'c', seed: 7, budget: { steps: 1 }, device: 'cpu' };
+  const machine = { device: 'x', torch: 'y' };
+  const fingerprint = { ...machine, lab: '0', data: '0' };
+  const run = { number: 1, run: 1, commit: 'c', seed: 7, budget: { steps: 1 }, device: 'cpu' };
+  const input = { study, ...run, fingerprint };
   const submission = join(runFolder(input), 'submission');
   mkdirSync(submission, { recursive: true });
   const { commit, seed, budget } = input;
@@ -102,7 +105,7 @@ it('an environment that is not what it was ends the retries: the study pauses, a
     resolveRun: async () => {
       await checkEnvironment(place.python);
       const lab = labOf([], ['python', '-c', HONEST]);
-      return { python: place.python, data: workshop.data, lab, machine: { device: 'x', torch: 'y' } };
+      return { python: place.python, data: workshop.data, lab, machine };
     },
   });
   const score = () =>

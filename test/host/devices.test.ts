@@ -55,3 +55,12 @@ test('neither is one that takes too long', async () => {
     message: expect.stringContaining('did not answer'),
   });
 }, 60_000);
+
+test('a device that is named twice is refused: two lanes would train on it at once', async () => {
+  nvidiaSmi(`printf '0, NVIDIA H200\\n1, NVIDIA H200\\n'`);
+  process.env['AUTORESEARCH_DEVICES'] = 'cuda:1, cuda:0,cuda:1';
+  await expect(ids()).rejects.toMatchObject({
+    name: 'MissingPrerequisite',
+    message: 'AUTORESEARCH_DEVICES names cuda:1 twice',
+  });
+});

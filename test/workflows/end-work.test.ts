@@ -11,7 +11,7 @@ let done: string[];
 beforeAll(async () => {
   stage = await openStage(() => world, { interceptors: [require.resolve('./quick-trouble')] });
 });
-afterAll(() => stage.stop(), 60_000);
+afterAll(() => stage.stop(), 300_000);
 beforeEach(() => {
   world = new World();
   done = [];

@@ -19,6 +19,7 @@ import type { Phase } from '../../src/domain/status';
 import { LATER_SETTINGS, rebuild, type StudyConfig, type StudyState } from '../../src/domain/study';
 import type { LastTaken } from '../../src/domain/waiting';
 import { findTemporal } from '../../src/host/temporal-binary';
+import { channelArgs } from '../../src/temporal/connection';
 import { studyHistories } from '../../src/temporal/histories';
 import { controlQueue } from '../../src/temporal/queues';
 import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
@@ -182,8 +183,6 @@ export interface Stage {
    * @throws if one does not agree, or has a task without a command
    */
   mustReplay(workflowId: string): Promise<void>;
-  /** Leaves out of that a study whose histories are larger than a client fetches. */
-  leaveOut(study: RunningStudy): void;
   /** Does something while no worker is there. */
   withoutWorkers(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
@@ -216,6 +215,12 @@ export async function openStage(
       searchAttributes: [...SEARCH_ATTRIBUTES],
       extraArgs,
     },
+    plugins: [
+      {
+        name: 'channel',
+        configureConnection: (options) => ({ ...options, channelArgs: channelArgs(options.address ?? '') }),
+      },
+    ],
   });
   const activities = Object.fromEntries(
     (['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record', 'save', 'endWork'] as const).map(
@@ -277,7 +282,6 @@ export async function openStage(
       return { handle, config };
     },
     mustReplay,
-    leaveOut: ({ config }) => void started.delete(config.workflowId),
     withoutWorkers: async (work) => {
       await stopWorkers();
       await work();
