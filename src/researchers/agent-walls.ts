@@ -116,7 +116,8 @@ export async function agentWalls({ command, copy, ledger, closed }: Walled): Pro
   const declared = declaredPaths(READS, closed);
   const programs = [...programFolders(isWritten), ...namedIn(command, isWritten)];
   const others = [
-    ...[...HOME_TOOLS.map((name) => join(homedir(), name)), ...OTHER_TOOLS],
+    ...HOME_TOOLS.map((name) => join(homedir(), name)),
+    ...OTHER_TOOLS,
     ...CERTIFICATES.flatMap((name) => process.env[name] ?? []),
   ];
   // Where the agent writes, it decides where links lead: nothing is looked up through there.

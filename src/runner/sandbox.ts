@@ -64,7 +64,9 @@ const PROBE_MS = 10 * 60_000;
 const INSTALL =
   'install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)';
 /** What bubblewrap shows of the host's /dev. */
-export const SHARED_DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
+export const SHARED_DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map(
+  (name) => `/dev/${name}`,
+);
 /** Parts of /sys that only root can read, and root needs no capability for it: they show the whole host. */
 const SYS_FOLDERS_OF_ROOT = [
   'kernel/debug',
