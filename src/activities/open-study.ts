@@ -11,6 +11,7 @@ import { checkBranches, readLabConfigAt } from '../labs/lab';
 import { LedgerError, openLedger, readLedger } from '../ledger/ledger';
 import { listTree } from '../ledger/objects';
 import { baseRef } from '../ledger/refs';
+import { checkAgentSettings } from '../researchers/agent-settings';
 import { StudyMismatch, withFailures } from './failures';
 import { heartbeatWhile } from '../runs/heartbeat';
 import type { ControlActivities, OpenedStudy } from './interface';
@@ -35,6 +36,7 @@ export function createOpenStudy(dependencies: OpenStudyDependencies): ControlAct
 async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Promise<OpenedStudy> {
   const git = new Git(study.lab);
   const lab = await openBase(git, study);
+  if (study.researcher.split('+').includes('command')) checkAgentSettings(study.lab, lab);
   await checkBranches(git);
   const kept = await openLedger(git, study);
   checkSame(study, kept);

@@ -7,6 +7,8 @@ export interface CaptureOptions {
   signal: AbortSignal;
   cwd?: string;
   env?: NodeJS.ProcessEnv;
+  /** Device files that it may use but not change. */
+  devices?: readonly string[];
 }
 
 export interface Captured {
@@ -36,8 +38,8 @@ const GRACE_MS = 2_000;
  * @throws CaptureError unless the process exits with 0 in time
  */
 export async function capture(command: readonly string[], options: CaptureOptions): Promise<Captured> {
-  const { cwd, env, stdin, timeoutMs, signal } = options;
-  const { keeper, exited, release } = await keep({ command: [...command], cwd, env });
+  const { cwd, env, stdin, timeoutMs, signal, devices = [] } = options;
+  const { keeper, exited, release } = await keep({ command: [...command], cwd, env, devices });
   let stdout = '';
   let stderr = '';
   keeper.stdout

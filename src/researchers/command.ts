@@ -123,6 +123,7 @@ async function run(
     said = await capture(await workspace.enclose(command), {
       cwd: workspace.path,
       env,
+      devices: workspace.devices,
       stdin: contextJson(context),
       timeoutMs,
       signal,

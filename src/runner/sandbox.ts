@@ -64,7 +64,9 @@ const PROBE_MS = 10 * 60_000;
 const INSTALL =
   'install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)';
 /** What bubblewrap shows of the host's /dev. */
-const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
+export const SHARED_DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map(
+  (name) => `/dev/${name}`,
+);
 /** Parts of /sys that only root can read, and root needs no capability for it: they show the whole host. */
 const SYS_FOLDERS_OF_ROOT = [
   'kernel/debug',
@@ -180,7 +182,7 @@ const exitSchema = z.tuple([z.int().nullable(), z.string().nullable()]);
 /** The smallest sandbox, through its gate. */
 export function smallest(command: string[]): Pick<Enclosed, 'argv' | 'filter' | 'devices'> {
   const argv = ['bwrap', ...walls(1 << 20), '--as-pid-1', '--', ...GATE, ...command];
-  return { argv, filter: seccompFilter(), devices: DEVICES };
+  return { argv, filter: seccompFilter(), devices: SHARED_DEVICES };
 }
 
 /** Turns a room into a command line. */
@@ -225,7 +227,7 @@ export async function enclose(sandbox: Sandbox, room: Room): Promise<Enclosed> {
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
     cwd: '/',
     filter: seccompFilter(),
-    devices: [...DEVICES, ...ownGpu],
+    devices: [...SHARED_DEVICES, ...ownGpu],
   };
 }
 

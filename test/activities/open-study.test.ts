@@ -228,3 +228,19 @@ test('another device or another torch than the study was scored with is refused,
     message: expect.stringMatching(/device .* this worker has NVIDIA H200: bring that back/),
   });
 });
+
+test('what an agent may not have is refused before the baseline, and only where a command proposes', async () => {
+  const { study } = newStudy();
+  process.env['AUTORESEARCH_AGENT_WRITES'] = '/nowhere/at/all';
+  try {
+    await openStudy(study);
+    const asking = { ...newStudy().study, researcher: 'command+tpe', researcherCommand: 'agent' };
+    await expect(openStudy(asking)).rejects.toMatchObject({
+      type: 'AgentSettingsError',
+      nonRetryable: true,
+      message: expect.stringContaining('there is no such file or folder'),
+    });
+  } finally {
+    delete process.env['AUTORESEARCH_AGENT_WRITES'];
+  }
+});

@@ -75,7 +75,7 @@ function facts({ record, commit, metric }: Shown): string {
     ]);
     lines.push(['budget', `${budgetText(record.budget)} a run`]);
     lines.push(['by', record.researcher]);
-    lines.push(...researchFacts(record));
+    lines.push(...researchFacts(record), ...seedFacts(record));
     lines.push([
       'league',
       Object.entries(record.fingerprint)
@@ -106,6 +106,12 @@ function researchFacts({ research, repairs, ideas }: ExperimentRecord): [string,
   if (ideas.length > 0) lines.push(['ideas', `${ideas.length} for later: \`autoresearch ideas\``]);
   return lines;
 }
+
+/** One seed only: such runs say nothing of the noise. */
+const seedFacts = ({ runs }: ExperimentRecord): [string, string][] =>
+  runs.flatMap(({ seed, sameWeightsAsSeed: other }) =>
+    other === null ? [] : [['seeds', `seed ${seed} gave the same weights as seed ${other}`]],
+  );
 
 const thousands = (count: number): string => count.toLocaleString('en');
 
