@@ -1,6 +1,6 @@
 /**
- * The worker of one host: workflows and control activities on one queue, and for each device a queue of its own with
- * one slot. It only wires. What a run needs is detached, so a worker may be ended and replaced at any time.
+ * The worker of one host: one queue for workflows and control activities, and one queue with one slot for each device. Runs
+ * are detached processes, so a worker may be stopped and replaced at any time.
  */
 import { GracefulShutdownPeriodExpiredError, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createApply } from './activities/apply';
@@ -25,7 +25,7 @@ import type { RunDependencies } from './runs/watch';
 import { exportTree } from './labs/export';
 import { Git } from './ledger/git';
 import { readLabConfigAt } from './labs/lab';
-import { keepBounded } from './process/log-file';
+import { boundRegularly } from './process/log-file';
 import { ownerOf } from './process/owner';
 import { asset } from './process/package-root';
 import { researcherOf } from './researchers';
@@ -46,7 +46,7 @@ import { workerLog } from './host/worker-process';
 
 /** A heartbeat out of turn, which asks about a cancellation, is sent at once: see src/runs/heartbeat.ts. */
 const HEARTBEAT_THROTTLE = '1 second';
-/** Then what is still at work is left as a kill would leave it: every activity converges. */
+/** After this the worker exits with activities still running, as if killed: every activity can be repeated. */
 const SHUTDOWN_FORCE_TIME = '3 seconds';
 
 async function main(): Promise<void> {
@@ -72,7 +72,7 @@ async function main(): Promise<void> {
     }),
     ...(await Promise.all(devices.map((device) => laneWorker(options, device, python)))),
   ];
-  keepBounded(workerLog(), serverLog());
+  boundRegularly(workerLog(), serverLog());
   const info: WorkerInfo = {
     format: 2,
     owner: ownerOf(process.pid)!,
@@ -91,7 +91,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       workers.forEach(shutDown);
-      // Said at once: `up` is not to take a worker that ends for one that works.
+      // At once, so that `up` does not mistake this worker for a working one.
       writeWorkerInfo({ ...info, isEnding: true }).catch((error: unknown) => console.error(error));
     });
   }
@@ -101,7 +101,7 @@ async function main(): Promise<void> {
   await connection.close();
 }
 
-/** A device has one slot: it trains, or scores, one thing at a time. */
+/** A device has one slot: it trains or scores one run at a time. */
 function laneWorker(
   options: Omit<WorkerOptions, 'taskQueue'>,
   device: Device,
@@ -155,7 +155,7 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
       },
     }),
     propose: async (input) => {
-      // A candidate that planted something and crashed was not scored; a researcher may run what is there outside the sandbox.
+      // A candidate that planted files and crashed was not scored. A researcher may run those files outside the sandbox.
       await withFailures(() => heartbeatWhile(checkEnvironment(python)));
       return propose(input);
     },
@@ -182,10 +182,10 @@ function shutDown(worker: Worker): void {
 
 main().catch((error: unknown) => {
   if (error instanceof GracefulShutdownPeriodExpiredError) {
-    console.error(`not all work let go within ${SHUTDOWN_FORCE_TIME}: it is done again`);
+    console.error(`activities were still running after ${SHUTDOWN_FORCE_TIME}: the next worker repeats them`);
     process.exit(0);
   }
   console.error(error);
-  // At once: a worker of which only a part still polls would look alive, and its other queues would wait for ever.
+  // At once: a worker that polls only some of its queues would look alive while the others wait for ever.
   process.exit(1);
 });

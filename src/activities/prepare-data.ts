@@ -16,7 +16,7 @@ import { Git } from '../ledger/git';
 import { readText } from '../ledger/objects';
 import { holderOf } from '../process/detach';
 import { readJson, readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
-import { launchListed, listed, unlist } from '../process/listed';
+import { launchRegistered, registered, unregister } from '../process/register';
 import { boundLog } from '../process/log-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { packageRoot } from '../process/package-root';
@@ -179,7 +179,7 @@ async function runPreparer(
   };
   const name = nameOf(study);
   for (;;) {
-    const owner = await launchListed({
+    const owner = await launchRegistered({
       command: [...KEEP_EXIT_CODE, exit, ...command],
       cwd: tree,
       env,
@@ -213,7 +213,7 @@ const nameOf = ({ tag }: StudyRef): string => `data for study ${tag}`;
 
 /** Ends the study's preparer. Another study that waits for it as well, or has the same tag in another lab, begins it again. */
 export async function endPreparer(study: StudyRef): Promise<void> {
-  const preparing = (await listed()).filter(({ name }) => name === nameOf(study));
+  const preparing = (await registered()).filter(({ name }) => name === nameOf(study));
   await Promise.all(preparing.map(({ owner }) => terminate(owner, { graceMs: STOP_MS, group: true })));
 }
 
@@ -238,7 +238,7 @@ async function ended(owner: Owner, lock: string, log: string): Promise<void> {
     }
     await boundLog(log);
   }
-  await unlist(lock);
+  await unregister(lock);
 }
 
 function inherited(): NodeJS.ProcessEnv {

@@ -11,7 +11,7 @@ import type { LabConfig } from '../labs/lab-yaml';
 import { holderOf } from '../process/detach';
 import { entriesOf } from '../process/entries';
 import { writeJsonAtomic } from '../process/json-file';
-import { launchListed, unlist } from '../process/listed';
+import { launchRegistered, unregister } from '../process/register';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
 import type { Objection } from '../researchers/researcher';
@@ -94,7 +94,7 @@ async function endOne(folder: string): Promise<void> {
   const holder = await holderOf(lock);
   if (holder !== null) {
     await terminate(holder, { graceMs: STOP_MS });
-    await unlist(lock);
+    await unregister(lock);
   }
   await rm(folder, { recursive: true, force: true });
   await rm(lock, { force: true });
@@ -140,7 +140,7 @@ async function run(
   signal: AbortSignal,
 ): Promise<void> {
   const lock = lockOf(folder);
-  const owner = await launchListed({
+  const owner = await launchRegistered({
     command: [process.execPath, runner, folder],
     cwd: folder,
     env: runnerEnvironment(),
@@ -156,7 +156,7 @@ async function run(
     await ended(owner, signal);
   } finally {
     await terminate(owner, { graceMs: STOP_MS });
-    await unlist(lock);
+    await unregister(lock);
     await rm(lock, { force: true });
   }
 }

@@ -1,4 +1,4 @@
-/** What this host trains on: its NVIDIA GPUs, or without one its CPU. */
+/** Finds the devices that this host trains on: its NVIDIA GPUs, else its CPU. */
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -12,30 +12,30 @@ import { laneQueue } from '../temporal/queues';
 export interface Device {
   /** `cuda:0` or `cpu`. */
   id: string;
-  /** What may be compared with what: `NVIDIA H200`, `AMD EPYC 9B14 × 2`. */
+  /** Model name; scores of different models are not comparable: `NVIDIA H200`, `AMD EPYC 9B14 × 2`. */
   name: string;
 }
 
 const NVIDIA_SMI_MS = 10_000;
-/** Of a loaded driver: a folder for each GPU. */
+/** A loaded driver has a folder for each GPU here. */
 const DRIVER = '/proc/driver/nvidia/gpus';
 
-/** There may be GPUs here, and which cannot be told now: that is no host without one. */
+/** The driver has GPUs but nvidia-smi fails, so the device list is unknown: not the same as a host without GPUs. */
 export class DevicesUnknown extends Error {
   override name = 'DevicesUnknown';
   readonly todo =
-    'see what `nvidia-smi` says, and wait for the driver or mend it; AUTORESEARCH_DEVICES=cpu trains on the CPU from now on';
+    'run `nvidia-smi`, and wait for the driver or repair it; or set AUTORESEARCH_DEVICES=cpu to train on the CPU from now on';
 }
 
 /**
  * The devices of this host, or those that AUTORESEARCH_DEVICES names (`cuda:1,cuda:3`, `cpu`).
- * @param root where /dev and /proc are
- * @throws MissingPrerequisite if it names one that is not there
+ * @param root the folder of /dev and /proc
+ * @throws MissingPrerequisite if AUTORESEARCH_DEVICES names a missing device
  * @throws DevicesUnknown
  */
 export async function detectDevices(root = '/'): Promise<Device[]> {
   const wanted = (process.env['AUTORESEARCH_DEVICES'] ?? '').split(',').map((id) => id.trim());
-  // Asked for nothing else, the driver may be as broken as it likes.
+  // With `cpu` alone a broken driver does not matter.
   const gpus = wanted.every((id) => id === 'cpu') ? [] : await nvidiaGpus(root);
   if (wanted.join('') === '') return gpus.length > 0 ? gpus : [cpu()];
   const twice = wanted.find((id, place) => wanted.indexOf(id) !== place);
@@ -48,13 +48,13 @@ export async function detectDevices(root = '/'): Promise<Device[]> {
     const device = found.find((candidate) => candidate.id === id);
     if (device !== undefined) return device;
     throw new MissingPrerequisite(
-      `AUTORESEARCH_DEVICES names ${id}, and this host has ${found.map((each) => each.id).join(', ')}`,
-      'name some of these, separated by commas, or unset it',
+      `AUTORESEARCH_DEVICES names ${id}, but this host has ${found.map((each) => each.id).join(', ')}`,
+      'set it to some of these, separated by commas, or unset it',
     );
   });
 }
 
-/** The lane of a device: its place in a study, with a task queue of its own. */
+/** The lane of a device: its id and its task queue. */
 export const laneOf = ({ id }: Device): Lane => ({ queue: laneQueue(id), device: id });
 
 async function nvidiaGpus(root: string): Promise<Device[]> {
@@ -88,7 +88,7 @@ const failedSchema = z.object({
   stderr: z.string().default(''),
 });
 
-/** What a loaded driver shows of its GPUs, whether or not it answers. */
+/** The GPU files of a loaded driver, whether or not it responds. */
 function driverFiles(root: string): string[] {
   const inDev = filesIn(join(root, '/dev')).filter((name) => /^nvidia\d+$/u.test(name));
   const inProc = filesIn(join(root, DRIVER));

@@ -1,16 +1,16 @@
-/** The interpreter that hold.py and keep.py run in: any Python 3, found once. */
+/** Finds the Python 3 that runs lock-and-exec.py and supervisor.py, once per process. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 
-/** A process could not be started: the message says why and what was tried. */
+/** A process could not be started. The message says why. */
 export class LaunchError extends Error {
   override name = 'LaunchError';
 }
 
 let python: Promise<string> | undefined;
 
-/** The real interpreter behind `python3`: a shim (pyenv, asdf) would put its own folders on the command's PATH. */
+/** The interpreter behind `python3`: a shim (pyenv, asdf) would add its own folders to the command's PATH. */
 export function python3(): Promise<string> {
   python ??= findPython().catch((error: unknown) => {
     python = undefined;

@@ -5,7 +5,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import type { LabConfig } from '../labs/lab-yaml';
 import { SYSTEM_FOLDERS } from '../runner/sandbox';
 import { cacheRoot, configRoot, runtimeRoot, stateRoot } from '../process/paths';
-import { withoutTemporalSettings } from '../temporal/own-environment';
+import { withoutTemporalSettings } from '../temporal/hide-settings';
 
 /** A variable that lets an agent have more names something that it may not have. */
 export class AgentSettingsError extends Error {

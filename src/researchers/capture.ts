@@ -1,5 +1,5 @@
 /** Runs a researcher's process to its end and keeps what it said; nothing that it started outlives it. */
-import { keep } from '../process/supervise';
+import { supervise } from '../process/supervise';
 
 export interface CaptureOptions {
   stdin: string;
@@ -39,23 +39,23 @@ const GRACE_MS = 2_000;
  */
 export async function capture(command: readonly string[], options: CaptureOptions): Promise<Captured> {
   const { cwd, env, stdin, timeoutMs, signal, devices = [] } = options;
-  const { keeper, exited, release } = await keep({ command: [...command], cwd, env, devices });
+  const { supervisor, exited, release } = await supervise({ command: [...command], cwd, env, devices });
   let stdout = '';
   let stderr = '';
-  keeper.stdout
+  supervisor.stdout
     .setEncoding('utf8')
     .on('data', (text: string) => (stdout = (stdout + text).slice(-MAX_OUTPUT)));
-  keeper.stderr
+  supervisor.stderr
     .setEncoding('utf8')
     .on('data', (text: string) => (stderr = (stderr + text).slice(-MAX_OUTPUT)));
-  keeper.stdin.on('error', () => undefined); // it may not care to read
-  keeper.stdin.end(stdin);
+  supervisor.stdin.on('error', () => undefined); // it may not care to read
+  supervisor.stdin.end(stdin);
 
   const ended: string[] = [];
   const timers: NodeJS.Timeout[] = [];
   const end = (why: string) => {
     ended.push(why);
-    keeper.kill('SIGTERM');
+    supervisor.kill('SIGTERM');
     timers.push(setTimeout(release, GRACE_MS));
   };
   timers.push(setTimeout(() => end(`took more than ${timeoutMs / 1000} s`), timeoutMs));

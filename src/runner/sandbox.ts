@@ -104,7 +104,7 @@ const SYSTEM_FILES = [
   '/etc/localtime',
 ];
 /**
- * Runs first inside, and begins the command only when it is told to: keep.py says why. The command takes this process
+ * Runs first inside, and begins the command only when it is told to: supervisor.py says why. The command takes this process
  * over. As the first one of its namespace it takes all others with it when it ends, and only the host can end it by
  * SIGKILL: the kernel ignores that when it comes from inside.
  */

@@ -17,7 +17,7 @@ import { holderOf } from '../process/detach';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { requireRoom } from '../process/free-space';
-import { launchListed, unlist } from '../process/listed';
+import { launchRegistered, unregister } from '../process/register';
 import { isAlive, isOfEarlierLife, terminate, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
 import { deviceLock } from '../runner/device-lock';
@@ -249,7 +249,7 @@ async function start(
   const device = await deviceLock(input.device);
   const holder = await holderOf(device);
   if (holder !== null) log.info(`${name} waits for ${input.device}, held by ${holder.name}`);
-  const owner = await launchListed({
+  const owner = await launchRegistered({
     command: [process.execPath, runner, folder],
     cwd: folder,
     env: runnerEnvironment(),
@@ -309,7 +309,7 @@ async function follow(
     const status = await statusOf(folder);
     if (status !== null) show(status);
     if (!alive) {
-      await unlist(join(folder, 'lock'));
+      await unregister(join(folder, 'lock'));
       return status;
     }
     try {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createEndWork } from '../../src/activities/end-work';
 import { holderOf } from '../../src/process/detach';
-import { listed } from '../../src/process/listed';
+import { registered } from '../../src/process/register';
 import { studyState } from '../../src/process/paths';
 import { deviceLock } from '../../src/runner/device-lock';
 import { takeDown } from '../../src/host/down';
@@ -86,7 +86,7 @@ test('one that has lost its worker is ended by the next, which has the device at
   expect(performance.now() - before).toBeLessThan(60_000);
   expect(candidates('silent')).toEqual([]);
   expect(await holderOf(await deviceLock('cpu'))).toBeNull();
-  expect(await listed()).toEqual([]);
+  expect(await registered()).toEqual([]);
 });
 
 test('an attempt that hears late that it was replaced leaves the next one its smoke test', async () => {
@@ -107,7 +107,7 @@ test('an attempt that hears late that it was replaced leaves the next one its sm
   stale.abort();
   // It was ended by the next one, or by whoever had asked for it: no word about the candidate either way.
   await expect(first).rejects.toThrow(/ended from outside|aborted/);
-  expect((await listed()).map(({ name }) => name)).toEqual(['nov21/0001 smoke test']);
+  expect((await registered()).map(({ name }) => name)).toEqual(['nov21/0001 smoke test']);
   const folder = left().find((name) => /^smoke-test-\w+$/.test(name)) ?? '';
   writeFileSync(join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001', folder, 'tree', 'go'), '');
   expect(await second).toBeNull();
@@ -117,7 +117,7 @@ test('one that has lost its worker is ended when its experiment was cancelled', 
   await kill(await smokeTesting('silent'));
   await new MockActivityEnvironment().run(createEndWork(), { study: STUDY, experiment: 1 });
   expect(candidates('silent')).toEqual([]);
-  expect(await listed()).toEqual([]);
+  expect(await registered()).toEqual([]);
 });
 
 test('one that has lost its worker is ended by `down`', async () => {

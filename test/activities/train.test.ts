@@ -25,7 +25,7 @@ import { hashTree } from '../../src/labs/export';
 import { ensureInventory } from '../../src/runner/inventory';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
-import { listed } from '../../src/process/listed';
+import { registered } from '../../src/process/register';
 import { isAlive, ownerOf, type Owner } from '../../src/process/owner';
 import { studyState } from '../../src/process/paths';
 import { deviceLock } from '../../src/runner/device-lock';
@@ -552,7 +552,7 @@ const endWork = ({ study, number: experiment }: TrainInput, runId: string) =>
 
 async function expectFree(): Promise<void> {
   expect(await holderOf(await deviceLock('cpu'))).toBeNull();
-  expect(await listed()).toEqual([]);
+  expect(await registered()).toEqual([]);
 }
 
 describe('when a cancelled activity has lost its worker', () => {
@@ -666,7 +666,7 @@ describe('trouble of the host', () => {
     const hungry = dependencies(['happy'], undefined, { log_bytes: 2 ** 52 });
     for (let retry = 0; retry < 2; retry++)
       await expect(activity().environment.run(createTrain(hungry), of)).rejects.toThrow(
-        /waits for room on the disk: \d+ MB are free in the state folder .*, a run needs 4503\d+ MB/,
+        /waiting for disk space: \d+ MB free in the state folder .*, a run needs 4503\d+ MB/,
       );
     expect(await statusOf(of)).toBeNull();
     expect(await train(of, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
