@@ -105,15 +105,17 @@ async function npm(name, args, advice) {
   console.log(`${name}: done in ${seconds} s`);
 }
 
-/** One bootstrap of a checkout at a time, by the same lock that src/process/exclusive.ts uses. */
+/** Runs one bootstrap of a checkout at a time, with the lock of src/process/exclusive.ts. */
 async function exclusively(work) {
   const id = createHash('sha256').update(root).digest('hex').slice(0, 12);
   const lock = join(tmpdir(), `autoresearch-${userInfo().uid}-${id}.lock`);
-  const script = join(root, 'src', 'process', 'lock.py');
-  const holder = spawn('python3', ['-I', '-S', script, lock], { stdio: ['pipe', 'pipe', 'inherit'] });
-  for await (const line of createInterface(holder.stdout)) {
-    if (line === 'held') break;
-    console.log('another process sets this checkout up: waiting for it');
+  const script = join(root, 'src', 'process', 'lock-and-exec.py');
+  const task = { lock: null, name: 'set-up', wait: [lock], queued: null, adopt: false, command: ['cat'] };
+  const holder = spawn('python3', ['-I', '-S', script, JSON.stringify(task)], {
+    stdio: ['pipe', 'ignore', 'inherit', 'pipe'],
+  });
+  for await (const line of createInterface(holder.stdio[3])) {
+    if (line === 'queued') console.log('another process is setting up this checkout: waiting for it');
   }
   await work();
   holder.stdin.end();

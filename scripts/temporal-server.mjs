@@ -17,10 +17,14 @@ const BUILD_MS = 1_800_000;
 
 /** @returns {Promise<string>} the folder of both programs */
 export async function ensureTemporalServer(say) {
-  const [{ toolCache }, { run }, { exclusively }, { step }] = await Promise.all(
-    ['process/paths.js', 'process/run-program.js', 'process/exclusive.js', 'process/progress.js'].map(
-      compiled,
-    ),
+  const [{ toolCache }, { run }, { exclusively }, { step }, { lastLine }] = await Promise.all(
+    [
+      'process/paths.js',
+      'process/run-program.js',
+      'process/exclusive.js',
+      'process/progress.js',
+      'process/excerpt.js',
+    ].map(compiled),
   );
   const folder = join(toolCache(), `temporal-server-${SERVER_VERSION}`);
   const isThere = () => existsSync(folder);
@@ -40,8 +44,7 @@ export async function ensureTemporalServer(say) {
           const packages = Object.keys(PROGRAMS).map((path) => `${MODULE}/${path}@v${SERVER_VERSION}`);
           const env = { ...process.env, GOBIN: partial, GOFLAGS: `-p=${availableParallelism()}` };
           const built = await run('go', ['install', ...packages], { env, timeoutMs: BUILD_MS });
-          if (!built.ok)
-            throw new Error(`go install failed (${built.reason}): ${built.stderr.trim().split('\n').at(-1)}`);
+          if (!built.ok) throw new Error(`go install failed (${built.reason}): ${lastLine(built.stderr)}`);
           for (const [path, name] of Object.entries(PROGRAMS)) {
             await rename(join(partial, path.split('/').at(-1)), join(partial, name));
           }

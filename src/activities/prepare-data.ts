@@ -15,6 +15,7 @@ import { exportTree } from '../labs/export';
 import { Git } from '../ledger/git';
 import { readText } from '../ledger/objects';
 import { holderOf } from '../process/detach';
+import { lastLines } from '../process/excerpt';
 import { readJson, readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { launchRegistered, registered, unregister } from '../process/register';
 import { boundLog } from '../process/log-file';
@@ -205,7 +206,7 @@ async function failureOf(lab: LabConfig, exit: string, log: string): Promise<Err
   // A full disk or a power failure may have left nothing of it, which is no code.
   const code = /^\d+$/m.exec(await readFile(exit, 'utf8').catch(() => ''))?.[0];
   const how = code === undefined ? 'was killed' : `ended with exit code ${code} and no manifest.json`;
-  const message = `${lab.data.prepare.join(' ')} ${how}: ${await lastLines(log)} (all of it: ${log})`;
+  const message = `${lab.data.prepare.join(' ')} ${how}: ${await tailOf(log)} (all of it: ${log})`;
   return LASTING_CODES.includes(Number(code ?? 1)) ? new DataError(message) : new Error(message);
 }
 
@@ -248,7 +249,7 @@ function inherited(): NodeJS.ProcessEnv {
   );
 }
 
-async function lastLines(log: string): Promise<string> {
+async function tailOf(log: string): Promise<string> {
   const text = await readFile(log, 'utf8').catch(() => '');
-  return text.slice(-TAIL_CHARACTERS).trim().split('\n').slice(-5).join(' / ');
+  return lastLines(text.slice(-TAIL_CHARACTERS), 5).replaceAll('\n', ' / ').trim();
 }

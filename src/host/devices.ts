@@ -1,12 +1,11 @@
 /** Finds the devices that this host trains on: its NVIDIA GPUs, else its CPU. */
-import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { z } from 'zod';
 import type { Lane } from '../domain/run';
+import { lastLine } from '../process/excerpt';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
+import { run } from '../process/run-program';
 import { laneQueue } from '../temporal/queues';
 
 export interface Device {
@@ -58,35 +57,21 @@ export async function detectDevices(root = '/'): Promise<Device[]> {
 export const laneOf = ({ id }: Device): Lane => ({ queue: laneQueue(id), device: id });
 
 async function nvidiaGpus(root: string): Promise<Device[]> {
-  try {
-    const query = ['--query-gpu=index,name', '--format=csv,noheader'];
-    const options = { timeout: NVIDIA_SMI_MS, killSignal: 'SIGKILL', env: process.env } as const;
-    const { stdout } = await promisify(execFile)('nvidia-smi', query, options);
-    return stdout
-      .trim()
-      .split('\n')
-      .flatMap((line) => {
-        const [, index, name] = /^(\d+), (.+)$/.exec(line) ?? [];
-        return index === undefined || name === undefined ? [] : [{ id: `cuda:${index}`, name }];
-      });
-  } catch (error) {
-    const { code, killed, stdout, stderr } = failedSchema.parse(error);
-    if (code === 'ENOENT') return [];
-    if (killed) throw new DevicesUnknown(`nvidia-smi did not answer within ${NVIDIA_SMI_MS / 1000} s`);
-    const driver = driverFiles(root);
-    if (driver.length === 0) return [];
-    const said = (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? '';
-    throw new DevicesUnknown(`nvidia-smi failed (${code}: ${said}), and there is ${driver.join(', ')}`);
+  const query = ['--query-gpu=index,name', '--format=csv,noheader'];
+  const { end, stdout, stderr, reason } = await run('nvidia-smi', query, { timeoutMs: NVIDIA_SMI_MS });
+  if (end === 'ok') {
+    return stdout.split('\n').flatMap((line) => {
+      const [, index, name] = /^(\d+), (.+)$/.exec(line.trim()) ?? [];
+      return index === undefined || name === undefined ? [] : [{ id: `cuda:${index}`, name }];
+    });
   }
+  if (end === 'missing') return [];
+  if (end === 'timeout') throw new DevicesUnknown(`nvidia-smi ${reason}`);
+  const driver = driverFiles(root);
+  if (driver.length === 0) return [];
+  const said = lastLine(stderr) || lastLine(stdout);
+  throw new DevicesUnknown(`nvidia-smi failed (${reason}: ${said}), and there is ${driver.join(', ')}`);
 }
-
-/** As `execFile` fails: by errno where it could not start, by exit code, or killed at its timeout. */
-const failedSchema = z.object({
-  code: z.union([z.string(), z.number()]).nullish(),
-  killed: z.boolean().default(false),
-  stdout: z.string().default(''),
-  stderr: z.string().default(''),
-});
 
 /** The GPU files of a loaded driver, whether or not it responds. */
 function driverFiles(root: string): string[] {

@@ -12,6 +12,7 @@ import { findLimits } from '../runner/limits';
 import { findSandbox } from '../runner/sandbox';
 import { checkCompiler } from './check-compiler';
 import { failed, fine, lack, warn, type Check } from './check';
+import { lastLine } from '../process/excerpt';
 import { run } from '../process/run-program';
 import { isSupported, pythonAt, systemPython } from './system-python';
 import { trainerPython } from './trainer-python';
@@ -103,10 +104,9 @@ async function checkTrainer(): Promise<Check> {
   const code = 'import torch; print(torch.__version__, "CUDA" if torch.cuda.is_available() else "CPU only")';
   const { ok, stdout, stderr, reason } = await run(python, ['-B', '-c', code], { timeoutMs: IMPORT_MS });
   if (ok) return fine(name, `torch ${stdout.trim()}, ${python}`);
-  const said = stderr.trim().split('\n').at(-1) ?? '';
   return lack(
     name,
-    `${python} cannot import torch (${reason}): ${said}`,
+    `${python} cannot import torch (${reason}): ${lastLine(stderr)}`,
     (process.env['AUTORESEARCH_PYTHON'] ?? '') === ''
       ? `remove ${dirname(dirname(python))}, then \`npx autoresearch up\``
       : 'set AUTORESEARCH_PYTHON to an interpreter that has torch, or unset it',

@@ -7,6 +7,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asset } from '../process/package-root';
 import { toolCache } from '../process/paths';
+import { lastLine } from '../process/excerpt';
 import { run } from '../process/run-program';
 import { exclusively } from '../process/exclusive';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
@@ -88,7 +89,7 @@ async function download(say: Say): Promise<void> {
     const { ok, stderr, reason } = await run(process.execPath, [script, downloadFolder()], {
       timeoutMs: DOWNLOAD_MS,
     });
-    if (!ok) throw new Error(`the SDK’s download failed (${reason}): ${lastWords(stderr)}`);
+    if (!ok) throw new Error(`the SDK’s download failed (${reason}): ${lastLine(stderr)}`);
   });
 }
 
@@ -100,11 +101,8 @@ async function build(say: Say): Promise<void> {
   await step(say, `Temporal server ${BUILT_VERSION}, built with Go (some minutes, once)`, async () => {
     const env = { ...process.env, GOBIN: temporary, GOFLAGS: '' };
     const { ok, stderr, reason } = await run('go', ['install', MODULE], { env, timeoutMs: BUILD_MS });
-    if (!ok) throw new Error(`go install ${MODULE} failed (${reason}): ${lastWords(stderr)}`);
+    if (!ok) throw new Error(`go install ${MODULE} failed (${reason}): ${lastLine(stderr)}`);
     await rm(builtFolder(), { recursive: true, force: true });
     await rename(temporary, builtFolder());
   });
 }
-
-/** One line of what a failed program said: Go and the SDK put the reason last. */
-const lastWords = (stderr: string): string => stderr.trim().split('\n').at(-1)?.trim() ?? 'it said nothing';

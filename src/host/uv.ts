@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asset } from '../process/package-root';
 import { toolCache } from '../process/paths';
+import { lastLine } from '../process/excerpt';
 import { run } from '../process/run-program';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
 import { step, type Say } from '../process/progress';
@@ -68,9 +69,4 @@ async function install(): Promise<void> {
     `pip could not install uv (${installed.reason}): ${lastLine(installed.stderr)}`,
     ADVICE,
   );
-}
-
-/** The last line that says something: where pip and uv put the reason. */
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1)?.trim() ?? '';
 }

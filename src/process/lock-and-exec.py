@@ -11,7 +11,8 @@ detach.ts and exclusive.ts call it with one JSON argument:
     adopt    whether this process becomes a child subreaper (Linux)
     command  the command to execute
 
-It reports on descriptor 3, a line each: "busy", "held", "queued" (waits for a lock), "failed REASON".
+It reports on descriptor 3, a line each: "busy", "held" (has `lock`), "queued" (waits for a lock), "locked" (has all
+locks), "failed REASON".
 The descriptor closes when the command starts. Standard library only.
 """
 
@@ -29,6 +30,13 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def report(line):
     os.write(REPORT, (line + "\n").encode())
+
+
+def report_if_heard(line):
+    try:
+        report(line)
+    except BrokenPipeError:
+        pass  # the caller does not wait for this line
 
 
 def this_process():
@@ -122,11 +130,11 @@ def close_inherited():
     os.closerange(REPORT + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def hold(task):
+def lock_and_exec(task):
     close_inherited()
     owner = this_process()
     holder = {**owner, "name": task["name"]}
-    if not take(task["lock"], holder, lambda: False):
+    if task["lock"] is not None and not take(task["lock"], holder, lambda: False):
         report("busy")
         return
     if task["queued"] is not None:
@@ -144,13 +152,14 @@ def hold(task):
 
     for lock in task["wait"]:
         take(lock, holder, wait)
+    report_if_heard("locked")
     os.set_inheritable(REPORT, False)
     os.execvp(task["command"][0], task["command"])
 
 
 if __name__ == "__main__":
     try:
-        hold(json.loads(sys.argv[1]))
+        lock_and_exec(json.loads(sys.argv[1]))
     except OSError as error:
         report(f"failed {error}")
         sys.exit(127)

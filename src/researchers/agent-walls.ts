@@ -2,11 +2,10 @@
  * The walls around a command: it sees the system's programs, its own, and the copy that it works in. Everything is
  * named here; what is not named is not there. Its network is the host's, for it must reach its model.
  */
-import { execFile } from 'node:child_process';
 import { closeSync, existsSync, lstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { promisify } from 'node:util';
+import { run } from '../process/run-program';
 import { kernelSettings } from '../runner/kernel-settings';
 import { SYSTEM_FOLDERS, systemFolder } from '../runner/sandbox';
 import {
@@ -104,7 +103,7 @@ const AGENT_SETTINGS = [
 /** Nobody inside gets back, by a namespace of their own, the rights that are taken here. The first one that works. */
 const USER_NAMESPACES = [['--unshare-user', '--disable-userns'], ['--unshare-user'], []];
 
-const run = promisify(execFile);
+const TRIAL_MS = 60_000;
 
 /** The beginning of a command line whose rest is what runs inside. @throws AgentSettingsError */
 export async function agentWalls({ command, copy, ledger, closed }: Walled): Promise<string[]> {
@@ -193,11 +192,8 @@ async function base(): Promise<string[]> {
   ];
   for (const namespaces of USER_NAMESPACES) {
     const argv = [...namespaces, ...walls];
-    const works = await run('bwrap', [...argv, '--', '/bin/sh', '-c', 'exit 0']).then(
-      () => true,
-      () => false,
-    );
-    if (works) return argv;
+    const { ok } = await run('bwrap', [...argv, '--', '/bin/sh', '-c', 'exit 0'], { timeoutMs: TRIAL_MS });
+    if (ok) return argv;
   }
   return walls;
 }

@@ -1,4 +1,5 @@
 /** Runs a researcher's process to its end and keeps what it said; nothing that it started outlives it. */
+import { lastLine } from '../process/excerpt';
 import { supervise } from '../process/supervise';
 
 export interface CaptureOptions {
@@ -68,13 +69,13 @@ export async function capture(command: readonly string[], options: CaptureOption
     if (ended[0] !== undefined) throw new CaptureError(`${command[0]} ${ended[0]}`, captured);
     if (code === 0) return captured;
     const how = bySignal === null ? `exit code ${code}` : `signal ${bySignal}`;
-    throw new CaptureError(`${command[0]} ended with ${how}: ${lastLine(stderr)}`, captured, code);
+    throw new CaptureError(
+      `${command[0]} ended with ${how}: ${lastLine(stderr).slice(0, 300)}`,
+      captured,
+      code,
+    );
   } finally {
     timers.forEach(clearTimeout);
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
 }

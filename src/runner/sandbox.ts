@@ -4,23 +4,21 @@
  * gone afterwards. It stops cheating and accidents; it does not stop an attacker with a kernel exploit. Without it
  * (`none`) only the environment is cleared and descendants are ended: every status says so.
  */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { availableParallelism, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
 import { errorCode } from '../process/error-code';
+import { outputOf } from '../process/run-program';
 import { FILTER_DESCRIPTOR, sendFilter } from '../process/supervise';
 import { seccompFilter } from '../process/seccomp';
 import { gpuFiles, gpuIndex, gpuMemoryFiles, isGpu } from './gpu-file';
 import { kernelSettings } from './kernel-settings';
 import { howToSandbox } from './why-no-sandbox';
-
-const run = promisify(execFile);
 
 /** What a process in the sandbox gets. Paths are the host's; `place` is where a folder appears inside. */
 export interface Room {
@@ -279,7 +277,7 @@ const pythonPathsSchema = z.array(z.string().startsWith('/'));
 async function pythonFolders(python: string): Promise<string[]> {
   const ask =
     'import json, os, sys; print(json.dumps([p for p in [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path] if os.path.isdir(p)]))';
-  const { stdout } = await run(python, ['-IB', '-c', ask], { timeout: PROBE_MS });
+  const stdout = await outputOf(python, ['-IB', '-c', ask], { timeoutMs: PROBE_MS });
   const said = pythonPathsSchema.parse(JSON.parse(stdout));
   // An interpreter is often a link to another one, which may be a link again.
   const links = [dirname(dirname(python)), dirname(dirname(realpathSync(python)))];

@@ -14,6 +14,7 @@ import type { ComparableRuns } from '../domain/seed';
 import type { LabConfig } from '../labs/lab-yaml';
 import type { Blobs } from '../labs/export';
 import { holderOf } from '../process/detach';
+import { lastLine } from '../process/excerpt';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { requireRoom } from '../process/free-space';
@@ -358,10 +359,9 @@ function outcome(before: Attempt[], status: TaskStatus, failure: Failure | null)
 
 async function lastWords(folder: string): Promise<string> {
   const text = await readFile(join(folder, 'runner.log'), 'utf8').catch(() => '');
-  const lines = text.trimEnd().split('\n');
-  // An error's message stands above its stack.
-  const line = lines.findLast((each) => /^\w*Error\b/.test(each)) ?? lines.at(-1);
-  return line?.trim() ?? '';
+  // An error's message is above its stack.
+  const error = text.split('\n').findLast((line) => /^\w*Error\b/.test(line));
+  return error?.trim() ?? lastLine(text);
 }
 
 function progressOf({ phase, step, lastLoss, tokens, deadline }: TaskStatus): Progress {

@@ -73,7 +73,7 @@ describe('the codec', () => {
     await expect(others).rejects.toMatchObject({
       name: 'CodecKeyError',
       message: expect.stringMatching(
-        new RegExp(`encrypted with key ${key!.id}, and only [0-9a-f]{8} is known`),
+        new RegExp(`encrypted with key ${key!.id}, but only [0-9a-f]{8} is set`),
       ),
       todo: expect.stringContaining('AUTORESEARCH_CODEC_KEY'),
     });
