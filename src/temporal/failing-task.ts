@@ -3,8 +3,8 @@
  * running. The cause is a history that this build's code cannot replay, or a result that it cannot decode.
  */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow';
 import { temporal } from '@temporalio/proto';
+import { failureMessage } from './decode';
 
 export interface FailingTask {
   workflowId: string;
@@ -36,9 +36,8 @@ export async function failingTask(
     const failed = event.workflowTaskFailedEventAttributes;
     if (!failed) continue;
     if (failed.cause === HARMLESS) return null;
-    const { loadedDataConverter } = client.options;
-    const error = await decodeOptionalFailureToOptionalError(loadedDataConverter, failed.failure);
-    return { workflowId, attempt, reason: error?.message ?? 'the worker gave no reason' };
+    const message = await failureMessage(client.options.loadedDataConverter, failed.failure);
+    return { workflowId, attempt, reason: message ?? 'the worker gave no reason' };
   }
   return null;
 }

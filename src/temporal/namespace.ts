@@ -1,7 +1,7 @@
 /** Prepares a namespace for studies: sets the retention and registers the search attributes. */
 import { isGrpcServiceError } from '@temporalio/client';
 import type { SearchAttributeType } from '@temporalio/common';
-import { msToTs } from '@temporalio/common/lib/time';
+import { google } from '@temporalio/proto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServerUnavailable, type Connected } from './connection';
 import { SEARCH_ATTRIBUTES } from './search-attributes';
@@ -9,7 +9,7 @@ import { SEARCH_ATTRIBUTES } from './search-attributes';
 /** The server deletes closed workflows after this. Git has the record; the UI has the details until then. */
 export const RETENTION_DAYS = 90;
 const DAY_SECONDS = 86_400;
-const RETENTION = msToTs(RETENTION_DAYS * DAY_SECONDS * 1000);
+const RETENTION = google.protobuf.Duration.fromObject({ seconds: RETENTION_DAYS * DAY_SECONDS });
 /** The server's caches learn of new namespaces and attributes with a delay. */
 const USABLE_MS = 30_000;
 

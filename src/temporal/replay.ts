@@ -29,6 +29,8 @@ export interface ReplayFailure {
   /** `stuck`: the SDK waits for ever, as it does for a malformed history. */
   kind: 'nondeterminism' | 'error' | 'stuck';
   message: string;
+  /** The SDK's own text, which names the command of the code; null if `message` has it all. */
+  detail: string | null;
   /** The first event that the code does not follow; null if unknown. */
   event: { id: number; type: string } | null;
 }
@@ -96,7 +98,7 @@ class Replayer {
 
   async replay(history: History): Promise<ReplayFailure | null> {
     const gap = findGap(history);
-    if (gap !== null) return { kind: 'error', message: gap, event: null };
+    if (gap !== null) return { kind: 'error', message: gap, detail: null, event: null };
     this.#input.write({ workflowId: 'replayed', history });
     const timer = new AbortController();
     const stuck = setTimeout(this.stuckMs, null, { signal: timer.signal }).catch(() => null);
@@ -105,7 +107,7 @@ class Replayer {
     if (this.#unreadable !== null) throw this.#unreadable;
     if (result === null) {
       const message = `the replay did not end within ${this.stuckMs / 1000} s: the history is malformed`;
-      return { kind: 'stuck', message, event: null };
+      return { kind: 'stuck', message, detail: null, event: null };
     }
     const error = result.done === true ? undefined : result.value.error;
     return error === undefined ? null : describe(error);
@@ -128,10 +130,10 @@ function findGap({ events }: History): string | null {
 }
 
 function describe(error: Error): ReplayFailure {
-  // The SDK gives the core's failure as Rust prints it.
-  const message = /Failure \{ message: "((?:[^"\\]|\\.)*)"/.exec(error.message)?.[1] ?? error.message;
-  const kind = error.name === 'DeterminismViolationError' ? 'nondeterminism' : 'error';
-  return { kind, message: message.replace(/^\[TMPRL\d+\] /, ''), event: null };
+  if (error.name !== 'DeterminismViolationError')
+    return { kind: 'error', message: error.message, detail: null, event: null };
+  const message = 'the workflow code does not follow its history';
+  return { kind: 'nondeterminism', message, detail: error.message, event: null };
 }
 
 /** Bisects: the last event of the shortest failing prefix of the history. */
