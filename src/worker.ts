@@ -2,7 +2,13 @@
  * The worker of one host: one queue for workflows and control activities, and one queue with one slot for each device. Runs
  * are detached processes, so a worker may be stopped and replaced at any time.
  */
-import { GracefulShutdownPeriodExpiredError, Worker, type WorkerOptions } from '@temporalio/worker';
+import {
+  GracefulShutdownPeriodExpiredError,
+  Runtime,
+  Worker,
+  type WorkerInterceptors,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import { createApply } from './activities/apply';
 import { createCheck } from './activities/check-proposal';
 import { cleanUpRuns } from './runs/clean-up';
@@ -12,6 +18,7 @@ import { createEndWork } from './activities/end-work';
 import { createEvaluate } from './activities/evaluate';
 import { withFailures } from './activities/failures';
 import { heartbeatWhile, withHeartbeats } from './runs/heartbeat';
+import { activityMetrics } from './activities/metrics';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
 import type { Machine } from './domain/run';
 import { createOpenStudy } from './activities/open-study';
@@ -41,6 +48,8 @@ import { credentialsId } from './temporal/connection';
 import { connectNative } from './temporal/native-connection';
 import { controlQueue } from './temporal/queues';
 import { serverLog } from './temporal/server-info';
+import { installRuntime } from './temporal/telemetry';
+import { workerSettings } from './temporal/worker-settings';
 import { environmentHas, writeWorkerInfo, type WorkerInfo } from './temporal/worker-info';
 import { workerLog } from './host/worker-process';
 
@@ -49,19 +58,26 @@ const HEARTBEAT_THROTTLE = '1 second';
 /** After this the worker exits with activities still running, as if killed: every activity can be repeated. */
 const SHUTDOWN_FORCE_TIME = '3 seconds';
 
+/** Null before the settings are read: until then errors go to stderr as they are. */
+let logger: ReturnType<typeof installRuntime> | null = null;
+
 async function main(): Promise<void> {
+  const settings = workerSettings();
+  logger = installRuntime();
   const python = trainerPython();
   if (python === null) throw new Error('the trainer has no Python environment yet: run `autoresearch up`');
   await ensureInventory(python);
   const devices = await detectDevices();
   const { connection, ...server } = await connectNative();
   const { address, namespace } = server;
+  const interceptors: WorkerInterceptors = { activity: [activityMetrics(Runtime.instance().metricMeter)] };
   const options = {
     connection,
     namespace,
     dataConverter: dataConverter(),
     maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
     shutdownForceTime: SHUTDOWN_FORCE_TIME,
+    interceptors,
   } as const;
   const workers = [
     await Worker.create({
@@ -69,6 +85,11 @@ async function main(): Promise<void> {
       taskQueue: controlQueue(),
       workflowBundle: workflowBundle(),
       activities: controlActivities(python, devices),
+      maxCachedWorkflows: settings.cachedWorkflows,
+      maxConcurrentWorkflowTaskExecutions: settings.workflowSlots,
+      maxConcurrentWorkflowTaskPolls: settings.workflowPollers,
+      maxConcurrentActivityTaskExecutions: settings.activitySlots,
+      maxConcurrentActivityTaskPolls: settings.activityPollers,
     }),
     ...(await Promise.all(devices.map((device) => laneWorker(options, device, python)))),
   ];
@@ -92,7 +113,9 @@ async function main(): Promise<void> {
     process.on(signal, () => {
       workers.forEach(shutDown);
       // At once, so that `up` does not mistake this worker for a working one.
-      writeWorkerInfo({ ...info, isEnding: true }).catch((error: unknown) => console.error(error));
+      writeWorkerInfo({ ...info, isEnding: true }).catch((error: unknown) =>
+        logger?.error('worker.json could not be written', { error }),
+      );
     });
   }
   const running = Promise.all(workers.map((worker) => worker.run()));
@@ -182,10 +205,11 @@ function shutDown(worker: Worker): void {
 
 main().catch((error: unknown) => {
   if (error instanceof GracefulShutdownPeriodExpiredError) {
-    console.error(`activities were still running after ${SHUTDOWN_FORCE_TIME}: the next worker repeats them`);
+    logger?.warn(`activities were still running after ${SHUTDOWN_FORCE_TIME}: the next worker repeats them`);
     process.exit(0);
   }
-  console.error(error);
+  if (logger === null) console.error(error);
+  else logger.error('the worker failed', { error });
   // At once: a worker that polls only some of its queues would look alive while the others wait for ever.
   process.exit(1);
 });

@@ -4,6 +4,8 @@ import { stateRoot } from '../process/paths';
 import { findSandbox, type SandboxFound } from '../runner/sandbox';
 import { namedServer } from '../temporal/connection';
 import { saveHostName } from '../temporal/host-name';
+import { telemetry } from '../temporal/telemetry';
+import { workerSettings } from '../temporal/worker-settings';
 import { ensureServer, type ServerWish } from './server';
 import { runningServer } from '../temporal/server-info';
 import { ensureWorker } from './worker-process';
@@ -54,10 +56,17 @@ export async function bringUp(wish: UpWish, say: Say): Promise<Ready> {
       const server = await ensureServer(wish, say);
       if (wish.force !== true) await checkTakeover(server, say);
       const python = wish.force === true ? installed : await chooseTrainer(server, installed, say);
-      const worker = await ensureWorker(server, python, checkDevices);
+      const worker = await ensureWorker(server, python, checkNewWorker);
       return { server, worker, python, sandbox: await findSandbox() };
     },
   );
+}
+
+/** A worker with invalid settings must not cost the running one. @throws MissingPrerequisite, DevicesUnknown */
+async function checkNewWorker(): Promise<void> {
+  workerSettings();
+  telemetry(process.env);
+  await checkDevices();
 }
 
 /** Held while server and worker are started or stopped. */

@@ -8,9 +8,12 @@ import { join } from 'node:path';
 import { errorCode } from '../process/error-code';
 import { stateRoot } from '../process/paths';
 
-/** Messages API, agents, proxies and certificates. Temporal's own variables are compared as credentials. */
+/**
+ * Messages API, agents, proxies, certificates, and the worker's own settings. Temporal's own variables are compared as
+ * credentials.
+ */
 const NAMES =
-  /^(?!TEMPORAL_)(\w+_(API_KEY|AUTH_TOKEN|OAUTH_TOKEN|BASE_URL)|(?:https?|all|no)_proxy|(?:HTTPS?|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS)$/u;
+  /^(?!TEMPORAL_)(\w+_(API_KEY|AUTH_TOKEN|OAUTH_TOKEN|BASE_URL)|(?:https?|all|no)_proxy|(?:HTTPS?|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|AUTORESEARCH_(PROMETHEUS|OTLP|LOG|(WORKFLOW|ACTIVITY)_(SLOTS|POLLERS)|WORKFLOW_CACHE)|OTEL_EXPORTER_OTLP_\w+)$/u;
 const KEY_BYTES = 32;
 const DIGITS = 16;
 

@@ -25,7 +25,7 @@ test('finds a compiler and the headers', async () => {
 
 test.each([
   ['nothing', {}, /^neither gcc nor clang is installed, and \/.*\/Python\.h is missing:/u],
-  ['no headers', { gcc: '' }, /^\/.*\/Python\.h is not:/u],
+  ['no headers', { gcc: '' }, /^\/.*\/Python\.h is missing:/u],
 ])('%s: what is missing, and how to get it', async (_what, programs, found) => {
   expect(await compilerFor(python(), fakePrograms(programs))).toMatchObject({
     state: 'warning',

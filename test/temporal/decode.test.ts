@@ -25,8 +25,10 @@ test('the message of a failure is decrypted, whatever details it and its cause h
     defaultPayloadConverter,
   );
   expect(failure.message).not.toContain('secret');
-  [failure.encodedAttributes] = await codec.encode([failure.encodedAttributes!]);
-  [failure.cause!.encodedAttributes] = await codec.encode([failure.cause!.encodedAttributes!]);
+  for (const each of [failure, failure.cause!]) {
+    const [encrypted] = await codec.encode([each.encodedAttributes!]);
+    each.encodedAttributes = encrypted!;
+  }
   expect(await failureMessage(converterOf([key]), failure)).toBe('secret words');
   await expect(failureMessage(converterOf([]), failure)).rejects.toMatchObject({ name: 'CodecKeyError' });
 });
