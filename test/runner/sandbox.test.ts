@@ -11,7 +11,7 @@ import type { ScoreSpec } from '../../src/runner/task';
 import {
   CANDIDATE,
   GONE_MS,
-  KEEPER,
+  SUPERVISOR,
   killYoung,
   left,
   nextAt,
@@ -23,7 +23,7 @@ import {
 
 jest.setTimeout(180_000);
 
-/** Without keeper and gate, one in eight such kills left a sandbox behind. */
+/** Without supervisor and gate, one in eight such kills left a sandbox behind. */
 const YOUNG_KILLS = Number(process.env['YOUNG_KILLS'] ?? 40);
 
 let workshop: Workshop;
@@ -114,8 +114,8 @@ describe('in bubblewrap', () => {
     await workshop.until(folder, ({ step }) => step === 1);
     const [candidate] = pidsOf(marker, CANDIDATE);
     // However long it takes to end everything.
-    const keepers = pidsOf(marker, KEEPER);
-    for (const pid of keepers) process.kill(pid, 'SIGSTOP');
+    const supervisors = pidsOf(marker, SUPERVISOR);
+    for (const pid of supervisors) process.kill(pid, 'SIGSTOP');
     process.kill(owner.pid, 'SIGKILL');
     const told = join(folder, 'told');
     const look = 'kill -0 "$1" && echo there > "$2" || echo gone > "$2"';
@@ -123,7 +123,7 @@ describe('in bubblewrap', () => {
     while (isAlive(owner)) await sleep(20);
     // For a next one that wrongly has the lock to look.
     await sleep(500);
-    for (const pid of keepers) process.kill(pid, 'SIGCONT');
+    for (const pid of supervisors) process.kill(pid, 'SIGCONT');
     while (isAlive(next)) await sleep(20);
     expect(readFileSync(told, 'utf8')).toBe('gone\n');
   });
@@ -132,13 +132,13 @@ describe('in bubblewrap', () => {
     expect(await leftOfKilledYoung([])).toEqual([]);
   });
 
-  it('is gone when its keeper is killed, and that was nobody of its own', async () => {
-    const marker = `marker-${process.pid}-keeper`;
+  it('is gone when its supervisor is killed, and that was nobody of its own', async () => {
+    const marker = `marker-${process.pid}-supervisor`;
     const { folder } = await workshop.start(
       workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } }),
     );
     await workshop.until(folder, ({ step }) => step === 1);
-    for (const pid of pidsOf(marker, KEEPER)) process.kill(pid, 'SIGKILL');
+    for (const pid of pidsOf(marker, SUPERVISOR)) process.kill(pid, 'SIGKILL');
     const { failure } = await workshop.until(folder, ({ phase }) => phase === 'done');
     expect(failure).toMatchObject({ reason: 'lost', message: 'killed by SIGKILL from outside the run' });
     expect(processesWith(marker)).toEqual([]);
@@ -159,14 +159,14 @@ describe('in bubblewrap', () => {
     expect(processesWith(marker)).toEqual([]);
   });
 
-  it.each(['runner', 'candidate', 'keeper'])(
+  it.each(['runner', 'candidate', 'supervisor'])(
     'ends within seconds of SIGTERM though the %s is frozen',
     async (frozen) => {
       const marker = `marker-${process.pid}-frozen-${frozen}`;
       const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 }, stallSeconds: 600 });
       const { folder, owner } = await workshop.start(spec);
       await workshop.until(folder, ({ step }) => step === 1);
-      const inside = frozen === 'keeper' ? KEEPER : CANDIDATE;
+      const inside = frozen === 'supervisor' ? SUPERVISOR : CANDIDATE;
       for (const pid of frozen === 'runner' ? [owner.pid] : pidsOf(marker, inside))
         process.kill(pid, 'SIGSTOP');
       await terminate(owner, { graceMs: 4_000 });

@@ -297,7 +297,7 @@ class Starter {
   }
 }
 
-export const KEEPER = /keep\.py/;
+export const SUPERVISOR = /supervisor\.py/;
 export const CANDIDATE = /^\S*python\S* candidate\.py/;
 
 /** Far more than it takes; what does not end by itself is never gone. */

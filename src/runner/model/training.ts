@@ -60,7 +60,7 @@ export interface TaskContext {
 
 type SessionFor = (socket: Socket, listener: Listener) => Session;
 
-/** Trains. Everything that it has started is gone when it resolves, or after a submission left to its keeper. */
+/** Trains. Everything that it has started is gone when it resolves, or after a submission left to its supervisor. */
 export async function train(spec: TrainSpec, context: TaskContext): Promise<Ending> {
   const manifest = await readJson(join(spec.data, 'manifest.json'), manifestSchema);
   if (manifest === null) throw new Error(`no prepared data in ${spec.data}: its manifest.json is missing`);
