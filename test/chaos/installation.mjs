@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createConnection } from 'node:net';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { GitTrap } from './git-trap.mjs';
@@ -60,9 +60,11 @@ export class Installation {
     this.isSmall = mountSmall(root, DISK_MB.state);
     mkdirSync(this.labs);
     if (this.isSmall) mountSmall(this.labs, DISK_MB.labs);
-    for (const name of ['home', 'bin/real', 'cache/autoresearch'])
+    for (const name of ['home', 'bin/real', 'cache/autoresearch/python'])
       mkdirSync(join(root, name), { recursive: true });
     symlinkSync(host.tools, join(root, 'cache', 'autoresearch', 'tools'));
+    // Taking it reads the whole environment: minutes for torch on a busy machine.
+    copyFileSync(host.inventory, join(root, 'cache', 'autoresearch', 'python', basename(host.inventory)));
     for (const name of ['git', 'temporal', ...(host.bwrap === null ? [] : ['bwrap'])]) {
       copyFileSync(join(here, 'bin', name), join(root, 'bin', name));
       symlinkSync(host[name], join(root, 'bin', 'real', name));

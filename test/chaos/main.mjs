@@ -144,6 +144,7 @@ async function findHost() {
   const { trainerPython } = await compiled('host/trainer-python.js');
   const { toolCache } = await compiled('process/paths.js');
   const { findTemporal } = await compiled('host/temporal-binary.js');
+  const { ensureInventory, inventoryFile } = await compiled('runner/inventory.js');
   const python = trainerPython();
   const temporal = await findTemporal();
   if (python === null || temporal === null)
@@ -153,7 +154,16 @@ async function findHost() {
   const askSelf = ['-c', 'import sys; print(sys.executable)'];
   const python3 = execFileSync('python3', askSelf, { encoding: 'utf8' }).trim();
   const [git, server, bwrap] = ['git', temporal.path, 'bwrap'].map(which);
-  return { python, python3, tools: toolCache(), git, temporal: server, bwrap };
+  await ensureInventory(python);
+  return {
+    python,
+    python3,
+    tools: toolCache(),
+    inventory: inventoryFile(python),
+    git,
+    temporal: server,
+    bwrap,
+  };
 }
 
 /** The path of a program, null where there is none. */
