@@ -1,4 +1,4 @@
-/** Writes trainer/protocol.json, the protocol as lab.py reads it. `npm run build` calls this, so that the two never part. */
+/** Writes trainer/protocol.json, from which lab.py reads the protocol. `npm run build` calls this. */
 import { writeFile } from 'node:fs/promises';
 import { asset } from '../../process/package-root';
 import { protocolSchema } from './protocol';
