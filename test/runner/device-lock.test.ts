@@ -21,7 +21,7 @@ test('a GPU has one lock for the host, the CPU one for each installation', async
   expect(await deviceLock('cpu', shared)).toBe(join(stateRoot(), 'devices', 'cpu.lock'));
 });
 
-test('a folder of ours that was left half made is finished', async () => {
+test('a shared folder that was left half made is finished', async () => {
   const half = join(root, 'half');
   mkdirSync(half, { mode: 0o755 });
   expect(dirname(await deviceLock('cuda:0', half))).toBe(half);
@@ -36,7 +36,7 @@ test('what is no folder is not taken for one', async () => {
   expect(statSync(root).mode & 0o7777).toBe(0o755);
 });
 
-/** Takes a lock as a user and keeps it until it is killed; what it has said so far. */
+/** Holds a lock as a user until it is killed. @returns its output so far */
 function hold(user: number, lock: string, wait: string) {
   const id = ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
   const command = ['sleep', '60'];

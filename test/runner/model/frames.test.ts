@@ -83,8 +83,8 @@ describe('frames', () => {
         array(nat(300), { maxLength: 5 }),
         async (bytes, cuts) => {
           const reader = read(Buffer.from(bytes), cuts);
-          const trouble = await drain(reader).catch((error: unknown) => error);
-          expect(trouble === undefined || trouble instanceof ProtocolError).toBe(true);
+          const failed = await drain(reader).catch((error: unknown) => error);
+          expect(failed === undefined || failed instanceof ProtocolError).toBe(true);
         },
       ),
     );
