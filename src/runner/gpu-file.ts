@@ -34,7 +34,7 @@ export function gpuFiles(device: string, root = '/'): string[] {
   const missing = areMissing();
   if (missing.length > 0) {
     throw new Error(
-      `${missing.join(' and ')} missing on this host, but ${device} needs them: run nvidia-modprobe -u -c=${minor} as root, at each boot`,
+      `this host lacks ${missing.join(' and ')}, so no process can use ${device}: run nvidia-modprobe -u -c=${minor} as root, at each boot`,
     );
   }
   return [...CONTROL, ...[TOOLS].filter(isThere), `/dev/nvidia${minor}`];

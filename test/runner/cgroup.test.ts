@@ -68,7 +68,7 @@ test("one that a dead runner left is taken away, a living one's is not", async (
   await remove(made);
 });
 
-test('memory that ran out shows in the cgroup's own count', () => {
+test('memory that ran out shows in the count of the cgroup', () => {
   const made = Cgroup.make(files);
   const events = (kills: number): void =>
     writeFileSync(join(made.folder, 'memory.events'), `max 7\noom 1\noom_kill ${kills}\noom_group_kill 0\n`);

@@ -30,9 +30,7 @@ test('a shared folder that was left half made is finished', async () => {
 
 test('what is no folder is not taken for one', async () => {
   symlinkSync(root, join(root, 'link'));
-  await expect(deviceLock('cuda:0', join(root, 'link'))).rejects.toThrow(
-    /should be a folder that all may write to/,
-  );
+  await expect(deviceLock('cuda:0', join(root, 'link'))).rejects.toThrow(/must be a folder with mode 1777/);
   expect(statSync(root).mode & 0o7777).toBe(0o755);
 });
 
@@ -76,7 +74,7 @@ asRoot('two users', () => {
     const owned = join(root, 'private');
     mkdirSync(owned, { mode: 0o755 });
     chownSync(owned, 65_534, 65_534);
-    await expect(deviceLock('cuda:0', owned)).rejects.toThrow(/should be a folder that all may write to/);
+    await expect(deviceLock('cuda:0', owned)).rejects.toThrow(/must be a folder with mode 1777/);
     expect(statSync(owned).mode & 0o7777).toBe(0o755);
   });
 

@@ -408,7 +408,7 @@ describe('scoring', () => {
     });
   });
 
-  it("that fails without a word on the submission is a host error, twice", async () => {
+  it('that fails without a word on the submission is a host error, twice', async () => {
     const spec = await scoring('raise KeyError("weights")');
     for (const time of [1, 2]) {
       const { status } = await workshop.run(spec);

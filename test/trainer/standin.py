@@ -61,7 +61,7 @@ class StandIn:
         self.launched = time.monotonic()
 
     def serve(self, stream: socket.socket) -> None:
-        self.connection = wire.Connection(stream, sends="runner")
+        self.connection = wire.Connection(stream)
         try:
             while True:
                 message, size = self.connection.receive()

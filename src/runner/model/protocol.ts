@@ -1,6 +1,6 @@
 /**
  * The protocol between the runner and the candidate's `lab.py`, over one Unix socket. This file is its only
- * definition: `npm run build` writes it as JSON Schema to trainer/protocol.json, which lab.py checks against.
+ * definition. The runner checks every message; trainer/wire.py only reads and writes frames.
  *
  * A frame is: header length (uint32, little endian), payload length (uint64, little endian), header (UTF-8
  * JSON, one of the messages below), payload (raw bytes; empty for most). The candidate speaks first.
@@ -102,18 +102,3 @@ export const runnerMessage = z.discriminatedUnion('type', [
 
 export type CandidateMessage = z.infer<typeof candidateMessage>;
 export type RunnerMessage = z.infer<typeof runnerMessage>;
-
-/** The protocol as one JSON Schema document, for lab.py. */
-export function protocolSchema(): object {
-  return {
-    title: 'autoresearch runner protocol',
-    version: PROTOCOL_VERSION,
-    limits: {
-      header_bytes: MAX_HEADER_BYTES,
-      graph_bytes: MAX_GRAPH_BYTES,
-      batches_ahead: MAX_BATCHES_AHEAD,
-    },
-    candidate: z.toJSONSchema(candidateMessage),
-    runner: z.toJSONSchema(runnerMessage),
-  };
-}

@@ -132,7 +132,7 @@ export class Session {
     this.mustBe('hello', 'greeting');
     if (hello.protocol !== PROTOCOL_VERSION) {
       throw new ProtocolError(
-        `the candidate speaks protocol ${hello.protocol}, this runner ${PROTOCOL_VERSION}: take lab.py, wire.py and protocol.json from the same autoresearch version`,
+        `the candidate speaks protocol ${hello.protocol}, this runner ${PROTOCOL_VERSION}: take lab.py and wire.py from the same autoresearch version`,
       );
     }
     this.state = 'starting';
