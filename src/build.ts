@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asset } from './process/package-root';
-import { writeProtocol } from './runner/model/write-protocol';
 import { buildIdFile } from './temporal/build-id';
 
 const DIST = asset('dist');
@@ -18,7 +17,6 @@ const BUNDLES = [
 ];
 
 async function main(): Promise<void> {
-  await writeProtocol();
   const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
   const workflowsPath = join(DIST, 'workflows', 'index.js');
   const payloadConverterPath = join(DIST, 'temporal', 'payload-converter.js');

@@ -120,7 +120,7 @@ interface Candidate {
   hash?: string;
 }
 
-/** Whoever never ran, or was ended by a foreign hand, may be tried again. */
+/** A candidate that never ran, or was killed from outside, may be tried again. */
 const hasRun = ({ runs, reason }: ExperimentRecord): boolean => runs.length > 0 && reason !== 'lost';
 
 function candidatesOf(record: ExperimentRecord): Candidate[] {

@@ -84,7 +84,7 @@ test('a record that has the hash needs no commit; one of an earlier scheme is re
   expect((await look(content('WIDTH = 3\n'), [older])).objection?.kind).toBe('repeat');
 });
 
-test('what never ran, or was ended by a foreign hand, may be tried again; a crash may not', async () => {
+test('what never ran, or was killed from outside, may be tried again; a crash may not', async () => {
   const { record, look } = await place();
   const crash: Partial<ExperimentRecord> = { verdict: 'crash', runs: [makeRun(null)] };
   const history = [
