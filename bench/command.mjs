@@ -1,5 +1,5 @@
 /**
- * What a command costs from its start to its end, without the git processes that it asks. In turn by each of several builds:
+ * Measures a command's CPU and wall time, without its git processes, for several builds in turn:
  * `npm run build && node bench/command.mjs BUILD[,BUILD…] status TAG` prints one JSON line a build, medians of 15.
  * BUILD is the folder of a package, `.` for this one.
  */

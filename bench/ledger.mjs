@@ -1,7 +1,7 @@
 /**
- * What git costs an experiment in a study of 100, 1,000 and 10,000: reading the ledger for a proposal, `apply`, `record`, in
- * seconds of wall time, and what the lab's git grows by on disk. Records are made by `git fast-import`, the measured ones by the
- * activities themselves, with the default lab's train.py.
+ * Cost of git per experiment in a study of 100, 1,000 and 10,000 experiments: wall seconds to read the ledger for a proposal, `apply`
+ * and `record`, and growth of the lab's git on disk. `git fast-import` makes the earlier records; the activities make the measured
+ * ones, with the default lab's train.py.
  *
  *     npm run build && node bench/ledger.mjs [EXPERIMENTS…]
  */
