@@ -33,7 +33,16 @@ export function installRuntime(environment: Environment = process.env): Logger {
     process.stderr.write(`${json ? jsonLine(entry) : textLine(entry)}\n`);
   });
   const logging = { console: { format: json ? ('json' as const) : ('compact' as const) } };
-  Runtime.install({ logger, telemetryOptions: { logging, ...(metrics !== null && { metrics }) } });
+  try {
+    Runtime.install({ logger, telemetryOptions: { logging, ...(metrics !== null && { metrics }) } });
+  } catch (error) {
+    if (metrics === null) throw error;
+    throw new MissingPrerequisite(
+      `the metrics exporter does not start: ${error instanceof Error ? error.message : String(error)}`,
+      `choose a free address in ${PROMETHEUS}, or unset it`,
+      { cause: error },
+    );
+  }
   return logger;
 }
 
