@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { keepCandidate, keepCrashed } from '../../src/ledger/commits';
+import { storeCandidate, storeCrashed } from '../../src/ledger/commits';
 import { storeProposal, readProposal, findProposal } from '../../src/ledger/proposals';
 import { Git } from '../../src/ledger/git';
 import { LabError } from '../../src/ledger/git';
@@ -44,7 +44,7 @@ async function addExperiment(
   const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
   const at = study.createdAt;
   const common = { tag: study.tag, number, incumbent: lab.base, tree, hypothesis: '', rejected: null, at };
-  const commit = await keepCandidate(lab.git, { ...common, title: `change ${number}` });
+  const commit = await storeCandidate(lab.git, { ...common, title: `change ${number}` });
   await appendRecord(lab.git, study, makeRecord(study, number, { commit }));
   return commit;
 }
@@ -86,7 +86,7 @@ test('again, with more, brings both forward', async () => {
 async function addCandidate(lab: ReturnType<typeof makeLab>, number: number, title: string): Promise<string> {
   const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
   const common = { tag: 'nov21', number, incumbent: lab.base, tree, hypothesis: '', rejected: null };
-  return keepCandidate(lab.git, { ...common, title, at: '2026-11-21T00:00:00.000Z' });
+  return storeCandidate(lab.git, { ...common, title, at: '2026-11-21T00:00:00.000Z' });
 }
 
 /** As version 0.3 pushed: each ref by its name, those of experiments under way too. */
@@ -111,7 +111,7 @@ test.each(['now', 'before'] as const)(
     expect(git(remote, 'for-each-ref', experimentRef('nov21', 2), crashedRef('nov21', 2, 1)) === '').toBe(
       version === 'now',
     );
-    await keepCrashed(lab.git, 'nov21', 2, 1, crashed);
+    await storeCrashed(lab.git, 'nov21', 2, 1, crashed);
     const repair = await addCandidate(lab, 2, 'change 2, mended');
     await push(lab.git, 'origin', 'nov21');
     await appendRecord(lab.git, study, makeRecord(study, 2, { commit: repair }));
@@ -132,7 +132,7 @@ test('fetching leaves what is under way here, whatever the remote has of it and 
   pushAll(lab);
   await fetch(clone, 'origin', 'nov21');
   const crashed = git(lab.root, 'rev-parse', experimentRef('nov21', 2));
-  await keepCrashed(lab.git, 'nov21', 2, 1, crashed);
+  await storeCrashed(lab.git, 'nov21', 2, 1, crashed);
   await addCandidate(lab, 2, 'change 2, mended');
   await storeProposal(lab.git, 'nov21', 3, PROPOSAL);
   git(lab.root, 'config', 'fetch.prune', 'true');
