@@ -16,7 +16,7 @@ import { readProposal, type Proposal } from '../../src/ledger/proposals';
 import { appendRecord, openLedger, readRecord } from '../../src/ledger/ledger';
 import { baseRef, crashedRef, experimentRef } from '../../src/ledger/refs';
 import { verifyStudy } from '../../src/ledger/verify/verify';
-import { BudgetExhausted } from '../../src/researchers/purse';
+import { BudgetExhausted } from '../../src/researchers/spend-guard';
 import { GivenUp, NoProposal, type ResearchContext } from '../../src/researchers/researcher';
 import { git, makeLab, makeRecord, makeRun, makeStudy, temporary } from '../lab/make-lab';
 import { makeResearch } from '../lab/research';
@@ -84,9 +84,9 @@ test('asked once: a proposal that git holds is the answer, and what came after i
 test('nothing to try is asked for three times, and is then an answer that the ledger keeps', async () => {
   const { git: repository, study, input } = await place();
   let asked = 0;
-  const proposed = await propose(input, async ({ purse }) => {
+  const proposed = await propose(input, async ({ spendGuard }) => {
     asked += 1;
-    await purse.spend(0.2, async (settle) => settle(0.1));
+    await spendGuard.spend(0.2, async (settle) => settle(0.1));
     throw new NoProposal(`no idea ${asked}`);
   });
   expect(asked).toBe(3);
@@ -122,14 +122,14 @@ test('where nothing is proposed the hints wait, until the oldest may be why: fro
   expect(heard).toEqual([[], [], ['do what no model does'], ['do what no model does']]);
 });
 
-test('a repeat is refused with its reason and asked for again; the record has the meaning of what was taken', async () => {
+test('a repeat is refused with its reason and asked for again; the record has the AST hash of the accepted one', async () => {
   const { git: repository, input } = await place();
   const answers = ['# the incumbent\n', '# again\n', 'WIDTH = 3\n'];
   const seen: string[][] = [];
   const before = await repository.text(['show', `${input.incumbent}:train.py`]);
-  const proposed = await propose(input, async ({ refused, purse }) => {
+  const proposed = await propose(input, async ({ refused, spendGuard }) => {
     seen.push(refused.map(({ kind }) => kind));
-    await purse.spend(0.5, async (settle) => settle(0.25));
+    await spendGuard.spend(0.5, async (settle) => settle(0.25));
     const content = answers[refused.length] ?? '';
     return wider(refused.length < 2 ? `${before}\n${content}` : content);
   });
@@ -137,7 +137,7 @@ test('a repeat is refused with its reason and asked for again; the record has th
   // What the refused ones cost was spent.
   expect(proposed).toMatchObject({ gaveUp: null, dollars: 0.75 });
   const { research } = await readProposal(repository, proposed.proposal);
-  expect(research?.meaning).toMatch(/^1-[0-9a-f]{64}$/);
+  expect(research?.meaning).toMatch(/^2-[0-9a-f]{64}$/);
 });
 
 test('whatever a researcher answers after a paid call is recorded, cut or given up in words, and paid once', async () => {
@@ -180,8 +180,8 @@ test('whatever a researcher answers after a paid call is recorded, cut or given 
     fc.asyncProperty(answer, async ({ title, hypothesis, edits: given, ideas, ...noted }) => {
       const { git: repository, input } = await place();
       let paid = 0;
-      const proposed = await propose(input, async ({ purse }) => {
-        await purse.spend(0.25, async (settle) => settle(0.25));
+      const proposed = await propose(input, async ({ spendGuard }) => {
+        await spendGuard.spend(0.25, async (settle) => settle(0.25));
         paid += 0.25;
         return { format: 1, title, hypothesis, edits: given, ideas, research: makeResearch(noted) };
       });
@@ -209,9 +209,11 @@ test('what a researcher can correct in what it left goes back to it', async () =
 test('a worker that died in the middle of a call has spent it: the next one has less', async () => {
   const { input } = await place();
   const limited = { ...input, left: { ...UNLIMITED, dollars: 1 } };
-  const dying = propose(limited, ({ purse }) => purse.spend(0.8, () => Promise.reject(new Error('killed'))));
+  const dying = propose(limited, ({ spendGuard }) =>
+    spendGuard.spend(0.8, () => Promise.reject(new Error('killed'))),
+  );
   await expect(dying).rejects.toThrow('killed');
-  const next = propose(limited, ({ purse }) => purse.spend(0.3, () => Promise.resolve(wider())));
+  const next = propose(limited, ({ spendGuard }) => spendGuard.spend(0.3, () => Promise.resolve(wider())));
   await expect(next).rejects.toMatchObject({
     type: 'BudgetExhausted',
     nonRetryable: true,
@@ -223,22 +225,22 @@ test('a worker that died in the middle of a call has spent it: the next one has 
 /** Trouble of ours, after questions that cost so much. */
 const failing =
   (dollars: number): Ask =>
-  async ({ purse }) => {
-    if (dollars > 0) await purse.spend(dollars, async (settle) => settle(dollars));
+  async ({ spendGuard }) => {
+    if (dollars > 0) await spendGuard.spend(dollars, async (settle) => settle(dollars));
     throw new RangeError('no space left');
   };
 
 test('what takes too long in all ends without a proposal, before it would be asked and paid for again', async () => {
   const { input } = await place();
   let asked = 0;
-  const slow: Ask = async ({ purse }, signal) => {
+  const slow: Ask = async ({ spendGuard }, signal) => {
     asked += 1;
-    await purse.spend(0.1, async (settle) => settle(0.1));
+    await spendGuard.spend(0.1, async (settle) => settle(0.1));
     if (!signal.aborted) await once(signal, 'abort');
     throw new Error('ended');
   };
   expect(await propose(input, slow, { longestMs: 6_000 })).toMatchObject({
-    gaveUp: 'it took more than 0.1 minutes in all',
+    gaveUp: 'the proposal took more than 0.1 minutes',
     dollars: 0.1,
   });
   expect(asked).toBe(1);

@@ -7,7 +7,7 @@ import { UNLIMITED } from '../../src/domain/limits';
 import type { Changes } from '../../src/labs/working-copy';
 import { createCommand, type CommandOptions } from '../../src/researchers/command';
 import { contextJson } from '../../src/researchers/command-context';
-import { BudgetExhausted, Purse } from '../../src/researchers/purse';
+import { BudgetExhausted, SpendGuard } from '../../src/researchers/spend-guard';
 import { NoProposal, type ResearchContext } from '../../src/researchers/researcher';
 import { makeResearch } from '../lab/research';
 import { contextOf, TRAIN } from './context';
@@ -54,7 +54,7 @@ async function limited(dollars: number): Promise<ResearchContext> {
     ...context,
     history: context.history.map((record) => ({ ...record, dollars: 9, research })),
     left: { ...UNLIMITED, dollars },
-    purse: await Purse.open(join(context.folder, 'spent.jsonl'), dollars),
+    spendGuard: await SpendGuard.open(join(context.folder, 'spent.jsonl'), dollars),
   };
 }
 
@@ -77,7 +77,7 @@ print(json.dumps({"title": "LR up:\\n" + context["hints"][0], "hypothesis": cont
   const context = await contextOf([{ text: TRAIN, score: 1.5 }]);
   const proposal = await createCommand(made).propose(context, never);
   expect(proposal).toMatchObject({ title: 'LR up: try less', hypothesis: 'Make it better.' });
-  expect(context.purse.spent()).toBe(0.125);
+  expect(context.spendGuard.spent()).toBe(0.125);
   expect(proposal.research).toMatchObject({ hints: ['try less'] });
   expect(proposal.edits).toEqual([{ path: 'train.py', content: TRAIN.replace('0.02', '0.03') }]);
   expect(made.removed).toBe(true);
@@ -194,7 +194,7 @@ describe('a key of the worker that an agent prints', () => {
       .catch((error: unknown) => error);
     expect(String(refusal)).toContain('bad key [a key was here]');
     const leaking = createCommand(await options('echo "KEY = \'$SOME_API_KEY\'" >> train.py'));
-    await expect(leaking.propose(await contextOf([]), never)).rejects.toThrow('what looks like a key');
+    await expect(leaking.propose(await contextOf([]), never)).rejects.toThrow('what looks like an API key');
   });
 });
 
@@ -210,9 +210,12 @@ test('one that takes too long, ignores SIGTERM and left children behind is gone'
 const first = async (callDollars: number | null, limit: number | null): Promise<number> => {
   const context = { ...(await limited(limit ?? 0)), history: [], callDollars };
   const left = { ...UNLIMITED, dollars: limit };
-  const purse = await Purse.open(join(context.folder, 'spent.jsonl'), limit);
-  await createCommand(await options('echo "# x" >> train.py')).propose({ ...context, left, purse }, never);
-  return purse.spent();
+  const spendGuard = await SpendGuard.open(join(context.folder, 'spent.jsonl'), limit);
+  await createCommand(await options('echo "# x" >> train.py')).propose(
+    { ...context, left, spendGuard },
+    never,
+  );
+  return spendGuard.spent();
 };
 
 describe('its money', () => {
@@ -231,7 +234,7 @@ describe('its money', () => {
       `${CHANGES}; echo "{\\"title\\": \\"$AUTORESEARCH_DOLLARS_LEFT\\", \\"dollars\\": 0.5}"`,
     );
     expect(await createCommand(saying).propose(context, never)).toMatchObject({ title: '5.0000' });
-    expect(context.purse.spent()).toBe(0.5);
+    expect(context.spendGuard.spent()).toBe(0.5);
   });
 
   test.each([
@@ -245,7 +248,7 @@ describe('its money', () => {
   ])('one that %s counts as the dearest, and that is told', async (_what, command, dollars) => {
     const context = await limited(5);
     await createCommand(await options(command)).propose(context, never);
-    expect(context.purse.account()).toEqual({
+    expect(context.spendGuard.account()).toEqual({
       settled: 0,
       assumed: { calls: 1, dollars, most: dollars },
       aside: null,
@@ -265,20 +268,20 @@ describe('its money', () => {
     const context = await limited(5);
     const away = createCommand(await options('exit 75'));
     await expect(away.propose(context, never)).rejects.toMatchObject({ type: 'ResearcherAway' });
-    expect(context.purse.spent()).toBe(0);
+    expect(context.spendGuard.spent()).toBe(0);
     const failing = createCommand(await options('exit 9'));
     await expect(failing.propose(context, never)).rejects.toThrow(NoProposal);
-    expect(context.purse.account()).toMatchObject({ assumed: { calls: 1, dollars: 2 }, aside: null });
+    expect(context.spendGuard.account()).toMatchObject({ assumed: { calls: 1, dollars: 2 }, aside: null });
   });
 
   test('one that is ended before it could say so has cost as much as the dearest', async () => {
     const context = await limited(5);
     const hanging = createCommand({ ...(await options('sleep 300')), timeoutMs: 300 });
     await expect(hanging.propose(context, never)).rejects.toThrow('took more than');
-    expect(context.purse.spent()).toBe(2);
+    expect(context.spendGuard.spent()).toBe(2);
     const told = { ...(await options(`echo '{"dollars": 0.25}'; sleep 300`)), timeoutMs: 6_000 };
     await expect(createCommand(told).propose(context, never)).rejects.toThrow('took more than');
-    expect(context.purse.spent()).toBe(2.25);
+    expect(context.spendGuard.spent()).toBe(2.25);
   });
 
   test('one that could not be begun has cost nothing', async () => {
@@ -287,7 +290,7 @@ describe('its money', () => {
     const gone = { ...(await made.openWorkspace(context)), path: join(made.path, 'gone') };
     const asked = createCommand({ ...made, openWorkspace: () => Promise.resolve(gone) });
     await expect(asked.propose(context, never)).rejects.not.toBeInstanceOf(NoProposal);
-    expect(context.purse.spent()).toBe(0);
+    expect(context.spendGuard.spent()).toBe(0);
   });
 
   test('what those were taken to cost that said nothing makes the next ones no dearer', async () => {
@@ -295,9 +298,9 @@ describe('its money', () => {
     const hanging = createCommand({ ...(await options('sleep 300')), timeoutMs: 300 });
     for (let call = 1; call <= 3; call++) {
       await expect(hanging.propose(context, never)).rejects.toThrow('took more than');
-      expect(context.purse.spent()).toBe(2 * call);
+      expect(context.spendGuard.spent()).toBe(2 * call);
     }
-    expect(context.purse.dearestCall()).toBeNull();
+    expect(context.spendGuard.dearestCall()).toBeNull();
   });
 });
 
@@ -393,6 +396,6 @@ test('what it leaves beside its change is left out, and the record says so in on
   const { hypothesis, edits } = await createCommand(made).propose(await contextOf([]), never);
   expect(edits).toHaveLength(1);
   expect(hypothesis).toBe(
-    'it helps\n(left out, for they are not editable: .claude/, NOTES .md, a, b, c, 2 more)',
+    'it helps\n(ignored changes to files that are not editable: .claude/, NOTES .md, a, b, c, 2 more)',
   );
 });

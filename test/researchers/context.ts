@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { UNLIMITED } from '../../src/domain/limits';
 import { parseLabConfig, type LabConfig } from '../../src/labs/lab-yaml';
-import { Purse } from '../../src/researchers/purse';
+import { SpendGuard } from '../../src/researchers/spend-guard';
 import type { ResearchContext } from '../../src/researchers/researcher';
 
 export const TRAIN = `DEPTH = 4  # layers
@@ -55,7 +55,7 @@ export async function contextOf(
     repair: null,
     model: null,
     callDollars: null,
-    purse: await Purse.open(join(folder, 'spent.jsonl'), null),
+    spendGuard: await SpendGuard.open(join(folder, 'spent.jsonl'), null),
     check: () => Promise.resolve(null),
     refused: [],
     python,

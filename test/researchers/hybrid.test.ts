@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import type { Proposal } from '../../src/ledger/proposals';
 import { createHybrid } from '../../src/researchers/hybrid';
-import { BudgetExhausted } from '../../src/researchers/purse';
+import { BudgetExhausted } from '../../src/researchers/spend-guard';
 import {
   GivenUp,
   NoProposal,
@@ -108,7 +108,7 @@ describe('an arm that asks to wait', () => {
     const context = { ...(await first()), since: minutesAgo(minutes) };
     const answer = await createHybrid([claude, tpe]).propose(context, never);
     expect(answer).toMatchObject({ researcher: 'tpe', title: 'tpe' });
-    expect(answer.hypothesis).toContain('In the place of claude: the API asks to wait: 529');
+    expect(answer.hypothesis).toContain('Instead of claude: the API asks to wait: 529');
   });
 
   test('is waited for where the other has nothing to propose', async () => {
@@ -126,7 +126,7 @@ describe('an arm that asks to wait', () => {
   });
 
   test('and will not be there before a person acts is not hidden by the other', async () => {
-    const key = ApplicationFailure.nonRetryable('the API does not take the key', 'ModelKey');
+    const key = ApplicationFailure.nonRetryable('the API rejects the key', 'ModelKey');
     const hybrid = createHybrid([arm('claude', key), arm('tpe')]);
     await expect(hybrid.propose({ ...(await first()), since: minutesAgo(60) }, never)).rejects.toBe(key);
   });

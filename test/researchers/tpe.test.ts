@@ -103,7 +103,7 @@ test('when every point was tried it says so, and is not asked the same again for
   const past = [4, 5].map((depth) => ({ text: point(0.02, depth), score: 1 }));
   const asked = createTpe().propose({ ...(await contextOf(past, python)), lab }, never);
   await expect(asked).rejects.toThrow(NoProposal);
-  await expect(asked).rejects.toThrow('was tried before');
+  await expect(asked).rejects.toThrow('were tried before');
 });
 
 test('a constant that came in later is turned too, in the range that another researcher gave', async () => {

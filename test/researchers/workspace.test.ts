@@ -58,7 +58,7 @@ echo mine >${declared}/file; echo mine >"\${TMPDIR:-/tmp}/mine" && echo '{"hypot
     { path: 'train.py', content: 'X = 1\n' },
     { path: 'new.py', content: 'Y = 1\n' },
   ]);
-  expect(hypothesis).toBe('ok\n(left out, for they are not editable: NOTES.md)');
+  expect(hypothesis).toBe('ok\n(ignored changes to files that are not editable: NOTES.md)');
   const read = (name: string) => readFileSync(join(home, name), 'utf8');
   expect(read('.bashrc')).toBe('mine\n');
   expect(existsSync(join(home, '.profile'))).toBe(false);
@@ -73,15 +73,15 @@ test.each([
   ['/tmp', 'too much'],
   ['HOME', 'whole home folder'],
   ['HOME/.ssh', 'keys'],
-  ['HOME/.config', 'what autoresearch stores'],
+  ['HOME/.config', 'the files of autoresearch'],
   ['HOME/.bashrc', 'start-up files'],
   ['HOME/.local/bin', 'start-up files'],
-  ['HOME/.local/state', 'what autoresearch stores'],
+  ['HOME/.local/state', 'the files of autoresearch'],
   ['HOME/link', 'the lab'],
   ['LAB/data', 'the lab'],
-  ['HOME/none', 'no such file'],
-  ['relative', 'no absolute path'],
-  ['/etc', 'the system'],
+  ['HOME/none', 'does not exist'],
+  ['relative', 'not an absolute path'],
+  ['/etc', 'a system folder'],
 ])('%s may not be declared: %s', async (name, why) => {
   const home = temporary('home');
   write(home, { '.bashrc': '', '.ssh/id': '', '.config/gh/x': '', '.local/bin/x': '', '.local/state/x': '' });
@@ -105,7 +105,9 @@ test.each(['bubblewrap', 'none'])(
     );
     const { edits, hypothesis } = await propose();
     expect(edits).toEqual([{ path: 'train.py', content: 'X = 1\n' }]);
-    expect(hypothesis).toBe('(left out, for they are not editable: .claude/, __pycache__/, run.log)');
+    expect(hypothesis).toBe(
+      '(ignored changes to files that are not editable: .claude/, __pycache__/, run.log)',
+    );
     const transcript = await readFile(join(context.folder, 'transcript-1.log'), 'utf8');
     expect(transcript).toContain(
       sandbox === 'none' ? 'no sandbox (AUTORESEARCH_SANDBOX=none)' : 'bubblewrap:',
@@ -248,5 +250,5 @@ test.each([
   const proposal = await propose();
   expect(proposal.title).toBe('wider');
   expect(proposal.edits).toHaveLength(1);
-  expect(context.purse.spent()).toBe(dollars);
+  expect(context.spendGuard.spent()).toBe(dollars);
 });

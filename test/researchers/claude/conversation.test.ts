@@ -52,7 +52,7 @@ test('it reads, thinks and proposes; the record gets what it said, and what it c
     const input = 4 * usage!.input_tokens + 5 * five + 8 * hour + 0.2 * usage!.cache_read_input_tokens;
     return sum + (input + 20 * usage!.output_tokens) / 1e6;
   }, 0);
-  expect(context.purse.spent()).toBeCloseTo(cost, 9);
+  expect(context.spendGuard.spent()).toBeCloseTo(cost, 9);
   expect(await transcriptOf(context)).toContain('So little depth.');
   expect(await transcriptOf(context)).not.toContain(KEY);
 });
@@ -75,10 +75,10 @@ test.each([
   ['calls no tool', () => answer(text('I would lower the rate.')), 'Call propose'],
   ['says nothing at all', () => answer(), 'Call propose'],
   ['only thinks', () => answer(thinking('Hm.'), text(' ')), 'Call propose'],
-  ['pauses without a word', () => paused(), 'Go on'],
+  ['pauses without a word', () => paused(), 'Continue'],
   ['refuses', refusal, 'ended in a refusal'],
   ['is cut off', () => cutOff(thinking('Hm.'), malformed('propose', '{"title": "Hal')), 'cut off'],
-  ['pauses', () => paused(text('One moment.')), 'Go on'],
+  ['pauses', () => paused(text('One moment.')), 'Continue'],
   ['names an unknown tool', () => answer(toolUse('run_shell', { command: 'ls' })), 'there is no tool'],
   ['leaves fields out', () => answer(toolUse('propose', { title: 'x' })), 'hypothesis'],
   ['writes no JSON', () => answer(malformed('propose', '{"title": nonsense')), 'not a JSON object'],

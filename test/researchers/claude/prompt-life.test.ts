@@ -3,13 +3,13 @@ import { backlog, lessons } from '../../../src/domain/ideas';
 import { plateauOf } from '../../../src/domain/plateau';
 import { UNLIMITED } from '../../../src/domain/limits';
 import { buildPrompt, wantedDiffs } from '../../../src/researchers/claude/prompt';
-import type { Shown } from '../../../src/researchers/claude/shown';
+import type { PromptInput } from '../../../src/researchers/claude/prompt-input';
 import { syntheticStudy } from '../../lab/synthetic';
 import { LAB, TRAIN } from '../context';
 
 const study = syntheticStudy(1000, TRAIN);
 
-function shownAt(number: number): Shown {
+function shownAt(number: number): PromptInput {
   const history = study.records.slice(0, number);
   const kept = history.findLast(({ verdict }) => verdict === 'keep')!;
   const shown = {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../../src/process/package-root';
 import { parseLabConfig } from '../../../src/labs/lab-yaml';
 import { buildPrompt, wantedDiffs, type Prompt } from '../../../src/researchers/claude/prompt';
-import type { Shown } from '../../../src/researchers/claude/shown';
+import type { PromptInput } from '../../../src/researchers/claude/prompt-input';
 import { estimateTokens } from '../../../src/researchers/claude/tokens';
 import { toolDefinitions } from '../../../src/researchers/claude/tools';
 import { inputTokens } from '../../messages-api/cache';
@@ -17,9 +17,9 @@ const PATCH = '--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-DEPTH = 4\n+DEPTH =
 );
 
 /** The default lab, after so many experiments. */
-function shown(length: number, change: Partial<Shown> = {}): Shown {
+function shown(length: number, change: Partial<PromptInput> = {}): PromptInput {
   const history = madeLedger(length);
-  const base: Shown = {
+  const base: PromptInput = {
     lab: parseLabConfig(trainer('lab.yaml')),
     budget: { seconds: 300 },
     others: [],
@@ -130,13 +130,13 @@ test('it shows what is of use: the chain, near misses, causes, what was never tr
   expect(text).toContain('#54 1.994 (better by');
   expect(text).toMatch(/Near misses[\s\S]*#61 discard/);
   expect(text).toMatch(/oom: \d+/);
-  expect(text).toMatch(/constants that nobody has touched: .*MATRIX_LR/);
-  expect(text).not.toMatch(/nobody has touched: .*\bDEPTH\b/);
+  expect(text).toMatch(/constants that no experiment has changed: .*MATRIX_LR/);
+  expect(text).not.toMatch(/no experiment has changed: .*\bDEPTH\b/);
   expect(text).toContain('- precision');
   expect(text).not.toContain('- Read the history first');
   expect(text).toContain('standard deviation of');
   expect(text).toContain('Deeper is slower (#3, #9).');
-  expect(text).toContain('5.1 (from the human): tie the weights');
+  expect(text).toContain('5.1 (from the user): tie the weights');
   expect(text).toContain('38 experiments, 3.5 GPU-hours, $4.20');
   expect(text).toContain('combine near misses');
   expect(text).toContain('look at the warmdown');
@@ -164,20 +164,20 @@ test('no experiment is missing between the table of the older ones and the last 
 
 test('it says what the budget is and rewards, how fast each run was, and on what the incumbent ran', () => {
   const inSeconds = buildPrompt(shown(12), 60_000);
-  expect(inSeconds.system[0]?.text).toContain('trained for 300 seconds');
-  expect(inSeconds.system[0]?.text).toContain('what makes a step slower');
+  expect(inSeconds.system[0]?.text).toContain('trains for 300 seconds');
+  expect(inSeconds.system[0]?.text).toContain('A change that slows a step down');
   expect(textOf(inSeconds)).toMatch(/^#10 discard .*\d k tokens\)/m);
   expect(textOf(inSeconds)).toMatch(/The incumbent \(#9\) took: \d+ steps, .* parameters/);
   const inSteps = buildPrompt(shown(12, { budget: { steps: 50 } }), 60_000);
-  expect(inSteps.system[0]?.text).toContain('trained for 50 optimiser steps');
-  expect(inSteps.system[0]?.text).not.toContain('what makes a step slower');
+  expect(inSteps.system[0]?.text).toContain('trains for 50 optimiser steps');
+  expect(inSteps.system[0]?.text).not.toContain('A change that slows a step down');
 });
 
 test('beside a numeric optimiser it is told to leave values alone, and alone it is not', () => {
   const [shared, alone] = [['tpe'], []].map(
     (others) => buildPrompt(shown(3, { others }), 60_000).system[0]?.text,
   );
-  expect(shared).toContain('A numeric optimiser (tpe) shares this study');
+  expect(shared).toContain('A numeric optimiser (tpe) in this study');
   expect(alone).not.toContain('optimiser (tpe)');
 });
 
@@ -223,7 +223,7 @@ test.each([
   (count, length, budget, least) => {
     const hints = hintsOf(count, length);
     const long = 'word `` ``` 0.123 {[(; '.repeat(3_000);
-    const full: Partial<Shown> = {
+    const full: Partial<PromptInput> = {
       program: long,
       incumbent: { commit: 'c'.repeat(40), files: { 'train.py': long } },
       ideas: Array.from({ length: 60 }, (_, n) => ({ id: `1.${n}`, text: long, from: 'human' as const })),
@@ -250,7 +250,7 @@ test('a hint that no question has room for is shown cut, says so, and does not k
   const prompt = buildPrompt(shown(300, { hints }), 8_000);
   expect(prompt.tokens).toBeLessThanOrEqual(8_000);
   expect(prompt.hints[0]).toBe(hints[0]);
-  expect(textOf(prompt)).toMatch(/^- 模+\n… \d+ characters left out …\n模+$/m);
+  expect(textOf(prompt)).toMatch(/^- 模+\n… \d+ characters omitted …\n模+$/m);
 });
 
 test('when lessons are due, all that hold are shown: those that come replace them', () => {
@@ -261,7 +261,7 @@ test('when lessons are due, all that hold are shown: those that come replace the
   expect(lessons.filter((lesson) => !textOf(prompt).includes(lesson))).toEqual([]);
   expect(prompt.tokens).toBeLessThanOrEqual(32_000);
   const short = buildPrompt(shown(300, { lessons, lessonsDue: true }), 8_000);
-  expect(textOf(short)).toMatch(/# Lessons so far, without the last \d+, for which there is no room/);
+  expect(textOf(short)).toMatch(/# Lessons so far, without the last \d+ \(no room\)/);
 });
 
 test('a repair shows the traceback and what had been changed', () => {

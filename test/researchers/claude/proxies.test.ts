@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert';
 import type { ServerResponse } from 'node:http';
 import * as fc from 'fast-check';
 import { readProposal } from '../../../src/ledger/proposals';
-import { Purse } from '../../../src/researchers/purse';
+import { SpendGuard } from '../../../src/researchers/spend-guard';
 import { eventsOf, outputTokens, type Raw } from '../../messages-api/reply';
 import { CHANGE, MODEL, serve } from './asking';
 import { failureOf, good, journalOf, newStudy, PATIENT, run, spent, type Studied } from './studied';
@@ -70,7 +70,7 @@ const whole = (): string => {
   });
 };
 
-const account = async (study: Studied) => (await Purse.open(journalOf(study), null)).account();
+const account = async (study: Studied) => (await SpendGuard.open(journalOf(study), null)).account();
 
 describe('an answer is taken, and costs what it says,', () => {
   test.each([
@@ -168,8 +168,8 @@ describe('what is no event stream costs nothing, is asked again seldom, and says
   test.each([
     ['HTML', () => stream('<html>Sign in</html>', 'text/html'), 'text/html'],
     ['HTML that claims to be nothing', () => stream('<html>\nSign in\n</html>', ''), 'empty stream'],
-    ['JSON of another kind', () => stream('{"ok": true}', 'application/json'), 'JSON that is no message'],
-    ['broken JSON', () => stream('{"type": "mess', 'application/json'), 'JSON that is no message'],
+    ['JSON of another kind', () => stream('{"ok": true}', 'application/json'), 'JSON that is not a message'],
+    ['broken JSON', () => stream('{"type": "mess', 'application/json'), 'JSON that is not a message'],
     ['an image', () => stream('\u0000PNG', 'image/png'), 'image/png'],
     ['an empty body', () => stream('', 'text/plain'), 'empty stream'],
     ['text', () => stream('data: hello\n\n', 'text/plain'), 'text'],
@@ -222,7 +222,7 @@ describe('an answer that cannot be read is bounded, said in one line, and not as
     [
       'an event of many megabytes',
       () => ({ raw: (r: ServerResponse) => flood(r, 'data: '.padEnd(1 << 20, 'x')) }),
-      'an event of it has more than 4 MiB',
+      'one of its events has more than 4 MiB',
     ],
     [
       'events without end',
@@ -248,7 +248,7 @@ describe('an answer that cannot be read is bounded, said in one line, and not as
     [
       'a part that goes on without a beginning',
       () => stream(each(without('content_block_start'))),
-      'has not begun',
+      'that it did not start',
     ],
     [
       'an event without a type',

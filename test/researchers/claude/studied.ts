@@ -15,7 +15,7 @@ import { openLedger } from '../../../src/ledger/ledger';
 import { studyState } from '../../../src/process/paths';
 import { createClaude } from '../../../src/researchers/claude';
 import type { CallTimes } from '../../../src/researchers/claude/call';
-import { Purse } from '../../../src/researchers/purse';
+import { SpendGuard } from '../../../src/researchers/spend-guard';
 import { makeLab, makeStudy, temporary } from '../../lab/make-lab';
 import { answer, type Answered } from '../../messages-api/reply';
 import { KEY, MODEL, propose } from './asking';
@@ -52,10 +52,10 @@ export function run(
 
 /** US dollars that its first experiment has spent on being proposed. */
 export async function spent(studied: Studied): Promise<number> {
-  return (await Purse.open(journalOf(studied), null)).spent();
+  return (await SpendGuard.open(journalOf(studied), null)).spent();
 }
 
-/** What was set aside for each of its calls, in US dollars. */
+/** What was reserved for each of its calls, in US dollars. */
 export async function reservations(studied: Studied): Promise<number[]> {
   const lines = (await readFile(journalOf(studied), 'utf8')).split('\n').filter((line) => line !== '');
   return lines.flatMap((line) => (JSON.parse(line) as { reserve?: number }).reserve ?? []);

@@ -35,7 +35,7 @@ test.each(['api.example.com', 'localhost:8080', 'ftp://example.com', 'https://na
     const study = await newStudy();
     const failure = await failureOf(run(study, 2));
     expect([failure.type, failure.nonRetryable]).toEqual(['ModelAddress', true]);
-    expect(failure.message).toMatch(/ANTHROPIC_BASE_URL is no address.*`npx autoresearch up`.*resume`/);
+    expect(failure.message).toMatch(/ANTHROPIC_BASE_URL is not an address.*`npx autoresearch up`.*resume`/);
     expect(failure.message).not.toContain('word');
     expect(await spent(study)).toBe(0);
   },

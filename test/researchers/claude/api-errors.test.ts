@@ -64,7 +64,7 @@ test('a hung stream: asked again', async () => {
 test.each([
   ['a wrong key', { keys: ['sk-ant-another'] }, good, 'ModelKey', 'correct ANTHROPIC_API_KEY'],
   ['a key without the right', {}, forbidden, 'ModelAccess', 'another key'],
-  ['an account without credit', {}, noCredit, 'ModelBilling', 'see to the account'],
+  ['an account without credit', {}, noCredit, 'ModelBilling', "check the account's credit"],
   ['an unknown model', { models: ['claude-opus-9'] }, good, 'ModelUnknown', 'resume --model NAME'],
 ] as [string, object, () => Reply, string, string][])(
   '%s: not retried, for a person has to act; resuming clears it',
@@ -148,7 +148,7 @@ test('an answer that does not end within its time is cut off: three tries, and n
   await serve(() => brokenAfter(good(), 4, 'ping'));
   const study = await newStudy();
   const { gaveUp, dollars } = await run(study, 2, { ...PATIENT, wholeMs: 1_500 });
-  expect(gaveUp).toMatch(/not whole after 1.5 s.*--answer-tokens/);
+  expect(gaveUp).toMatch(/not complete after 1.5 s.*--answer-tokens/);
   expect(await reservations(study)).toHaveLength(3);
   expect(dollars).toBeCloseTo(await spent(study), 9);
   expect(dollars).toBeGreaterThan((3 * 20 * MODEL.answerTokens) / 1e6);

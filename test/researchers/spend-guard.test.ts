@@ -1,72 +1,72 @@
 import { appendFileSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BudgetExhausted, MAX_LOST, Purse } from '../../src/researchers/purse';
+import { BudgetExhausted, MAX_LOST, SpendGuard } from '../../src/researchers/spend-guard';
 
-const journal = () => join(mkdtempSync(join(tmpdir(), 'purse-')), 'deep', 'spent.jsonl');
+const journal = () => join(mkdtempSync(join(tmpdir(), 'spend-guard-')), 'deep', 'spent.jsonl');
 
 test('a call is reserved before it is made and settled after', async () => {
   const file = journal();
-  const purse = await Purse.open(file, 1);
-  const answer = await purse.spend(0.6, async (settle) => {
-    expect(purse.spent()).toBe(0.6);
+  const spendGuard = await SpendGuard.open(file, 1);
+  const answer = await spendGuard.spend(0.6, async (settle) => {
+    expect(spendGuard.spent()).toBe(0.6);
     expect(readFileSync(file, 'utf8')).toContain('"reserve":0.6');
     settle(0.2);
     return 'yes';
   });
   expect(answer).toBe('yes');
-  expect(purse.spent()).toBe(0.2);
-  expect((await Purse.open(file, 1)).spent()).toBe(0.2);
+  expect(spendGuard.spent()).toBe(0.2);
+  expect((await SpendGuard.open(file, 1)).spent()).toBe(0.2);
 });
 
 test('what is left does not cover the call: it is not made', async () => {
-  const purse = await Purse.open(journal(), 1);
-  await purse.spend(0.7, async (settle) => settle(0.7));
+  const spendGuard = await SpendGuard.open(journal(), 1);
+  await spendGuard.spend(0.7, async (settle) => settle(0.7));
   const call = jest.fn();
-  await expect(purse.spend(0.4, call)).rejects.toThrow(
+  await expect(spendGuard.spend(0.4, call)).rejects.toThrow(
     new BudgetExhausted("the next call may cost $0.40, and $0.30 is left of the study's dollars"),
   );
   expect(call).not.toHaveBeenCalled();
 });
 
 test('calls under way count at the most that they can cost', async () => {
-  const purse = await Purse.open(journal(), 1);
-  await purse.spend(0.6, async () => {
-    await expect(purse.spend(0.6, () => Promise.resolve())).rejects.toThrow(BudgetExhausted);
+  const spendGuard = await SpendGuard.open(journal(), 1);
+  await spendGuard.spend(0.6, async () => {
+    await expect(spendGuard.spend(0.6, () => Promise.resolve())).rejects.toThrow(BudgetExhausted);
   });
 });
 
 test('a worker that died in a call has spent what was reserved, also when a line was cut off', async () => {
   const file = journal();
-  const first = await Purse.open(file, 1);
+  const first = await SpendGuard.open(file, 1);
   await expect(first.spend(0.5, () => Promise.reject(new Error('killed')))).rejects.toThrow('killed');
   appendFileSync(file, '{"settle":0.1,"i');
-  const next = await Purse.open(file, 1);
+  const next = await SpendGuard.open(file, 1);
   expect(next.spent()).toBe(0.5);
   await next.spend(0.3, async (settle) => settle(0.25));
-  expect((await Purse.open(file, 1)).spent()).toBeCloseTo(0.75);
+  expect((await SpendGuard.open(file, 1)).spent()).toBeCloseTo(0.75);
   // Of the one that said nothing it is not known.
-  expect((await Purse.open(file, 1)).dearestCall()).toBe(0.25);
+  expect((await SpendGuard.open(file, 1)).dearestCall()).toBe(0.25);
 });
 
 test('two attempts that write to one journal are both counted', async () => {
   const file = journal();
-  const stale = await Purse.open(file, null);
-  const next = await Purse.open(file, null);
+  const stale = await SpendGuard.open(file, null);
+  const next = await SpendGuard.open(file, null);
   await next.spend(1, async (settleNext) => {
     await stale.spend(1, async (settle) => settle(0.5));
     settleNext(0.25);
   });
-  expect((await Purse.open(file, null)).spent()).toBe(0.75);
+  expect((await SpendGuard.open(file, null)).spent()).toBe(0.75);
 });
 
 test('a cost that could not be read counts as what was reserved, or as the part that could be read', async () => {
   const file = journal();
-  const purse = await Purse.open(file, 10);
-  await purse.spend(0.75, async (settle) => settle(null));
-  await purse.spend(0.75, async (settle) => settle(null, 2));
-  await purse.spend(0.75, async (settle) => settle(0.5));
-  const again = await Purse.open(file, 10);
+  const spendGuard = await SpendGuard.open(file, 10);
+  await spendGuard.spend(0.75, async (settle) => settle(null));
+  await spendGuard.spend(0.75, async (settle) => settle(null, 2));
+  await spendGuard.spend(0.75, async (settle) => settle(0.5));
+  const again = await SpendGuard.open(file, 10);
   expect(again.account()).toEqual({
     settled: 0.5,
     assumed: { calls: 2, dollars: 2.75, most: 2 },
@@ -84,7 +84,7 @@ describe('calls that get lost', () => {
     jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] });
     const file = journal();
     const lose = async (atMost: number) =>
-      (await Purse.open(file, null)).spend(atMost, () => Promise.reject(new Error('lost')));
+      (await SpendGuard.open(file, null)).spend(atMost, () => Promise.reject(new Error('lost')));
     for (let call = 0; call < 2 * MAX_LOST; call++) await expect(lose(0)).rejects.toThrow('lost');
     for (let call = 0; call < MAX_LOST; call++) {
       await expect(lose(1)).rejects.toThrow('lost');
