@@ -49,21 +49,21 @@ async function kill(worker: ChildProcess): Promise<void> {
   await once(worker, 'exit');
 }
 
-test('a candidate that starts, takes its step and hands in has nothing to mend, and leaves nothing', async () => {
+test('a candidate that starts, takes a step and submits gets no objection, and no files remain', async () => {
   expect(await smokeTest(['happy'])).toBeNull();
   expect(left()).toEqual([]);
 });
 
-test('none of it is data', async () => {
+test('the smoke test has no real data', async () => {
   expect(await smokeTest(['refuses_data'])).toBeNull();
 });
 
-test('what fails before its first step is told with the end of its traceback', async () => {
+test('a failure before the first step is an objection with the end of the traceback', async () => {
   const objection = await smokeTest(['crash']);
   expect(objection).toMatchObject({ kind: 'startup', message: expect.stringContaining('Traceback') });
 });
 
-test('ended with whoever asked for it', async () => {
+test('aborting the proposal ends the smoke test', async () => {
   const stop = new AbortController();
   const asked = smokeTest(['silent'], stop.signal);
   await until(
@@ -77,7 +77,7 @@ test('ended with whoever asked for it', async () => {
   expect(left()).toEqual([]);
 });
 
-test('a smoke test that has lost its worker is ended by the next, which has the device at once', async () => {
+test('the next smoke test ends one that has lost its worker, and gets the device at once', async () => {
   await kill(await startSmokeTest('silent'));
   expect(candidates('silent')).toHaveLength(1);
   const before = performance.now();
@@ -89,7 +89,7 @@ test('a smoke test that has lost its worker is ended by the next, which has the 
   expect(await registered()).toEqual([]);
 });
 
-test('an attempt that hears late that it was replaced leaves the next smoke test alone', async () => {
+test('a replaced attempt that still runs leaves the next smoke test alone', async () => {
   const stale = new AbortController();
   const first = smokeTest(['silent'], stale.signal);
   first.catch(() => undefined);

@@ -77,14 +77,14 @@ test('it adapts when what pays changes', () => {
   expect(mean(ends)).toBeGreaterThan(0.7);
 });
 
-test('money that was spent in vain counts against the arm that costs it, whoever answered', () => {
+test('money spent without a proposal counts against the arm that cost it', () => {
   const equal = [baseline, tried(1, 'claude', 0.01, 0.2), tried(2, 'tpe', 0.01)];
   const [before] = shares(ARMS, equal, 'minimize');
   const [after] = shares(ARMS, [...equal.slice(0, 2), tried(2, 'tpe', 0.01, 2)], 'minimize');
   expect(after).toBeLessThan(before!);
 });
 
-test('for a metric that is to grow, growth is the gain', () => {
+test('for a metric to maximise, a higher score is a gain', () => {
   const grown = { ...tried(1, 'claude', -0.1), verdict: 'keep' as const };
   const [claude, tpe] = shares(ARMS, [baseline, grown, tried(2, 'tpe', 0)], 'maximize');
   expect(claude).toBeGreaterThan(tpe!);

@@ -23,7 +23,7 @@ async function candidateOf(
   };
 }
 
-test('a candidate is a commit on the incumbent with trailers, kept by a ref', async () => {
+test('a candidate is a commit on the incumbent with trailers, under a ref', async () => {
   const lab = makeLab();
   const commit = await storeCandidate(lab.git, await candidateOf(lab));
   expect(git(lab.root, 'rev-parse', 'refs/autoresearch/nov21/exp/0007')).toBe(commit);
@@ -42,7 +42,7 @@ test('a candidate is a commit on the incumbent with trailers, kept by a ref', as
   expect(git(lab.root, 'branch', '--list')).toBe('* main');
 });
 
-test('half a character in its words does not make it another at another time', async () => {
+test('half a character in its title gives the same commit at another time', async () => {
   const lab = makeLab();
   const half = await candidateOf(lab, { title: 'rocket \ud83d…', rejected: 'there is no "\ud83d…"' });
   const commit = await storeCandidate(lab.git, half);
@@ -64,7 +64,7 @@ test('the user’s configuration, hooks and replacements change nothing', async 
   expect(await storeCandidate(lab.git, await candidateOf(lab))).toBe(clean);
 });
 
-test('made again, at another time, it is the same commit', async () => {
+test('made again at another time, it is the same commit', async () => {
   const lab = makeLab();
   const first = await storeCandidate(lab.git, await candidateOf(lab));
   expect(await storeCandidate(lab.git, await candidateOf(lab))).toBe(first);
@@ -73,7 +73,7 @@ test('made again, at another time, it is the same commit', async () => {
   );
 });
 
-test('another candidate takes the place of one that was never recorded', async () => {
+test('another candidate replaces one that was never recorded', async () => {
   const lab = makeLab();
   await storeCandidate(lab.git, await candidateOf(lab));
   const other = await storeCandidate(lab.git, await candidateOf(lab, { title: 'Other' }));

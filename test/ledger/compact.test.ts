@@ -42,7 +42,7 @@ async function killPacking(root: string, base: string, files: string[]): Promise
   }
 }
 
-test('what a killed packing left keeps neither the user from a branch’s end nor the lab from being packed', async () => {
+test('leftovers of a killed packing block neither deleting a branch nor the next packing', async () => {
   const { root, git: repository, base, files, areLeft, age } = makeLabWithBranch();
   await killPacking(root, base, files);
   expect(areLeft()).toEqual([true, true]);
@@ -57,7 +57,7 @@ test('what a killed packing left keeps neither the user from a branch’s end no
   expect(readFileSync(join(root, '.git', 'packed-refs'), 'utf8')).toContain(experimentRef('nov21', 1));
 }, 180_000);
 
-test('a packing that has just begun is left alone, and so is any while a git is at work', async () => {
+test('a packing that just began, or any while git works, is left alone', async () => {
   const { root, git: repository, files, areLeft, age } = makeLabWithBranch();
   for (const file of files) writeFileSync(file, '');
   await compact(repository, 1);

@@ -49,7 +49,7 @@ async function addExperiment(
   return commit;
 }
 
-test('a study goes to a remote and back, whole', async () => {
+test('a whole study goes to a remote and back', async () => {
   const { lab, study, remote, clone } = await share();
   await push(lab.git, 'origin', 'nov21');
   await fetch(clone, 'origin', 'nov21');
@@ -64,14 +64,14 @@ test('a study goes to a remote and back, whole', async () => {
   expect(git(remote, 'fsck', '--no-dangling')).toBe('');
 });
 
-test('a remote with the branches alone, as a mirror may be, is one to fetch from', async () => {
+test('a remote with only the branches, like a mirror, can be fetched from', async () => {
   const { lab, clone } = await share();
   git(lab.root, 'push', '--quiet', 'origin', branchRef('nov21'), 'autoresearch-ledger/nov21');
   await fetch(clone, 'origin', 'nov21');
   expect(await readLedger(clone, 'nov21')).toHaveLength(2);
 });
 
-test('again, with more, brings both forward', async () => {
+test('pushing and fetching again moves both sides forward', async () => {
   const { lab, study, clone } = await share();
   await push(lab.git, 'origin', 'nov21');
   await push(lab.git, 'origin', 'nov21');
@@ -112,7 +112,7 @@ test.each(['now', 'before'] as const)(
       version === 'now',
     );
     await storeCrashed(lab.git, 'nov21', 2, 1, crashed);
-    const repair = await addCandidate(lab, 2, 'change 2, mended');
+    const repair = await addCandidate(lab, 2, 'change 2, fixed');
     await push(lab.git, 'origin', 'nov21');
     await appendRecord(lab.git, study, makeRecord(study, 2, { commit: repair }));
     await addCandidate(lab, 3, 'change 3');
@@ -126,14 +126,14 @@ test.each(['now', 'before'] as const)(
   },
 );
 
-test('fetching leaves what is under way here, whatever the remote has of it and the user prunes', async () => {
+test('fetching leaves running experiments alone, whatever the remote has', async () => {
   const { lab, clone } = await share();
   await addCandidate(lab, 2, 'change 2');
   pushAll(lab);
   await fetch(clone, 'origin', 'nov21');
   const crashed = git(lab.root, 'rev-parse', experimentRef('nov21', 2));
   await storeCrashed(lab.git, 'nov21', 2, 1, crashed);
-  await addCandidate(lab, 2, 'change 2, mended');
+  await addCandidate(lab, 2, 'change 2, fixed');
   await storeProposal(lab.git, 'nov21', 3, PROPOSAL);
   git(lab.root, 'config', 'fetch.prune', 'true');
   const before = git(lab.root, 'for-each-ref', ...STUDY_REFS);
@@ -141,7 +141,7 @@ test('fetching leaves what is under way here, whatever the remote has of it and 
   expect(git(lab.root, 'for-each-ref', ...STUDY_REFS)).toBe(before);
 });
 
-test('a study of more refs than a command line can name is pushed', async () => {
+test('a study with more refs than a command line can hold is pushed', async () => {
   const tag = 'a-tag-that-has-as-many-characters-as-may';
   const lab = makeLab();
   const study = makeStudy(lab.root, lab.base, tag);
@@ -161,7 +161,7 @@ test('a study of more refs than a command line can name is pushed', async () => 
   expect(carried.split('\n')).toHaveLength(names.length);
 }, 120_000);
 
-test('studies that went different ways overwrite nothing, either way', async () => {
+test('diverged studies overwrite nothing, in either direction', async () => {
   const { lab, study, remote, clone } = await share();
   await push(lab.git, 'origin', 'nov21');
   await fetch(clone, 'origin', 'nov21');

@@ -46,7 +46,7 @@ test.each([
     STEP.replace('return torch', 'def add(t): return torch').concat('        return add(total)\n'),
     STEP.replace('return torch', 'def plus(s): return torch').concat('        return plus(total)\n'),
   ],
-])('the same in other words: %s', async (_what, text, other = STEP) => {
+])('equal hashes: %s', async (_what, text, other = STEP) => {
   expect(text).not.toBe(other);
   const [before, after] = await hashes([other, text]);
   expect(after).toEqual(before);
@@ -61,7 +61,7 @@ test.each([
   ['a keyword', STEP.replace('alpha', 'beta')],
   ['the order of statements', STEP.replace('    width = 1e-2\n\n', '').concat('    width = 1e-2\n')],
   ['a global in the place of a local', STEP.replace('total = sum', 'global total\n        total = sum')],
-])('not the same: %s', async (_what, text) => {
+])('different hashes: %s', async (_what, text) => {
   expect(text).not.toBe(STEP);
   const [before, after] = await hashes([STEP, text]);
   expect(after?.hash).toEqual(expect.any(String));
@@ -93,7 +93,7 @@ test.each([
     'x = 1\ndef f():\n  x = 2\n  return lambda: x',
     'x = 1\ndef f():\n  y = 2\n  return lambda: x',
   ],
-])('not the same: %s', async (_what, one, other) => {
+])('different hashes: %s', async (_what, one, other) => {
   const [first, second] = await hashes([one, other]);
   expect(second).not.toEqual(first);
 });

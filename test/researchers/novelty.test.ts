@@ -63,13 +63,13 @@ test.each([
   expect(await ask(text)).toMatch(message);
 });
 
-test('data in the place of data that the base has is new', async () => {
+test("data that replaces the base's data counts as new", async () => {
   const ask = await place(`${SOURCE}ROWS = "${data(100_000)}"\n`);
   expect(await ask(`${SOURCE}ROWS = "${data(12_000)}"\n`)).toMatch(LITERALS);
   expect(await ask(SOURCE)).toBeNull();
 });
 
-test('spread over many edits it is no less: the base is what counts', async () => {
+test('many small edits get no more room than one', async () => {
   const ask = await place();
   let text = SOURCE;
   const verdicts: (string | null)[] = [];

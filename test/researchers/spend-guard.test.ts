@@ -19,7 +19,7 @@ test('a call is reserved before it is made and settled after', async () => {
   expect((await SpendGuard.open(file, 1)).spent()).toBe(0.2);
 });
 
-test('what is left does not cover the call: it is not made', async () => {
+test('a call that the dollars left do not cover is not made', async () => {
   const spendGuard = await SpendGuard.open(journal(), 1);
   await spendGuard.spend(0.7, async (settle) => settle(0.7));
   const call = jest.fn();
@@ -29,14 +29,14 @@ test('what is left does not cover the call: it is not made', async () => {
   expect(call).not.toHaveBeenCalled();
 });
 
-test('calls under way count at the most that they can cost', async () => {
+test('running calls count with their reservation', async () => {
   const spendGuard = await SpendGuard.open(journal(), 1);
   await spendGuard.spend(0.6, async () => {
     await expect(spendGuard.spend(0.6, () => Promise.resolve())).rejects.toThrow(BudgetExhausted);
   });
 });
 
-test('a worker that died in a call has spent what was reserved, also when a line was cut off', async () => {
+test("a worker's death in a call spends its reservation, also with an unfinished journal line", async () => {
   const file = journal();
   const first = await SpendGuard.open(file, 1);
   await expect(first.spend(0.5, () => Promise.reject(new Error('killed')))).rejects.toThrow('killed');
@@ -60,7 +60,7 @@ test('two attempts that write to one journal are both counted', async () => {
   expect((await SpendGuard.open(file, null)).spent()).toBe(0.75);
 });
 
-test('a cost that could not be read counts as what was reserved, or as the part that could be read', async () => {
+test('an unknown cost counts as the reservation, or as its known part if that is higher', async () => {
   const file = journal();
   const spendGuard = await SpendGuard.open(file, 10);
   await spendGuard.spend(0.75, async (settle) => settle(null));
@@ -77,10 +77,10 @@ test('a cost that could not be read counts as what was reserved, or as the part 
   expect(again.dearestCall()).toBe(0.5);
 });
 
-describe('calls that get lost', () => {
+describe('lost calls', () => {
   afterEach(() => void jest.useRealTimers());
 
-  test('are bounded by the hour, also when each has its own worker; those that cost nothing are not', async () => {
+  test('are limited per hour, also when each has its own worker; those that cost nothing are not', async () => {
     jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate'] });
     const file = journal();
     const lose = async (atMost: number) =>

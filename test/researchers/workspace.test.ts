@@ -38,7 +38,7 @@ async function place(command: string, change: Partial<ResearchContext> = {}) {
   return { lab, context: given, propose: () => researcher.propose(given, never) };
 }
 
-test('its copy and what is declared can be written; of the home folder nothing else is', async () => {
+test('it can write its copy and the declared folders, and nothing else in the home folder', async () => {
   const home = temporary('home');
   write(home, {
     '.bashrc': 'mine\n',
@@ -123,7 +123,7 @@ test.each(['bubblewrap', 'none'])(
   },
 );
 
-test('a repair begins from what crashed; each try keeps its transcript', async () => {
+test('a repair begins from the crashed candidate; each try has its transcript', async () => {
   const lab = makeLab();
   write(lab.root, { 'train.py': 'BROKEN = 1\n' });
   git(lab.root, 'commit', '-qam', 'crashed');
@@ -166,7 +166,7 @@ open("train.py", "w").write(text.replace("BROKEN", "MENDED"))'`;
   expect(names.toSorted()).toEqual(['transcript-1.log', 'transcript-2.log']);
 });
 
-test('an attempt that hears late that it was replaced leaves the next one its copy and its ledger', async () => {
+test("a replaced attempt that still runs leaves the next one's copy and ledger alone", async () => {
   const { lab, context } = await place('');
   const signs = temporary('signs');
   process.env['AUTORESEARCH_AGENT_WRITES'] = signs;
@@ -196,7 +196,7 @@ async function seen(file: string): Promise<void> {
   while (!existsSync(file)) await sleep(20);
 }
 
-test('what killed attempts have left is taken away', async () => {
+test('files of killed attempts are deleted', async () => {
   const { lab, context } = await place('');
   const study = { lab: lab.root, base: lab.base };
   const gone = await openWorkspace(study, context);

@@ -52,7 +52,7 @@ test.each([
   },
 );
 
-test('a hung stream: asked again', async () => {
+test('a hung stream is retried', async () => {
   const api = await serve(() => brokenAfter(good(), 4, 'hang'));
   const study = await newStudy();
   const failure = await failureOf(run(study, null, { ...PATIENT, quietMs: 1_000 }));
@@ -81,14 +81,14 @@ test.each([
   },
 );
 
-test('no key in the environment is said, and nothing is asked', async () => {
+test('a missing key is reported, and no request is made', async () => {
   const api = await serve(good);
   process.env['ANTHROPIC_API_KEY'] = '';
   expect((await failureOf(run(await newStudy()))).type).toBe('ModelKey');
   expect(api.served).toHaveLength(0);
 });
 
-test('a conversation in which the rules alone have no room: not retried, and nothing is asked', async () => {
+test('a context too short for the rules is not retried, and no request is made', async () => {
   const api = await serve(good);
   const failure = await failureOf(run(await newStudy({ ...MODEL, contextTokens: 8_000 })));
   expect([failure.type, failure.nonRetryable]).toEqual(['ModelRequest', true]);
@@ -96,7 +96,7 @@ test('a conversation in which the rules alone have no room: not retried, and not
   expect(api.served).toHaveLength(0);
 });
 
-test('nobody listens: retried, and nothing is owed', async () => {
+test('a refused connection is retried and costs nothing', async () => {
   const api = await serve(good);
   await api.stop();
   const study = await newStudy();
@@ -105,7 +105,7 @@ test('nobody listens: retried, and nothing is owed', async () => {
   expect((await run(study, 2)).dollars).toBeLessThan(0.1);
 });
 
-test('refusals to the end: the experiment ends without a proposal, with what was said and spent', async () => {
+test('after repeated refusals the experiment ends without a proposal, with reason and cost', async () => {
   const api = await serve(refusal);
   const study = await newStudy();
   const proposed = await run(study);
@@ -132,7 +132,7 @@ test.each([
   },
 );
 
-test('an answer that is filtered out does not make the next question a cheap one', async () => {
+test('a filtered answer does not lower the next reservation', async () => {
   const api = await serve(filtered);
   const study = await newStudy();
   // What it has left covers a question of this length: one that is taken for empty would be asked for less.
@@ -144,7 +144,7 @@ test('an answer that is filtered out does not make the next question a cheap one
   expect(Math.min(...reserved)).toBe(reserved[0]);
 });
 
-test('an answer that does not end within its time is cut off: three tries, and none for ever', async () => {
+test('an answer that takes too long is aborted, three times at most', async () => {
   await serve(() => brokenAfter(good(), 4, 'ping'));
   const study = await newStudy();
   const { gaveUp, dollars } = await run(study, 2, { ...PATIENT, wholeMs: 1_500 });
@@ -154,7 +154,7 @@ test('an answer that does not end within its time is cut off: three tries, and n
   expect(dollars).toBeGreaterThan((3 * 20 * MODEL.answerTokens) / 1e6);
 });
 
-test('a model that writes less than the study asks for: the option that is too high is named', async () => {
+test('a model with shorter answers than the study asks for: the error names the option', async () => {
   await serve(good);
   const failure = await failureOf(
     run(await newStudy({ ...MODEL, name: 'claude-haiku-4-5', answerTokens: 64_001 })),
@@ -163,7 +163,7 @@ test('a model that writes less than the study asks for: the option that is too h
   expect(failure.message).toMatch(/64001 > 64000.*`npx autoresearch stop`.*resume --answer-tokens N`/);
 });
 
-test('edits that do not apply go back, and the mended ones are taken', async () => {
+test('edits that do not apply come back, and corrected ones are accepted', async () => {
   const wrong = answer(propose({ edits: [{ ...EDIT, search: 'DEPTH = 99' }] }));
   const api = await serve((_request, index) => (index === 0 ? wrong : good()));
   const study = await newStudy();
@@ -172,7 +172,7 @@ test('edits that do not apply go back, and the mended ones are taken', async () 
   expect(JSON.stringify(api.served[1]!.request.messages.at(-1))).toContain('was not found');
 });
 
-test('a question that is too long for the model is asked again, shorter', async () => {
+test('a question that is too long for the model is asked again in a shorter form', async () => {
   const api = await serve(good, { contextWindow: 7_000 });
   const study = await newStudy({ ...MODEL, contextTokens: 200_000 });
   await write50(study);
@@ -186,7 +186,7 @@ async function write50({ root }: Studied): Promise<void> {
 }
 
 describe('money', () => {
-  test('a call whose worst case exceeds what is left is not made', async () => {
+  test('a call whose highest cost exceeds the dollars left is not made', async () => {
     const api = await serve(good);
     const failure = await failureOf(run(await newStudy(), 0.05));
     expect([failure.type, failure.nonRetryable]).toEqual(['BudgetExhausted', true]);
@@ -194,7 +194,7 @@ describe('money', () => {
     expect(api.served).toHaveLength(0);
   });
 
-  test('a broken answer costs its input and the longest output; errors of the API cost nothing', async () => {
+  test('a broken answer costs its input and the longest output; API errors cost nothing', async () => {
     const replies = [overloaded(), brokenAfter(good(), 4, 'disconnect'), good()];
     const api = await serve((_request, index) => replies[index]!);
     const study = await newStudy();
@@ -211,7 +211,7 @@ describe('money', () => {
     expect(dollars).toBeCloseTo(broken! + longest + whole! + last, 9);
   });
 
-  test('with a limit in dollars, a model without a price is not asked', async () => {
+  test('with a dollar limit, a model without a price is not called', async () => {
     const api = await serve(good);
     const study = await newStudy({ ...MODEL, price: null });
     expect((await failureOf(run(study, 5))).type).toBe('ModelPrice');
@@ -247,7 +247,7 @@ test('stopping the study ends the call', async () => {
   while (api.abandoned === 0) await new Promise((wake) => setTimeout(wake, 20));
 });
 
-test('the tools are all that a model gets: unknown ones and wrong experiments are said', async () => {
+test('unknown tools and unknown experiments are errors for the model', async () => {
   const replies = [answer(toolUse('show_experiment', { number: 7 })), good()];
   const api = await serve((_request, index) => replies[index]!);
   await run(await newStudy());

@@ -59,7 +59,7 @@ async function hitRate(experiments: number, minutes: number): Promise<number> {
   return read / all;
 }
 
-test('most of what is asked was asked before, whether experiments take two minutes or seven', async () => {
+test('most of a question comes from the cache, with experiments of two minutes or seven', async () => {
   const [quick, usual] = [await hitRate(20, 2), await hitRate(20, 7)];
   expect(quick).toBeGreaterThan(0.8);
   expect(usual).toBeGreaterThan(0.8);

@@ -40,7 +40,7 @@ test.each([8_000, 32_000])('of %i tokens, after 1, 10, 100 and 1,000 experiments
   expect(tokens[3]! / tokens[2]!).toBeLessThan(1.6);
 });
 
-test('after 1,000 experiments the newest, the last keep and the plateau are still in it', () => {
+test('after 1,000 experiments it still has the newest ones, the last keep and the plateau', () => {
   const shown = shownAt(1000);
   const text = buildPrompt(shown, 32_000)
     .content.map((block) => block.text)

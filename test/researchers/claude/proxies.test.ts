@@ -72,7 +72,7 @@ const whole = (): string => {
 
 const account = async (study: Studied) => (await SpendGuard.open(journalOf(study), null)).account();
 
-describe('an answer is taken, and costs what it says,', () => {
+describe('an answer is read, and costs what it reports,', () => {
   test.each([
     ['without a ping', () => stream(each(without('ping')))],
     [
@@ -117,13 +117,13 @@ describe('an answer is taken, and costs what it says,', () => {
     expect(proposed.dollars).toBeCloseTo(COST, 8);
   });
 
-  test('that comes as a whole, in JSON', async () => {
+  test('that comes whole, as JSON', async () => {
     await serve(() => stream(whole(), 'application/json'));
     expect(await run(await newStudy(), 2)).toMatchObject({ title: CHANGE.title, dollars: 0.012 });
   });
 });
 
-describe('an answer is taken, and counts as what was reserved for it,', () => {
+describe('an answer is read, and costs its reservation,', () => {
   const nothing = { input_tokens: undefined, output_tokens: undefined };
   test.each([
     ['missing', nothing, undefined],
@@ -136,7 +136,7 @@ describe('an answer is taken, and counts as what was reserved for it,', () => {
     ['a list', [1], [2]],
     ['beyond what can be counted', INPUT, { output_tokens: 2 ** 60 }],
     ['in the cache negative', { ...INPUT, cache_read_input_tokens: -1 }, { output_tokens: 300 }],
-  ])('where its usage is %s', async (_what, first, last) => {
+  ])('when its usage is %s', async (_what, first, last) => {
     const api = await serve(() =>
       stream(each((event) => withUsage(first)(event).flatMap(withLastUsage(last)))),
     );
@@ -152,7 +152,7 @@ describe('an answer is taken, and counts as what was reserved for it,', () => {
     expect(research).toMatchObject({ assumed, dearestCall: null, usage: { calls: 1 } });
   });
 
-  test('tokens that are parts of one count as whole ones', async () => {
+  test('fractions of tokens are rounded up', async () => {
     await serve(() =>
       stream(
         each((event) =>
@@ -164,7 +164,7 @@ describe('an answer is taken, and counts as what was reserved for it,', () => {
   });
 });
 
-describe('what is no event stream costs nothing, is asked again seldom, and says what it was:', () => {
+describe('an answer that is not an event stream costs nothing, is retried rarely, and its type is reported:', () => {
   test.each([
     ['HTML', () => stream('<html>Sign in</html>', 'text/html'), 'text/html'],
     ['HTML that claims to be nothing', () => stream('<html>\nSign in\n</html>', ''), 'empty stream'],
@@ -191,7 +191,7 @@ describe('what is no event stream costs nothing, is asked again seldom, and says
     expect(await run(study, 0.5)).toMatchObject({ gaveUp: null });
   });
 
-  test('a proxy whose error page has megabytes', async () => {
+  test('a proxy with an error page of megabytes', async () => {
     await serve(() => ({
       raw: (response: ServerResponse) => {
         response.writeHead(502, { 'content-type': 'text/html' });
@@ -217,7 +217,7 @@ const flood = (response: ServerResponse, chunk: string, wait = false): void => {
   write();
 };
 
-describe('an answer that cannot be read is bounded, said in one line, and not asked for for ever:', () => {
+describe('an unreadable answer is bounded, reported in one line, and retried only a few times:', () => {
   test.each([
     [
       'an event of many megabytes',
@@ -286,7 +286,7 @@ const altered = (changes: readonly { at: number; how: string; value: unknown }[]
     return next;
   }, events());
 
-test('whatever a proxy sends: one answer, or a failure in words that waits; paid once, and never more than reserved', async () => {
+test('for any stream of a proxy: one answer or a clear failure, paid once, and at most the reservation', async () => {
   const junk = fc.oneof(
     fc.jsonValue(),
     fc.constant(undefined),
