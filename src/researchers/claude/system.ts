@@ -20,8 +20,9 @@ more than several changes at once.
 
 # What you may change
 - Only these files: ${editable.join(', ')}. Locked files: ${locked.join(', ')}; they always come from the study's base commit.
-- Your edits may have ${caps.edit_bytes} bytes in total. Compared with the study's base, including everything kept since, the
-  editable files may gain ${caps.literal_bytes} bytes of strings and numbers, and new lines of ${caps.packed_bytes} bytes when compressed.
+- Your edits may have at most ${caps.edit_bytes} bytes in total. Compared with the study's base, including everything kept since, the
+  editable files may gain at most ${caps.literal_bytes} bytes of strings and numbers, and at most ${caps.packed_bytes} bytes of new
+  lines after compression.
 - A candidate imports, builds and compiles before the budget starts, within twice the baseline's start-up time plus 20 s. It
   must not train in that time.
 - No new packages, no network, no other data. Seeds, data order, clock and score come from the lab.

@@ -105,7 +105,7 @@ describe('an answer is read, and costs what it reports,', () => {
     ['with parts that are not numbered', () => stream(each(withIndex(undefined)))],
     ['with numbers that are texts', () => stream(each(withIndex('0')))],
     [
-      'with events that nobody knows',
+      'with unknown events',
       () => stream(each((event) => [event, { type: 'usage_hint', index: 7 }])),
     ],
   ] as [string, () => Raw][])('%s', async (_what, reply) => {
@@ -235,15 +235,15 @@ describe('an unreadable answer is bounded, reported in one line, and retried onl
         stream(
           `${events().slice(0, 1).map(written).join('')}${Array.from({ length: 1500 }, (_, index) => written({ type: 'content_block_start', index, content_block: { type: 'text', text: '' } })).join('')}`,
         ),
-      'more than 1000 parts',
+      'more than 1000 blocks',
     ],
     [
-      'an event that is no JSON',
+      'an event that is not JSON',
       () =>
         stream(
           `${events().slice(0, 3).map(written).join('')}event: content_block_delta\ndata: {"type": \n\n`,
         ),
-      'no JSON',
+      'not JSON',
     ],
     [
       'a part that goes on without a beginning',
@@ -258,7 +258,7 @@ describe('an unreadable answer is bounded, reported in one line, and retried onl
     [
       'pings without end',
       () => ({ raw: (r: ServerResponse) => flood(r, written({ type: 'ping' }), true) }),
-      'not whole after 1 s',
+      'not complete after 1 s',
     ],
   ] as [string, () => Raw, string][])('%s', async (_what, reply, says) => {
     const api = await serve(reply);
@@ -267,7 +267,7 @@ describe('an unreadable answer is bounded, reported in one line, and retried onl
     expect(proposed.gaveUp).toContain(says);
     expect(proposed.gaveUp).not.toMatch(/TypeError|undefined|ZodError/);
     expect(api.served).toHaveLength(3);
-    // Its input was told, its output is taken for the longest.
+    // Its input is known; its output counts as the longest.
     expect(proposed.dollars).toBeCloseTo((3 * (1000 * 4 + 8000 * 20)) / 1e6, 6);
   });
 });
