@@ -22,6 +22,7 @@ const LASTING = new Set([
 const OUTAGES = new Set([
   'ModelBusy',
   'ModelUnreachable',
+  'ModelUnanswered',
   'ResearcherAway',
   'NoRoom',
   'HeldElsewhere',

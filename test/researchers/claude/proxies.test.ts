@@ -104,10 +104,7 @@ describe('an answer is read, and costs what it reports,', () => {
     ['with parts that are numbered below 0', () => stream(each(withIndex(-1)))],
     ['with parts that are not numbered', () => stream(each(withIndex(undefined)))],
     ['with numbers that are texts', () => stream(each(withIndex('0')))],
-    [
-      'with unknown events',
-      () => stream(each((event) => [event, { type: 'usage_hint', index: 7 }])),
-    ],
+    ['with unknown events', () => stream(each((event) => [event, { type: 'usage_hint', index: 7 }]))],
   ] as [string, () => Raw][])('%s', async (_what, reply) => {
     await serve(reply);
     const study = await newStudy();
