@@ -1,11 +1,11 @@
-/** An unknown error may be a bug: it is retried for some minutes, then the study pauses. An outage is waited out. */
+/** An unknown error may be a bug: it is retried for some minutes, then the study pauses. An outage is retried while it lasts. */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { withFailures } from '../../src/activities/failures';
 
 const environments = (activityId: string) => new MockActivityEnvironment({ activityId });
 
-/** What each of `times` attempts of one activity fails with. */
+/** The failures of `times` attempts of one activity. */
 async function failures(activityId: string, times: number, errorOf: (nth: number) => unknown) {
   const found: unknown[] = [];
   for (let nth = 1; nth <= times; nth++) {

@@ -46,7 +46,7 @@ async function place(change: Partial<StudyConfig> = {}) {
 
 type Ask = (context: ResearchContext, signal: AbortSignal) => Promise<Proposal>;
 
-/** Through the environment that a worker gives an activity. */
+/** Runs the activity in the environment that a worker gives it. */
 function propose(
   input: ProposeInput,
   ask: Ask,
@@ -134,7 +134,7 @@ test('a repeat is refused with the reason; the record has the AST hash of the ac
     return wider(refused.length < 2 ? `${before}\n${content}` : content);
   });
   expect(seen).toEqual([[], ['repeat'], ['repeat', 'repeat']]);
-  // What the refused ones cost was spent.
+  // The refused proposals cost money too.
   expect(proposed).toMatchObject({ gaveUp: null, dollars: 0.75 });
   const { research } = await readProposal(repository, proposed.proposal);
   expect(research?.meaning).toMatch(/^2-[0-9a-f]{64}$/);
@@ -185,7 +185,7 @@ test('any answer after a paid call is recorded, cut or given up with the reason,
         paid += 0.25;
         return { format: 1, title, hypothesis, edits: given, ideas, research: makeResearch(noted) };
       });
-      // Asked anew where the check objects, three times at most.
+      // Asked again after an objection, three times at most.
       expect(paid).toBeLessThanOrEqual(0.75);
       expect(proposed.dollars).toBe(paid);
       expect((await readProposal(repository, proposed.proposal)).dollars).toBe(paid);
@@ -222,7 +222,7 @@ test("a call that a worker's death cut off counts as spent", async () => {
   expect(await propose(limited, () => Promise.resolve(wider()))).toMatchObject({ dollars: 0.8 });
 });
 
-/** A host error after questions that cost so much. */
+/** Fails with a host error after spending so many dollars. */
 const failing =
   (dollars: number): Ask =>
   async ({ spendGuard }) => {
@@ -260,7 +260,7 @@ test('host errors after a paid answer are not retried each minute', async () => 
       nextRetryDelay: minutes * 60_000,
     });
   }
-  // What cost nothing is tried again as soon as all else.
+  // A failure that cost nothing is retried at the usual pace.
   await expect(propose(input, failing(0), { attempt: 20 })).rejects.toBeInstanceOf(RangeError);
 });
 
@@ -318,7 +318,7 @@ test("a repair edits the crashed candidate's files and has its title, and git ha
   });
   expect(fixed.title).toBe('wider');
   const repaired = await createApply()({ ...change, proposal: fixed.proposal, repair });
-  // Done twice, it is the same.
+  // A retry has the same result.
   expect(await createApply()({ ...change, proposal: fixed.proposal, repair })).toEqual(repaired);
   expect(await repository.text(['show', `${repaired.commit}:train.py`])).toBe('WIDTH = 2');
   expect(git(root, 'rev-parse', `${repaired.commit}^`)).toBe(input.incumbent);
@@ -367,7 +367,7 @@ test('a title cut inside a character is the same in git, the record and the prop
   expect(await createApply()({ ...change, at: '2026-11-21T02:00:00.000Z' })).toMatchObject({ commit });
   expect(git(input.study.lab, 'show', '-s', '--format=%s', commit)).toBe(title);
   const { hypothesis } = await readProposal(repository, proposal);
-  // As version 0.3 wrote it.
+  // A record with half a character, as older ledgers may have.
   const record = makeRecord(study, 1, { commit, title: `${'x'.repeat(118)}\ud83d…`, hypothesis, runs: [] });
   await appendRecord(repository, study, record);
   expect(await readRecord(repository, study.tag, 1)).toMatchObject({ title, hypothesis });

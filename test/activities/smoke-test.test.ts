@@ -26,14 +26,14 @@ const smokeTest = (candidate: string[], signal?: AbortSignal) => smokeTestIn(wor
 const left = (): string[] => readdirSync(join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001'));
 const candidates = (kind: string): number[] => pidsOf(`candidate.py ${kind}`, CANDIDATE);
 
-/** In a process of its own, until its candidate has begun. */
+/** Starts a smoke test in its own process and waits until the candidate runs. */
 async function startSmokeTest(kind: string): Promise<ChildProcess> {
   const { runner, tree, data } = workshop;
   const values = JSON.stringify([{ runner, tree, data }, [kind]]);
   const worker = fork(
     join(__dirname, '..', 'lab', 'child.js'),
     [join(__dirname, 'run-smoke-test.ts'), 'smokeTest', values],
-    // Not by itself: jest's own environment is a copy.
+    // Explicitly, since jest's environment is a copy.
     { env: process.env },
   );
   await until(
@@ -82,7 +82,7 @@ test('the next smoke test ends one that has lost its worker, and gets the device
   expect(candidates('silent')).toHaveLength(1);
   const before = performance.now();
   expect(await smokeTest(['crash'])).toMatchObject({ kind: 'startup' });
-  // The lost one would have held it for 90 s.
+  // The lost smoke test would have held the device for 90 s.
   expect(performance.now() - before).toBeLessThan(60_000);
   expect(candidates('silent')).toEqual([]);
   expect(await holderOf(await deviceLock('cpu'))).toBeNull();

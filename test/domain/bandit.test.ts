@@ -8,7 +8,7 @@ const ARMS = [
   { name: 'tpe', costsDollars: false },
 ];
 
-/** A kept gain of `gain`, as a share of the score; 0 is a discard. */
+/** A record with a gain as a fraction of the score; 0 for a discard. */
 function tried(number: number, researcher: string, gain: number, dollars = 0): ExperimentRecord {
   const run = { ...makeRun(1 - gain), wallSeconds: 360, scoreWallSeconds: 0 };
   return {
@@ -26,7 +26,7 @@ function tried(number: number, researcher: string, gain: number, dollars = 0): E
 const baseline = tried(0, 'baseline', 0.5);
 const unit = (tag: string, number: number, run: number) => runSeed(tag, number, run) / 2 ** 31;
 
-/** A study of 200 whose arms keep a gain of 0.4 % this often; claude's questions cost as much as a run. */
+/** A study of 200 experiments whose arms gain 0.4 % this often; a proposal of claude costs as much as a run. */
 function simulate(tag: string, chanceOf: (number: number) => Record<string, number>): ExperimentRecord[] {
   const records = [baseline];
   for (let number = 1; number <= 200; number++) {

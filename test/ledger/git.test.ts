@@ -75,7 +75,7 @@ test('a lock is respected while git works on the repository', async () => {
 test('a git that only watches files does not count as working', async () => {
   const { root, git: repository, base } = makeLab();
   const lock = lockRef(root, MINUTE_AGO);
-  // The real one is not in every git.
+  // Not every git has the real daemon.
   const watcher = join(root, '.git', 'git');
   writeFileSync(watcher, '#!/bin/sh\nread -r line\n', { mode: 0o755 });
   const watching = spawn(watcher, ['fsmonitor--daemon', 'run'], {

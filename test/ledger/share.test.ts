@@ -17,7 +17,7 @@ const PROPOSAL = {
   edits: [{ path: 'train.py', content: 'x\n' }],
 };
 
-/** A lab with a study of two experiments, an empty remote, and a fresh clone of the lab's main branch from it. */
+/** A lab with a study of two experiments, an empty remote, and a new clone with the lab's main branch. */
 async function share() {
   const lab = makeLab();
   const study = makeStudy(lab.root, lab.base);
@@ -82,14 +82,14 @@ test('pushing and fetching again moves both sides forward', async () => {
   expect(await readLedger(clone, 'nov21')).toHaveLength(3);
 });
 
-/** A candidate of an experiment that is under way, or the repair that has taken its place. */
+/** A candidate of a running experiment, or the repair that replaced it. */
 async function addCandidate(lab: ReturnType<typeof makeLab>, number: number, title: string): Promise<string> {
   const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
   const common = { tag: 'nov21', number, incumbent: lab.base, tree, hypothesis: '', rejected: null };
   return storeCandidate(lab.git, { ...common, title, at: '2026-11-21T00:00:00.000Z' });
 }
 
-/** As version 0.3 pushed: each ref by its name, those of experiments under way too. */
+/** Pushes each ref by its name, also those of running experiments, as a user may. */
 function pushAll(lab: ReturnType<typeof makeLab>): void {
   const refs = git(lab.root, 'for-each-ref', '--format=%(refname)', ...STUDY_REFS).split('\n');
   git(lab.root, 'push', '--quiet', '--atomic', 'origin', ...refs.map((ref) => `${ref}:${ref}`));
@@ -154,7 +154,7 @@ test('a study with more refs than a command line can hold is pushed', async () =
   );
   const remote = temporary('remote');
   git(remote, 'init', '--quiet', '--bare');
-  // Each of them would be waited for until it is on the disk.
+  // git would sync each of them to the disk.
   git(remote, 'config', 'core.fsync', 'none');
   await push(lab.git, remote, tag);
   const carried = git(remote, 'for-each-ref', '--format=%(refname:lstrip=4)', 'refs/autoresearch');

@@ -25,7 +25,7 @@ const result = (message: string, change: object = {}) => ({
 });
 const claude = (message: string, change: object = {}) => JSON.stringify(result(message, change));
 
-/** Claude Code with `"viewMode": "verbose"`, or with `--verbose`: all that happened. */
+/** Claude Code with `"viewMode": "verbose"` or `--verbose`: it prints all events. */
 const happened = (message: string) => [
   { type: 'system', subtype: 'init', tools: ['Read', 'Edit'] },
   { type: 'assistant', message: { content: [{ type: 'text', text: 'see [1] and {"title": "no"}' }] } },

@@ -14,7 +14,7 @@ import { contextOf, TRAIN } from './context';
 
 const never = new AbortController().signal;
 
-/** A plain folder stands for the copy; that one has its own tests in test/lab. */
+/** A plain folder instead of the working copy, which test/labs tests. */
 async function options(
   command: string,
 ): Promise<CommandOptions & { removed: boolean; path: string; found: Omit<Changes, 'edits'> }> {
@@ -46,7 +46,7 @@ async function options(
   return made;
 }
 
-/** A study with a limit in dollars, where the dearest call has said that it cost two; an experiment may have cost more. */
+/** A study with a dollar limit whose dearest call cost 2 dollars. */
 async function limited(dollars: number): Promise<ResearchContext> {
   const context = await contextOf([{ text: TRAIN, score: 1.5 }]);
   const research = makeResearch({ dearestCall: 2 });
@@ -119,7 +119,7 @@ test('exit code 75 makes Temporal retry, and stores no transcripts', async () =>
   expect(await readdir(context.folder)).not.toContain('transcript-1.log');
 });
 
-/** The agents themselves are not here: what they print when something is wrong is from their issue trackers. */
+/** Fake agents; their error outputs are from the agents' issue trackers. */
 describe.each([
   {
     example: 'claude-code.sh',
@@ -209,7 +209,7 @@ test('a command that takes too long is killed with its children, even if it igno
   expect(alive(marker)).toBe(false);
 });
 
-/** What a first call is counted at. */
+/** The reservation of a first call, in US dollars. */
 const first = async (callDollars: number | null, limit: number | null): Promise<number> => {
   const context = { ...(await limited(limit ?? 0)), history: [], callDollars };
   const left = { ...UNLIMITED, dollars: limit };

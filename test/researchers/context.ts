@@ -1,4 +1,4 @@
-/** A context as the propose activity makes one, for researchers to be asked with. */
+/** A research context like those of the propose activity. */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ knobs:
   - { name: DEPTH, type: int, low: 1, high: 12 }
 `);
 
-/** Past experiments whose commits are their own file contents, so that reading at a commit needs no git. */
+/** Past experiments whose "commits" are file contents, so that reading at a commit needs no git. */
 export async function contextOf(
   past: { text: string; score: number | null }[],
   python = 'python3',

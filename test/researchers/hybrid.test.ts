@@ -15,7 +15,7 @@ import { contextOf, TRAIN } from './context';
 const never = new AbortController().signal;
 const proposal = (title: string): Proposal => ({ format: 1, title, hypothesis: '', edits: [] });
 
-/** Answers with its own name, or fails with this error each time. */
+/** An arm that proposes its own name, or always fails with this error. */
 function arm(name: string, error: Error | null = null) {
   const asked: number[] = [];
   const researcher: Researcher = {

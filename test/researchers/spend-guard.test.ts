@@ -45,7 +45,7 @@ test("a worker's death in a call spends its reservation, also with an unfinished
   expect(next.spent()).toBe(0.5);
   await next.spend(0.3, async (settle) => settle(0.25));
   expect((await SpendGuard.open(file, 1)).spent()).toBeCloseTo(0.75);
-  // Of the one that said nothing it is not known.
+  // The cost of the lost call is unknown.
   expect((await SpendGuard.open(file, 1)).dearestCall()).toBe(0.25);
 });
 
@@ -73,7 +73,7 @@ test('an unknown cost counts as the reservation, or as its known part if that is
     aside: null,
   });
   expect(again.spent()).toBe(3.25);
-  // Assumptions are no evidence of what calls cost.
+  // Assumed costs do not count as evidence.
   expect(again.dearestCall()).toBe(0.5);
 });
 

@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 const point = (lr: number, depth: number) =>
   TRAIN.replace('0.02', String(lr)).replace('DEPTH = 4', `DEPTH = ${depth}`);
-/** A bowl with its best at LR 0.3, DEPTH 6. */
+/** A bowl with its minimum at LR 0.3, DEPTH 6. */
 const bowl = (lr: number, depth: number) => 1 + Math.log10(lr / 0.3) ** 2 + ((depth - 6) / 6) ** 2;
 
 function apply({ edits }: Proposal): { lr: number; depth: number } {
@@ -91,7 +91,7 @@ test('hyperparameters near 1 stay in range, and not only its ends are proposed',
 test('a lab without hyperparameters gets no proposal, with the reason', async () => {
   const context = await contextOf([], python);
   await expect(createTpe().propose({ ...context, lab: { ...LAB, knobs: [] } }, never)).rejects.toThrow(
-    'none that lab.yaml names',
+    'tpe tunes hyperparameters',
   );
 });
 

@@ -10,7 +10,7 @@ import { asset } from '../../src/process/package-root';
 import { makeLab, temporary, write, git } from '../lab/make-lab';
 import { contextOf } from './context';
 
-// Jest gives tests a copy of the environment, which libuv does not read.
+// Jest gives tests a copy of the environment, but libuv reads the real one.
 jest.mock('node:os', () => ({
   ...jest.requireActual<Record<string, unknown>>('node:os'),
   homedir: () => process.env['HOME'] ?? '/',

@@ -1,4 +1,4 @@
-/** Each of the API's troubles, through the real activity, to its right end. */
+/** Errors of the API, through the real activity: which are retried, which pause the study, what they cost. */
 import { writeFile } from 'node:fs/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
@@ -112,7 +112,7 @@ test('after repeated refusals the experiment ends without a proposal, with reaso
   expect(proposed.gaveUp).toContain('refusal');
   expect(proposed.dollars).toBeGreaterThan(0);
   expect((await readProposal(study.git, proposed.proposal)).research?.usage).toMatchObject({ calls: 12 });
-  // Three asks of four answers each, and no more.
+  // Three tries of four answers each.
   expect(api.served).toHaveLength(12);
 });
 
@@ -135,7 +135,7 @@ test.each([
 test('a filtered answer does not lower the next reservation', async () => {
   const api = await serve(filtered);
   const study = await newStudy();
-  // What it has left covers a question of this length: one that is taken for empty would be asked for less.
+  // The dollars left cover a question of this length; an empty estimate would reserve less.
   const { dollars, gaveUp } = await run(study, 2);
   expect(dollars).toBe(0);
   expect(gaveUp).toContain('content filtering policy');
@@ -180,7 +180,7 @@ test('a question that is too long for the model is asked again in a shorter form
   expect(api.refused.map(({ status }) => status)).toContain(400);
 });
 
-/** A program so long that only a cut one fits. */
+/** A program so long that it must be cut. */
 async function write50({ root }: Studied): Promise<void> {
   await writeFile(`${root}/program.md`, 'Make it better, in this way or in that one.\n'.repeat(2_000));
 }

@@ -23,7 +23,7 @@ const transcriptOf = (context: ResearchContext): Promise<string> =>
 const read = (first: number | null = null, last: number | null = null): ReplyBlock =>
   toolUse('read_file', { path: 'train.py', first, last });
 
-/** What the last message of a request says. */
+/** The text of a request's last message. */
 const lastMessage = (request: { messages: { content: unknown }[] }): string =>
   JSON.stringify(request.messages.at(-1)?.content);
 
@@ -122,7 +122,7 @@ test('due lessons are asked for, once more if forgotten, and go into the record'
   const proposal = await ask(await asked({}, madeLedger(20)));
   expect(lastMessage(api.served[1]!.request)).toContain('lessons are due');
   expect(proposal.research?.lessons).toEqual(learnt);
-  // Not due yet: nothing is said of them, and none are missed.
+  // Not due yet: the prompt does not ask for them.
   api.reply = () => answer(propose());
   expect((await ask(await asked({}, madeLedger(19)))).research?.lessons).toBeNull();
 });

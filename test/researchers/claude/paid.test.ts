@@ -1,4 +1,4 @@
-/** An answer that is paid for is never asked for again because it does not fit into the record. */
+/** An answer that was paid for is never asked for again because it does not fit into the record. */
 import * as fc from 'fast-check';
 import { readProposal } from '../../../src/ledger/proposals';
 import { recordSchema } from '../../../src/ledger/records';

@@ -1,4 +1,4 @@
-/** The question over a study's life: it keeps to its budget however much there is to remember. */
+/** The prompt during a long study: it stays within its budget. */
 import { backlog, lessons } from '../../../src/domain/ideas';
 import { plateauOf } from '../../../src/domain/plateau';
 import { UNLIMITED } from '../../../src/domain/limits';
@@ -35,7 +35,7 @@ function shownAt(number: number): PromptInput {
 test.each([8_000, 32_000])('of %i tokens, after 1, 10, 100 and 1,000 experiments', (budget) => {
   const tokens = [1, 10, 100, 1000].map((number) => buildPrompt(shownAt(number), budget).tokens);
   expect(Math.max(...tokens)).toBeLessThanOrEqual(budget);
-  // What grows is what was learnt, and it stops growing.
+  // It grows with the history, and stops growing.
   expect(tokens[1]).toBeGreaterThan(tokens[0]!);
   expect(tokens[3]! / tokens[2]!).toBeLessThan(1.6);
 });

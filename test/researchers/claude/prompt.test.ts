@@ -16,7 +16,7 @@ const PATCH = '--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-DEPTH = 4\n+DEPTH =
   '+x = 1\n'.repeat(400),
 );
 
-/** The default lab, after so many experiments. */
+/** The prompt's input for the default lab after so many experiments. */
 function shown(length: number, change: Partial<PromptInput> = {}): PromptInput {
   const history = madeLedger(length);
   const base: PromptInput = {
@@ -42,7 +42,7 @@ function shown(length: number, change: Partial<PromptInput> = {}): PromptInput {
 
 const textOf = ({ content }: Prompt): string => content.map(({ text }) => text).join('\n');
 
-/** What the local API counts for it. */
+/** The tokens that the local API counts. */
 const counted = ({ system, content }: Prompt): number =>
   inputTokens({
     model: 'claude-opus-5-5',
@@ -60,7 +60,7 @@ test("the prompt stays within its budget over 1,000 experiments, by our count an
       expect(counted(prompt)).toBeLessThanOrEqual(prompt.tokens);
       return counted(prompt);
     });
-    // It stops growing: what is old is left out.
+    // It stops growing, since old experiments are dropped.
     expect(sizes.at(-1)! - sizes.at(-2)!).toBeLessThan(budget * 0.05);
   }
 });
@@ -207,7 +207,7 @@ test('near misses are recent ones, not those against a much older incumbent', ()
   expect(near).not.toContain('#20 ');
 });
 
-/** Hints of so many characters, each another one. */
+/** Different hints of so many characters. */
 const hintsOf = (count: number, length: number): string[] =>
   Array.from({ length: count }, (_, n) =>
     `Hint ${n}: ${'look at the warm-up, and the head. '.repeat(80)}`.slice(0, length),
@@ -234,7 +234,7 @@ test.each([
     const questions = [{}, full].map((rest) => buildPrompt(shown(300, { hints, ...rest }), budget));
     for (const prompt of questions) {
       expect(prompt.tokens).toBeLessThanOrEqual(budget);
-      // Oldest first, and what is not whole is not begun.
+      // Oldest first, and no hint is cut.
       expect(prompt.hints).toEqual(hints.slice(0, prompt.hints.length));
       expect(hints.filter((hint) => textOf(prompt).includes(hint))).toEqual(prompt.hints);
       expect(textOf(prompt).match(/^- Hint/gm)).toHaveLength(prompt.hints.length);
@@ -283,7 +283,7 @@ test("a repair shows the traceback and the candidate's change", () => {
   expect(text).toContain('repair experiment #3, attempt 1 of 2');
   expect(text).toContain('line 3\nKeyError: 3');
   expect(text).toContain('+DEPTH = 5');
-  // What it needs room for is the crash.
+  // A repair needs room for the crash.
   expect(text).not.toContain('# Near misses');
 });
 
@@ -304,7 +304,7 @@ test('data cannot break out of its fence, and keys are redacted', () => {
     ),
   );
   expect(text).not.toContain('sk-ant-api03');
-  // Read as Markdown is: a fence is closed by one that is at least as long, alone on its line.
+  // As in Markdown, a fence of at least the same length alone on its line closes it.
   let fence: string | null = null;
   const outside: string[] = [];
   for (const line of text.split('\n')) {

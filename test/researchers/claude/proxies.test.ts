@@ -21,7 +21,7 @@ const INPUT = {
   cache_read_input_tokens: 0,
   cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
 };
-/** What the tokens of `good` cost, in US dollars. */
+/** The cost of the tokens of `good`, in US dollars. */
 const COST = (1000 * 4 + outputTokens(good()) * 20) / 1e6;
 
 const events = (): Event[] => eventsOf(good(), MODEL.name, INPUT);
@@ -326,7 +326,7 @@ test('for any stream of a proxy: one answer or a clear failure, paid once, and a
       if (outcome.proposed === null) {
         const failure = await failureOf(Promise.reject(outcome.failure));
         assert.doesNotMatch(failure.message, /TypeError|undefined|ZodError|Cannot read/);
-        // Only what broke off is asked for again, and that waits.
+        // Only a broken answer is retried, after a wait.
         const isSpaced = Number(failure.nextRetryDelay ?? 0) >= 60_000;
         assert.ok(failure.nonRetryable === true || isSpaced || (await spent(study)) === 0);
       } else {

@@ -1,4 +1,4 @@
-/** Calls that never left this machine, or were answered by an error alone: they cost nothing, and end where they belong. */
+/** Calls that never left this machine, or got only an error: they cost nothing. */
 import dns from 'node:dns';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -22,7 +22,7 @@ test.each([
   expect([failure.type, failure.nonRetryable]).toEqual(['ModelKey', true]);
   expect(failure.message).toMatch(/ANTHROPIC_API_KEY.*`npx autoresearch up`.*resume`/);
   expect([await spent(study), api.served]).toEqual([0, []]);
-  // A line break at its end is what a file leaves.
+  // Keys read from a file end with a line break.
   process.env['ANTHROPIC_API_KEY'] = `${KEY}\n`;
   expect(await run(study, 2)).toMatchObject({ gaveUp: null });
 });
