@@ -250,7 +250,7 @@ test('a hint that never fits is shown cut, and does not block the others', () =>
   const prompt = buildPrompt(shown(300, { hints }), 8_000);
   expect(prompt.tokens).toBeLessThanOrEqual(8_000);
   expect(prompt.hints[0]).toBe(hints[0]);
-  expect(textOf(prompt)).toMatch(/^- 模+\n… \d+ characters omitted …\n模+$/m);
+  expect(textOf(prompt)).toMatch(/^- 模+\n… \d+ characters left out …\n模+$/m);
 });
 
 test('when lessons are due, all current ones are shown', () => {
