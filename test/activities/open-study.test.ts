@@ -238,7 +238,7 @@ test('what an agent may not have is refused before the baseline, and only where 
     await expect(openStudy(asking)).rejects.toMatchObject({
       type: 'AgentSettingsError',
       nonRetryable: true,
-      message: expect.stringContaining('there is no such file or folder'),
+      message: expect.stringContaining('it does not exist'),
     });
   } finally {
     delete process.env['AUTORESEARCH_AGENT_WRITES'];

@@ -169,8 +169,8 @@ test('diverged studies overwrite nothing, in either direction', async () => {
   await push(clone, 'origin', 'nov21');
   await appendRecord(lab.git, study, makeRecord(study, 2, { title: 'ours' }));
   const before = git(remote, 'for-each-ref');
-  await expect(push(lab.git, 'origin', 'nov21')).rejects.toThrow(/different ways/);
-  await expect(fetch(lab.git, 'origin', 'nov21')).rejects.toThrow(/different ways/);
+  await expect(push(lab.git, 'origin', 'nov21')).rejects.toThrow(/have diverged/);
+  await expect(fetch(lab.git, 'origin', 'nov21')).rejects.toThrow(/have diverged/);
   expect(git(remote, 'for-each-ref')).toBe(before);
   expect((await readLedger(lab.git, 'nov21')).at(-1)?.title).toBe('ours');
 });

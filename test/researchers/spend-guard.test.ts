@@ -24,7 +24,7 @@ test('a call that the dollars left do not cover is not made', async () => {
   await spendGuard.spend(0.7, async (settle) => settle(0.7));
   const call = jest.fn();
   await expect(spendGuard.spend(0.4, call)).rejects.toThrow(
-    new BudgetExhausted("the next call may cost $0.40, and $0.30 is left of the study's dollars"),
+    new BudgetExhausted("the next call may cost $0.40, but only $0.30 of the study's dollars is left"),
   );
   expect(call).not.toHaveBeenCalled();
 });
