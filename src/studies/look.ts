@@ -7,7 +7,8 @@ import { NOTHING_WAITS, without } from '../domain/waiting';
 import { findProposal, readProposal } from '../ledger/proposals';
 import { readLedger, readRecord } from '../ledger/ledger';
 import type { Connected } from '../temporal/connection';
-import { journalIn, proposalFolder, Purse, type Account } from '../researchers/purse';
+import { journalIn, proposalFolder } from '../researchers/proposal-folder';
+import { SpendGuard, type Account } from '../researchers/spend-guard';
 import { runningWorker } from '../host/worker-process';
 import { withServer, type Live } from './with-server';
 import type { Snapshot } from './snapshot';
@@ -118,7 +119,7 @@ function endOf(workflow: WorkflowExecutionDescription | null, tag: string): stri
 
 /** From the journal on this host: also of a proposal that was given up for want of money. */
 async function proposing({ config }: Pick<FoundStudy, 'config'>, next: number): Promise<Account> {
-  return (await Purse.open(journalIn(proposalFolder(config, next)), null)).account();
+  return (await SpendGuard.open(journalIn(proposalFolder(config, next)), null)).account();
 }
 
 interface ProposedFor {

@@ -3,7 +3,7 @@ import type { Progress } from '../domain/run';
 import type { Sandbox } from '../domain/experiment';
 import type { FailingTask } from '../temporal/failing-task';
 import type { Phase, StudyStatus } from '../domain/status';
-import type { Account } from '../researchers/purse';
+import type { Account } from '../researchers/spend-guard';
 
 /** What a workflow waits for just now. */
 export interface PendingActivity {

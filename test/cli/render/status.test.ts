@@ -1,6 +1,6 @@
 import { statusText } from '../../../src/cli/render/status';
 import type { Assumed } from '../../../src/domain/money';
-import type { Account } from '../../../src/researchers/purse';
+import type { Account } from '../../../src/researchers/spend-guard';
 import { activity, snapshot, summary } from '../snapshots';
 
 const experiments = [
