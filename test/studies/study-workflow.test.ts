@@ -2,7 +2,7 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { defaultPayloadConverter, type DataConverter, type Payload } from '@temporalio/common';
 import * as fc from 'fast-check';
-import { pendingActivity } from '../../src/studies/live';
+import { pendingActivity } from '../../src/studies/study-workflow';
 import { dataConverter } from '../../src/temporal/codec';
 import { msToTs } from '@temporalio/common/lib/time';
 import { loadDataConverter } from '@temporalio/common/lib/internal-non-workflow';
