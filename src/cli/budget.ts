@@ -15,7 +15,6 @@ export function budgetCommand(): Command {
     takesStudy(
       newCommand({
         name: 'budget',
-        summary: 'show the limits of a study, or change those of a running one',
         examples: [
           'npx autoresearch budget',
           'npx autoresearch budget --experiments 200',

@@ -17,7 +17,6 @@ const inputSchema = z.object({
 export function codecCommand(): Command {
   const command = newCommand({
     name: 'codec',
-    summary: 'let the Temporal UI show what is encrypted',
     details:
       'Serves the codec endpoint of the Temporal UI and the `temporal` CLI with the keys of AUTORESEARCH_CODEC_KEY, on 127.0.0.1, ' +
       'until Ctrl-C. A UI that `up` started with that key knows it; in another one enter its address under the glasses at the top.',

@@ -3,21 +3,19 @@ import { Command } from 'commander';
 import type { z } from 'zod';
 import { CliError, EXIT_CODE_HELP } from '../studies/errors';
 import { createOutput, type Output } from './output';
+import { SUMMARIES, type CommandName } from './summaries';
 
 interface Description {
-  name: string;
-  /** One line for the list of commands. */
-  summary: string;
+  name: CommandName;
   /** What it does, for `--help`, where one line is not enough. */
   details?: string;
   /** Whole command lines. */
   examples: string[];
 }
 
-export function newCommand({ name, summary, details, examples }: Description): Command {
+export function newCommand({ name, details, examples }: Description): Command {
   return new Command(name)
-    .summary(summary)
-    .description(details ?? summary)
+    .description(details ?? SUMMARIES[name])
     .option('--json', 'one JSON document on stdout; everything else on stderr', false)
     .addHelpText(
       'after',

@@ -22,7 +22,6 @@ const schema = z.object({
 export function compareCommand(): Command {
   const command = newCommand({
     name: 'compare',
-    summary: 'studies of one lab beside each other: gain, cost, curves',
     details:
       'Studies of one lab beside each other: other researchers, models or programs. Reads ledgers only: no server is needed. ' +
       'Several studies of one researcher and model share a curve with a band of one standard deviation.',

@@ -7,7 +7,6 @@ import { handle, newCommand } from './command';
 export function downCommand(): Command {
   const command = newCommand({
     name: 'down',
-    summary: 'stop runs, worker and server on this host; `up` goes on with every study',
     details:
       'Stops runs, data preparations, the worker and the Temporal server that autoresearch has started on this host, and nothing else. ' +
       'Studies stay: after `up` they go on where they were, and a run that was cut off is repeated with its seed.',

@@ -16,7 +16,6 @@ const schema = z.object({ ...studyOptions, tag: studyOptions.tag.unwrap(), file:
 export function exportCommand(): Command {
   const command = newCommand({
     name: 'export',
-    summary: 'a study as one file: workflow histories, ledger, git bundle',
     details:
       'Writes the histories that the server still has, the ledger, and all of the study in git into one gzip’ed tar: ' +
       'JSON as the Temporal UI reads it, and a git bundle to clone from. `replay` works from it without a server.',

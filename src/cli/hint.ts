@@ -11,7 +11,6 @@ export function hintCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'hint',
-      summary: 'give the researcher a thought for its next proposal',
       examples: ['npx autoresearch hint "try fewer heads, each wider"'],
     }).argument('<TEXT>', 'at most 2,000 characters'),
   );

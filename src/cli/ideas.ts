@@ -23,7 +23,6 @@ export function ideasCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'ideas',
-      summary: 'ideas for later and lessons learnt; add an idea, or drop one',
       details:
         'The backlog that the researcher chooses from, and the lessons that it has drawn. An idea that is added or dropped takes effect with the next experiment.',
       examples: [

@@ -9,7 +9,6 @@ export function pauseCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'pause',
-      summary: 'let a study wait after its running experiment',
       examples: ['npx autoresearch pause', 'npx autoresearch pause nov21'],
     }),
   );

@@ -19,7 +19,6 @@ const schema = z.object({ ...studyOptions, tag: z.string().optional() });
 export function replayCommand(): Command {
   const command = newCommand({
     name: 'replay',
-    summary: "replay a study's histories through today's workflow code",
     details:
       'Replays the histories of a study and of its experiments, from the server or from an archive that `export` made, and ' +
       'names the event at which the code would now do something else. A study may run meanwhile.',

@@ -29,7 +29,6 @@ export function resumeCommand(): Command {
       takesStudy(
         newCommand({
           name: 'resume',
-          summary: 'let a paused study go on, or start an ended one again',
           examples: [
             'npx autoresearch resume',
             'npx autoresearch resume nov21 --experiments none',

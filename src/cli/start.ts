@@ -43,7 +43,6 @@ export function startCommand(): Command {
     takesResearcher(
       newCommand({
         name: 'start',
-        summary: 'start a study; without a limit it never stops',
         examples: [
           'npx autoresearch start --lab my-lab',
           'npx autoresearch start --lab my-lab --train-seconds 60 --hours 8',

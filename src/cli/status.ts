@@ -15,7 +15,6 @@ export function statusCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'status',
-      summary: 'where a study stands: its experiment, best, budget and last results',
       examples: ['npx autoresearch status', 'npx autoresearch status nov21 --follow'],
     }),
   ).option('-f, --follow', 'show it as it goes, until the study ends or Ctrl-C', false);

@@ -15,7 +15,6 @@ export function stopCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'stop',
-      summary: 'end a study after its running experiment, or with --now at once',
       details:
         'Ends a study after its running experiment. With --now the run is killed within seconds and leaves no record: ' +
         'the same experiment, with the same seed, is the first after `resume`. A workflow that cannot take the message is terminated.',

@@ -21,7 +21,6 @@ const inputSchema = z.object({
 export function upCommand(): Command {
   const command = newCommand({
     name: 'up',
-    summary: 'start the Temporal server and the worker; set up what is missing',
     details:
       'Starts the Temporal server and the worker, and sets up what is missing. What runs already is left as it is. ' +
       'TEMPORAL_ADDRESS or a Temporal profile names another server than the one of ours.',

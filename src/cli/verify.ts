@@ -29,7 +29,6 @@ export function verifyCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'verify',
-      summary: 'hold records, refs, branch, results.tsv and workflows against each other',
       details:
         'Checks that each experiment has one verdict, one record, one row and one candidate, and that the branch is at the last ' +
         'kept commit. With --repair, what is derived from the records is mended: results.tsv, where the branch stands, ' +

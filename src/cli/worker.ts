@@ -10,7 +10,6 @@ import type { Output } from './output';
 export function workerCommand(): Command {
   const command = newCommand({
     name: 'worker',
-    summary: 'keep server and worker of this host running, in the foreground',
     details:
       'Does what `up` does, then stays: a server of ours or a worker that dies is started again, and finds the runs that went on ' +
       'without it. After `down` it waits for `up`. SIGTERM ends the worker and leaves runs and server alone. For service managers ' +

@@ -1,11 +1,13 @@
 /** Takes a snapshot of a study: asks its workflow, and where that cannot answer, reads its ledger. */
 import type { WorkflowExecutionDescription } from '@temporalio/client';
-import { summarize, type ExperimentRecord, type Sandbox } from '../domain/experiment';
+import type { ExperimentRecord, Sandbox } from '../domain/experiment';
 import { studyStatus } from '../domain/status';
 import { rebuild } from '../domain/study';
 import { NOTHING_WAITS, without } from '../domain/waiting';
 import { findProposal, readProposal } from '../ledger/proposals';
-import { readLedger, readRecord } from '../ledger/ledger';
+import { readRecord } from '../ledger/ledger';
+import { readSummaries } from '../ledger/summaries';
+import { buildId } from '../temporal/build-id';
 import type { Connected } from '../temporal/connection';
 import { journalIn, proposalFolder } from '../researchers/proposal-folder';
 import { SpendGuard, type Account } from '../researchers/spend-guard';
@@ -86,17 +88,17 @@ async function fromLedger(
   link: string | null,
   trouble: string | null,
 ): Promise<Snapshot> {
-  const records = await readLedger(git, config.tag);
-  const state = { ...rebuild(config.limits, records.map(summarize)), waiting: config.waiting };
+  const experiments = await readSummaries(git, config.tag, buildId());
+  const state = { ...rebuild(config.limits, experiments), waiting: config.waiting };
   const study = { ...studyStatus(config, state, 'stopped', null), phase };
   return {
     source: 'ledger',
     study,
     current: null,
-    proposing: await proposing({ config }, records.length),
+    proposing: await proposing({ config }, experiments.length),
     opening: null,
     failing: null,
-    sandbox: lastSandbox(records.findLast(({ runs }) => runs.length > 0)),
+    sandbox: await sandboxOf({ git, config }, experiments.at(-1)?.number ?? -1),
     link,
     trouble,
   };

@@ -1,24 +1,7 @@
+import { SUMMARIES } from '../../src/cli/summaries';
 import { autoresearch, asJson } from './invoke';
 
-const COMMANDS = [
-  'up',
-  'down',
-  'doctor',
-  'init',
-  'start',
-  'list',
-  'status',
-  'history',
-  'show',
-  'logs',
-  'stop',
-  'pause',
-  'resume',
-  'budget',
-  'hint',
-  'push',
-  'fetch',
-];
+const COMMANDS = Object.keys(SUMMARIES);
 
 describe('help', () => {
   it.each(COMMANDS)('%s has an example that calls it, and the exit codes', async (name) => {

@@ -1,0 +1,139 @@
+/** A lab with a study of any number of experiments. `git fast-import` makes the records. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const require = createRequire(import.meta.url);
+const { openLedger } = require('../dist/ledger/ledger.js');
+const { baseRef, ledgerRef } = require('../dist/ledger/refs.js');
+const { resultsTable } = require('../dist/ledger/results-tsv.js');
+const { asset } = require('../dist/process/package-root.js');
+
+const TRAIN = readFileSync(asset('trainer', 'train.py'), 'utf8');
+/** A knob turned. */
+export const changed = (number) => TRAIN.replace(/^MATRIX_LR = \S+/mu, `MATRIX_LR = ${0.01 + number / 1e6}`);
+
+const LAB_YAML = `
+version: 1
+name: bench
+metric: { name: val_bpb, direction: minimize }
+editable: [train.py]
+locked: [lab.yaml, score.py, prepare.py]
+data: { prepare: [python, prepare.py] }
+train: { command: [python, train.py] }
+score: { command: [python, score.py] }
+`;
+export const AT = '2026-11-21T00:00:00.000Z';
+export const RUN = {
+  seed: 1,
+  attempts: 1,
+  failure: null,
+  steps: 100,
+  tokens: 100_000,
+  trainSeconds: 300,
+  wallSeconds: 330,
+  startupSeconds: 20,
+  dataWaitSeconds: 0.1,
+  peakMemoryMb: 40_000,
+  lastLoss: 1,
+  initialWeights: 'a'.repeat(64),
+  weights: 'b'.repeat(64),
+  sandbox: 'bubblewrap',
+  device: 'cuda:0',
+  score: 1,
+  scoreSeconds: 3,
+  scoreWallSeconds: 5,
+  parameters: 5e7,
+};
+export const FINGERPRINT = { device: 'bench', torch: '2.15', lab: 'c'.repeat(64), data: 'd'.repeat(64) };
+
+/** A text as `git fast-import` reads it. */
+const data = (text) => `data ${Buffer.byteLength(text)}\n${text}\n`;
+
+export function proposalOf(number, edits) {
+  const hypothesis = 'Five lines of reasons, as researchers give them. '.repeat(8);
+  return { format: 1, title: `a change with a title of some length, number ${number}`, hypothesis, edits };
+}
+
+export async function makeLab(root, git) {
+  execFileSync('git', ['init', '--quiet', '--initial-branch=main', root]);
+  const files = {
+    'lab.yaml': LAB_YAML,
+    'train.py': TRAIN,
+    'score.py': '',
+    'prepare.py': '',
+    'program.md': '',
+  };
+  for (const [path, text] of Object.entries(files)) writeFileSync(join(root, path), text);
+  await git.bytes(['add', '--all']);
+  await git.bytes(['commit', '--quiet', '--message', 'Begin']);
+  const base = await git.text(['rev-parse', 'HEAD']);
+  const study = {
+    format: 1,
+    tag: 'bench',
+    workflowId: 'study-bench',
+    lab: root,
+    labId: '00000000',
+    researcher: 'tpe',
+    researcherCommand: null,
+    budget: { seconds: 300 },
+    limits: { experiments: null, gpuHours: null, hours: null },
+    metric: 'val_bpb',
+    direction: 'minimize',
+    base,
+    createdAt: AT,
+  };
+  await git.moveRef(baseRef(study.tag), base, null);
+  await openLedger(git, study);
+  return study;
+}
+
+/** `size` records, one commit each, and the table of all of them in the last. */
+export async function fill(root, git, study, size) {
+  const records = Array.from({ length: size }, (_, number) => recordOf(study, number));
+  const ledger = ledgerRef(study.tag);
+  const lines = records.map((record, index) => {
+    const name = String(record.number).padStart(4, '0');
+    const from = index === 0 ? `from ${ledger}^0\n` : '';
+    const table =
+      index === size - 1 ? `M 100644 inline results.tsv\n${data(resultsTable(study.metric, records))}` : '';
+    const commit = `commit ${ledger}\ncommitter autoresearch <autoresearch@localhost> 1763683200 +0000\n${data(record.title)}${from}`;
+    return `${commit}M 100644 inline experiments/${name}.json\n${data(`${JSON.stringify(record, null, 2)}\n`)}${table}\n`;
+  });
+  execFileSync('git', ['fast-import', '--quiet'], { cwd: root, input: lines.join('') });
+  const refs = records.flatMap(({ number }) =>
+    ['exp', 'proposal'].map(
+      (kind) =>
+        `create refs/autoresearch/${study.tag}/${kind}/${String(number).padStart(4, '0')} ${study.base}\n`,
+    ),
+  );
+  await git.bytes(['update-ref', '--stdin'], { input: refs.join('') });
+  await git.bytes(['pack-refs', '--all']);
+}
+
+function recordOf({ tag, base, budget }, number) {
+  const { title, hypothesis } = proposalOf(number, []);
+  return {
+    format: 1,
+    study: tag,
+    number,
+    commit: base,
+    incumbent: base,
+    researcher: number === 0 ? 'baseline' : 'tpe',
+    title,
+    hypothesis,
+    verdict: number === 0 ? 'keep' : 'discard',
+    reason: number === 0 ? 'baseline' : 'not-better',
+    detail: 'not better: 1.0000 against 0.9990',
+    failure: null,
+    score: 1,
+    incumbentScore: number === 0 ? null : 1,
+    runs: [RUN],
+    budget,
+    startedAt: AT,
+    finishedAt: AT,
+    dollars: 0.01,
+    fingerprint: FINGERPRINT,
+  };
+}
