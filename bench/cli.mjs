@@ -49,7 +49,7 @@ try {
   const lab = join(folder, 'lab');
   mkdirSync(lab);
   const git = new Git(lab);
-  await fill(lab, git, await makeLab(lab, git), EXPERIMENTS);
+  fill(lab, await makeLab(lab, git), EXPERIMENTS, EXPERIMENTS);
   process.env.XDG_STATE_HOME = env.XDG_STATE_HOME;
   await rememberLab(lab);
 

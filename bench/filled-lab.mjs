@@ -89,8 +89,8 @@ export async function makeLab(root, git) {
   return study;
 }
 
-/** `size` records, one commit each, and the table of all of them in the last. */
-export async function fill(root, git, study, size) {
+/** `size` records, `each` of them in one commit, and the table of all of them in the last. */
+export function fill(root, study, size, each = 1) {
   const records = Array.from({ length: size }, (_, number) => recordOf(study, number));
   const ledger = ledgerRef(study.tag);
   const lines = records.map((record, index) => {
@@ -99,10 +99,14 @@ export async function fill(root, git, study, size) {
     const table =
       index === size - 1 ? `M 100644 inline results.tsv\n${data(resultsTable(study.metric, records))}` : '';
     const commit = `commit ${ledger}\ncommitter autoresearch <autoresearch@localhost> 1763683200 +0000\n${data(record.title)}${from}`;
-    return `${commit}M 100644 inline experiments/${name}.json\n${data(`${JSON.stringify(record, null, 2)}\n`)}${table}\n`;
+    return `${index % each === 0 ? commit : ''}M 100644 inline experiments/${name}.json\n${data(`${JSON.stringify(record, null, 2)}\n`)}${table}`;
   });
   execFileSync('git', ['fast-import', '--quiet'], { cwd: root, input: lines.join('') });
-  const refs = records.flatMap(({ number }) =>
+}
+
+/** The refs that `size` experiments have. */
+export async function addRefs(git, study, size) {
+  const refs = Array.from({ length: size }, (_, number) => number).flatMap((number) =>
     ['exp', 'proposal'].map(
       (kind) =>
         `create refs/autoresearch/${study.tag}/${kind}/${String(number).padStart(4, '0')} ${study.base}\n`,

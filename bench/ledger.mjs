@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytesOnDisk } from './disk.mjs';
-import { AT, changed, fill, FINGERPRINT, makeLab, proposalOf, RUN } from './filled-lab.mjs';
+import { addRefs, AT, changed, fill, FINGERPRINT, makeLab, proposalOf, RUN } from './filled-lab.mjs';
 import { median, round } from './long-life/figures.mjs';
 
 const SIZES = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [100, 1000, 10_000];
@@ -38,7 +38,8 @@ for (const size of SIZES) {
 async function measure(root, size) {
   const git = new Git(root);
   const study = await makeLab(root, git);
-  await fill(root, git, study, size);
+  await fill(root, study, size);
+  await addRefs(git, study, size);
   const seconds = { read: [], apply: [], record: [] };
   const timed = async (name, work) => {
     const from = performance.now();

@@ -66,6 +66,7 @@ const widthOf = (character: string): number =>
 
 function cut(text: string, room: number): string {
   if (columnsOf(text) <= room) return text;
+  if (NARROW.test(text)) return `${text.slice(0, room - 1)}…`;
   let [fitted, taken] = ['', 0];
   for (const character of Array.from(text)) {
     taken += widthOf(character);
