@@ -2,7 +2,7 @@
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asset } from './process/package-root';
 import { buildIdFile } from './temporal/build-id';
@@ -33,6 +33,8 @@ async function main(): Promise<void> {
     writeFileSync(join(DIST, file), code);
   }
   await bundleCommandLine();
+  // npm packs no package-lock.json of the top folder.
+  copyFileSync(asset('package-lock.json'), join(DIST, 'package-lock.json'));
   writeFileSync(buildIdFile(), `${hashOfScripts()}\n`);
 }
 

@@ -27,7 +27,7 @@ export function codecCommand(): Command {
     ],
   })
     .option('--port <N>', 'where to listen', String(CODEC_PORT))
-    .option('--ui-origin <URL...>', 'whose pages may ask (default: the UI of the dev server of ours)');
+    .option('--ui-origin <URL...>', 'whose pages may ask (default: the UI of our own dev server)');
   return handle(command, inputSchema, async (out, { port, uiOrigin }) => {
     const keys = codecKeys();
     if (keys.length === 0) {

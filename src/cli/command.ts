@@ -1,4 +1,4 @@
-/** How every command is made, so that all of them have `--json`, an example and the same exit codes. */
+/** Makes every command, so that all of them have `--json`, an example and the same exit codes. */
 import { Command } from 'commander';
 import type { z } from 'zod';
 import { CliError, EXIT_CODE_HELP } from '../studies/errors';
@@ -25,7 +25,7 @@ export function newCommand({ name, details, examples }: Description): Command {
 
 /**
  * Gives a command its work. Options and arguments are one object, by their camel-case names, that `schema`
- * checks; what it refuses is a usage error. Whatever `work` throws is told by main.ts, with its exit code.
+ * checks; what it refuses is a usage error. program.ts prints what `work` throws, and sets its exit code.
  */
 export function handle<T>(
   command: Command,

@@ -66,7 +66,7 @@ interface NamedStudy extends FoundStudy {
   name: string;
 }
 
-/** A tag that several labs know is told apart by the lab. */
+/** Where several labs have the tag, the lab's name tells the studies apart. */
 function named(studies: readonly FoundStudy[]): NamedStudy[] {
   return studies.map((study) => {
     const { tag, lab } = study.config;

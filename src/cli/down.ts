@@ -15,6 +15,9 @@ export function downCommand(): Command {
   return handle(command, z.object({}), async (out) => {
     const ended = await takeDown(out.note);
     const parts = [...ended.work, ...(ended.worker ? ['worker'] : []), ...(ended.server ? ['server'] : [])];
-    out.answer(ended, parts.length === 0 ? 'nothing of ours was running' : `stopped: ${parts.join(', ')}`);
+    out.answer(
+      ended,
+      parts.length === 0 ? 'neither runs nor worker nor server were running' : `stopped: ${parts.join(', ')}`,
+    );
   });
 }

@@ -1,4 +1,4 @@
-/** `export`: a study as one file, for somebody who has neither the server nor the lab. */
+/** `export`: a study as one file, for use without the server and without the lab. */
 import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';

@@ -1,12 +1,12 @@
 /**
- * A study as it goes: a line for each event, and at a terminal a block below them that is drawn anew. Only
- * changes between two snapshots are told, so that following from the middle or after a lost connection is the same.
+ * Follows a study: prints a line for each event, and at a terminal redraws a block below them. It prints the changes between
+ * two snapshots only, so that it can start in the middle and survives a lost connection.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { changeText } from '../domain/status';
 import type { ExperimentSummary } from '../domain/experiment';
 import { cleanLine, colour } from './output';
-import { lookThrough } from '../studies/look';
+import { takeSnapshotOver } from '../studies/take-snapshot';
 import { VERDICT_COLOURS, verdictText } from './render/history';
 import { scoreCell } from './render/numbers';
 import { cut } from './render/wrap';
@@ -17,10 +17,10 @@ import type { Snapshot } from '../studies/snapshot';
 import type { FoundStudy } from '../studies/find-study';
 
 const POLL_MS = 1_000;
-/** A busy machine may be slow to answer; longer than this is told. */
+/** A busy machine may be slow to answer. Longer than this is reported. */
 const PATIENCE_MS = 10_000;
-/** How often a line tells step and loss where nothing can be drawn anew. */
-const TELL_MS = 10_000;
+/** How often step and loss are printed where nothing can be redrawn. */
+const PRINT_MS = 10_000;
 
 interface Followed {
   /** By Ctrl-C; the study goes on. */
@@ -29,7 +29,7 @@ interface Followed {
   last: Snapshot | null;
 }
 
-/** Shows a study until `until` says so of a snapshot, or Ctrl-C. A server that goes away is waited for. */
+/** Shows a study until `until` says so of a snapshot, or Ctrl-C. It waits for a server that goes away. */
 export async function follow(study: FoundStudy, until: (snapshot: Snapshot) => boolean): Promise<Followed> {
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
@@ -58,7 +58,7 @@ async function watch(
   let answeredAt = performance.now();
   let isSilent = false;
   while (!signal.aborted) {
-    const now = await lookThrough(study, server, live).catch((error: unknown) => {
+    const now = await takeSnapshotOver(study, server, live).catch((error: unknown) => {
       if (!live.isServerAway(error)) throw error;
       return null;
     });
@@ -69,7 +69,7 @@ async function watch(
       isSilent = false;
       if (until(now)) break;
     } else if (!isSilent && performance.now() - answeredAt > PATIENCE_MS) {
-      const why = now?.trouble ?? 'the Temporal server does not answer: run `npx autoresearch up`';
+      const why = now?.problem ?? 'the Temporal server does not answer: run `npx autoresearch up`';
       screen.show([colour.yellow(`${cleanLine(why, 400)}; waiting`)], null);
       isSilent = true;
     }
@@ -84,8 +84,8 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
   const lines = now.study.recent.filter(({ number }) => number > last).map((done) => verdictLine(done, now));
   const phase = phaseText(now);
   if (before === null || phase !== phaseText(before)) lines.push(`${now.study.tag} is ${phase}`);
-  if (now.trouble !== null && now.trouble !== before?.trouble)
-    lines.push(colour.yellow(cleanLine(now.trouble, 400)));
+  if (now.problem !== null && now.problem !== before?.problem)
+    lines.push(colour.yellow(cleanLine(now.problem, 400)));
   const { current } = now;
   const was = before?.current ?? null;
   if (current !== null && current.number !== was?.number) lines.push(`${label(current.number)} begins`);
@@ -105,13 +105,13 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
 interface ProgressText {
   /** Which step it is, without the numbers that move within it; null for those that only pass by. */
   step: string | null;
-  /** For a line that stays: the experiment's title has been told. */
+  /** For a line that stays: the title was printed before. */
   line: string;
   /** For a line that is drawn anew. */
   block: string;
 }
 
-/** How far the running step is, and what there is to beat; null when nothing runs. */
+/** How far the running step is, and the score to beat; null when nothing runs. */
 function progressText(now: Snapshot): ProgressText | null {
   const { current, failing, study } = now;
   if (current === null) {
@@ -173,28 +173,28 @@ export function terminalScreen(stream: Pick<NodeJS.WriteStream, 'columns' | 'wri
   return {
     show: (lines, now) => {
       // One write, drawn at once: nothing half done is ever seen.
-      const kept = lines.map((line) => `${line}\n`).join('');
+      const text = lines.map((line) => `${line}\n`).join('');
       // Without the cut, each character too many would overwrite the last one.
       const line = now === null ? '' : cut(`${colour.cyan('›')} ${now.block}`, stream.columns);
       const block = line === '' ? '' : `${WRAP.off}${line}${WRAP.on}`;
-      stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${kept}${block}${SYNCHRONISED.end}`);
+      stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${text}${block}${SYNCHRONISED.end}`);
     },
     end: () => void stream.write(ERASE_LINE),
   };
 }
 
 function plainScreen(stream: NodeJS.WriteStream): Screen {
-  let toldAt = performance.now();
-  let toldStep: string | null = null;
+  let printedAt = performance.now();
+  let printedStep: string | null = null;
   return {
     show: (lines, now) => {
-      const isNew = now !== null && now.step !== null && now.step !== toldStep;
-      const isDue = now !== null && lines.length === 0 && performance.now() - toldAt >= TELL_MS;
-      const told = isNew || isDue ? [...lines, now.line] : lines;
-      if (told.length === 0) return;
-      toldAt = performance.now();
-      toldStep = now?.step ?? toldStep;
-      stream.write(told.map((line) => `${line}\n`).join(''));
+      const isNew = now !== null && now.step !== null && now.step !== printedStep;
+      const isDue = now !== null && lines.length === 0 && performance.now() - printedAt >= PRINT_MS;
+      const printed = isNew || isDue ? [...lines, now.line] : lines;
+      if (printed.length === 0) return;
+      printedAt = performance.now();
+      printedStep = now?.step ?? printedStep;
+      stream.write(printed.map((line) => `${line}\n`).join(''));
     },
     end: () => undefined,
   };

@@ -1,4 +1,4 @@
-/** `history`: every experiment of a study, from git alone. */
+/** `history`: every experiment of a study. It reads git and needs no server. */
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { rebuild } from '../domain/study';

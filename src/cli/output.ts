@@ -1,4 +1,4 @@
-/** Everything a command prints goes through here: answers, progress, colours, and text that is not ours. */
+/** Everything a command prints goes through here: answers, progress, colours, and text by models and other programs. */
 import { createColors } from 'picocolors';
 import { asCalled } from './called-as';
 
@@ -36,7 +36,7 @@ export function cleanLine(text: string, width = 200): string {
         .trimEnd()}…`;
 }
 
-/** Where a command's words go. With `--json` stdout holds one JSON document and nothing else. */
+/** Where a command's output goes. With `--json` stdout holds one JSON document and nothing else. */
 export interface Output {
   readonly json: boolean;
   /** A line of progress or advice: stdout for people, stderr beside JSON. */

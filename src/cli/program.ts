@@ -1,10 +1,10 @@
-/** The command line as a whole: finds the command, runs it, and tells how it ended. */
+/** The command line as a whole: finds the command, runs it and reports errors. */
 import { Command, CommanderError, Help } from 'commander';
 import { packageVersion } from '../temporal/build-id';
 import { asCalled } from './called-as';
 import { CliError, EXIT_CODE_HELP, EXIT_CODES } from '../studies/errors';
 import { isCommandName, SUMMARIES, type CommandName } from './summaries';
-import { tellError } from './tell-error';
+import { printError } from './print-error';
 
 /** Loads only the command that is called: `history` must not wait for what `up` needs. */
 const LOADERS: Record<CommandName, () => Command> = {
@@ -45,7 +45,7 @@ export async function run(argv: string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.ok;
     const end = argv.indexOf('--');
-    return tellError(asUsageError(error, argv), (end < 0 ? argv : argv.slice(0, end)).includes('--json'));
+    return printError(asUsageError(error, argv), (end < 0 ? argv : argv.slice(0, end)).includes('--json'));
   }
 }
 

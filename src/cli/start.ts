@@ -12,7 +12,7 @@ import { CliError } from '../studies/errors';
 import { rememberLab } from '../studies/known-labs';
 import { launchStudy, withReadyServer, type LaunchedStudy, type ReadyServer } from '../studies/launch';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { ownStudy } from '../studies/live';
+import { ownStudy } from '../studies/study-workflow';
 import { limitText } from './render/status';
 import {
   asksClaude,

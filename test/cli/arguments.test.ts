@@ -1,4 +1,4 @@
-/** Any words after any command: an answer, or an error with its exit code. Never a fault of ours, never a stack. */
+/** Any words after any command: an answer, or an error with its exit code. Never a fault of this program, never a stack. */
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -18,7 +18,7 @@ const failing = (attempt: number) =>
     },
   });
 
-describe('what is told between two snapshots', () => {
+describe('what is printed between two snapshots', () => {
   it('is nothing while only numbers move', () => {
     const before = snapshot({ current: training(10) });
     expect(eventsBetween(before, snapshot({ current: training(20) }))).toEqual([]);
@@ -56,8 +56,8 @@ describe('what is told between two snapshots', () => {
     expect(eventsBetween(snapshot(), paused)).toEqual(['nov21 is paused: experiments limit: 7 of 7 done']);
   });
 
-  it('is trouble around the study, once', () => {
-    const alone = snapshot({ phase: 'unknown', trouble: 'no worker' });
+  it('is problem around the study, once', () => {
+    const alone = snapshot({ phase: 'unknown', problem: 'no worker' });
     expect(eventsBetween(snapshot(), alone)).toEqual(['nov21 is unknown', 'no worker']);
     expect(eventsBetween(alone, alone)).toEqual([]);
   });

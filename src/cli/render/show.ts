@@ -77,7 +77,7 @@ function facts({ record, commit, metric }: Shown): string {
     lines.push(['by', record.researcher]);
     lines.push(...researchFacts(record), ...seedFacts(record));
     lines.push([
-      'league',
+      'compare',
       Object.entries(record.fingerprint)
         .map(([name, value]) => `${name} ${cleanLine(value.replace(HASH, '$1'), 40)}`)
         .join(' · '),

@@ -16,11 +16,11 @@ const LAST = 5;
 const INDENT = ' '.repeat(9);
 
 export function statusText(snapshot: Snapshot, width = terminalWidth()): string {
-  const { study, sandbox, link, trouble } = snapshot;
+  const { study, sandbox, link, problem } = snapshot;
   const facts: [string, string][] = [];
   const now = nowText(snapshot);
   if (now !== null) facts.push(['now', now]);
-  for (const line of troubleLines(snapshot)) facts.push(['trouble', colour.yellow(line)]);
+  for (const line of retryLines(snapshot)) facts.push(['problem', colour.yellow(line)]);
   facts.push(['best', bestText(snapshot)]);
   facts.push(['budget', spentText(withProposing(snapshot))]);
   const money = moneyText(snapshot);
@@ -41,7 +41,7 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
     '',
     ...facts.map(([name, text]) => `${colour.dim(name.padEnd(INDENT.length))}${wrap(text, width, INDENT)}`),
   ];
-  if (trouble !== null) lines.push('', colour.yellow(wrap(cleanLine(trouble, 500), width)));
+  if (problem !== null) lines.push('', colour.yellow(wrap(cleanLine(problem, 500), width)));
   if (study.recent.length > 0) lines.push('', historyTable(study.recent, study, { width, last: LAST }));
   return lines.join('\n');
 }
@@ -76,7 +76,7 @@ const STEPS: Record<string, string> = {
   record: 'recording the verdict',
   endWork: 'ending what is at work',
   queued: QUEUED,
-  submitting: 'submitting the weights',
+  'handing-in': 'submitting the weights',
 };
 
 const ON_DEVICE = new Set(['train', 'evaluate']);
@@ -95,8 +95,8 @@ export function stepText({ activity }: CurrentExperiment): string {
   return parts.join(' · ');
 }
 
-/** A step that fails again and again is told, with its reason: it is tried for ever. */
-function troubleLines({ current, opening }: Snapshot): string[] {
+/** A step that failed and is tried again, with the reason of the last failure. */
+function retryLines({ current, opening }: Snapshot): string[] {
   return [current?.activity ?? null, opening].filter((activity) => activity !== null).flatMap(retryText);
 }
 
@@ -121,7 +121,7 @@ function sandboxText(sandbox: Snapshot['sandbox']): string {
     : sandbox;
 }
 
-/** tpe has one approach only: nobody asks it to change that. */
+/** tpe has one approach only, and cannot change it. */
 function plateauText({ plateau: { since, approach }, researcher }: Snapshot['study']): string {
   const asked = approach === null || researcher === 'tpe' ? '' : `; asked to ${APPROACH_TEXT[approach]}`;
   return `nothing kept in ${since} experiments${asked}`;

@@ -16,7 +16,7 @@ const GAP = '  ';
 const NARROWEST = 10;
 /** A line much longer than this is hard to read, however wide the terminal is. */
 const WIDEST = 140;
-/** Columns to print in: the terminal's, or 80 in a pipe, where nobody says. */
+/** Columns to print in: the terminal's, or 80 in a pipe, which has no width. */
 export function terminalWidth(): number {
   const { columns, isTTY } = process.stdout;
   return isTTY && columns > 0 ? Math.min(columns, WIDEST) : 80;

@@ -20,9 +20,9 @@ import type { FoundStudy } from './find-study';
 const LOOK_BACK = 10;
 
 /** A snapshot, with or without a server. */
-export async function look(study: FoundStudy): Promise<Snapshot> {
+export async function takeSnapshot(study: FoundStudy): Promise<Snapshot> {
   try {
-    return await withServer((server, live) => lookThrough(study, server, live));
+    return await withServer((server, live) => takeSnapshotOver(study, server, live));
   } catch (error) {
     if (!(error instanceof Error) || error.name !== 'ServerUnavailable') throw error;
     const todo = 'todo' in error && typeof error.todo === 'string' ? error.todo : '';
@@ -31,7 +31,7 @@ export async function look(study: FoundStudy): Promise<Snapshot> {
 }
 
 /** The same over a connection that is there; following a study does this again and again. */
-export async function lookThrough(study: FoundStudy, server: Connected, live: Live): Promise<Snapshot> {
+export async function takeSnapshotOver(study: FoundStudy, server: Connected, live: Live): Promise<Snapshot> {
   const { workflowId, tag } = await live.ownStudy(server.client, study.config);
   const workflow = await live.describeWorkflow(server.client, workflowId);
   const link = live.pageOf(server, workflowId);
@@ -76,7 +76,7 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
     sandbox,
     failing: childFailing,
     link,
-    trouble: childFailing === null ? null : live.failingText(tag, childFailing),
+    problem: childFailing === null ? null : live.failingText(tag, childFailing),
   };
 }
 
@@ -86,7 +86,7 @@ async function fromLedger(
   { git, config }: FoundStudy,
   phase: Snapshot['study']['phase'],
   link: string | null,
-  trouble: string | null,
+  problem: string | null,
 ): Promise<Snapshot> {
   const experiments = await readSummaries(git, config.tag, buildId());
   const state = { ...rebuild(config.limits, experiments), waiting: config.waiting };
@@ -100,7 +100,7 @@ async function fromLedger(
     failing: null,
     sandbox: await sandboxOf({ git, config }, experiments.at(-1)?.number ?? -1),
     link,
-    trouble,
+    problem,
   };
 }
 
