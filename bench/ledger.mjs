@@ -38,7 +38,7 @@ for (const size of SIZES) {
 async function measure(root, size) {
   const git = new Git(root);
   const study = await makeLab(root, git);
-  await fill(root, study, size);
+  fill(root, study, size);
   await addRefs(git, study, size);
   const seconds = { read: [], apply: [], record: [] };
   const timed = async (name, work) => {

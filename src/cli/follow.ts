@@ -30,11 +30,15 @@ interface Followed {
 }
 
 /** Shows a study until `until` says so of a snapshot, or Ctrl-C. It waits for a server that goes away. */
-export async function follow(study: FoundStudy, until: (snapshot: Snapshot) => boolean): Promise<Followed> {
+export async function follow(
+  study: FoundStudy,
+  until: (snapshot: Snapshot) => boolean,
+  json = false,
+): Promise<Followed> {
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   process.once('SIGINT', interrupt);
-  const screen = createScreen(process.stdout);
+  const screen = json ? jsonLines(process.stdout) : createScreen(process.stdout);
   try {
     const last = await withServer((server, live) =>
       watch(study, server, live, screen, until, interruption.signal),
@@ -63,14 +67,14 @@ async function watch(
       return null;
     });
     if (now !== null && now.study.phase !== 'unknown') {
-      screen.show(eventsBetween(before, now), progressText(now));
+      screen.show(eventsBetween(before, now), progressText(now), now);
       before = now;
       answeredAt = performance.now();
       isSilent = false;
       if (until(now)) break;
     } else if (!isSilent && performance.now() - answeredAt > PATIENCE_MS) {
       const why = now?.problem ?? 'the Temporal server does not answer: run `npx autoresearch up`';
-      screen.show([colour.yellow(`${cleanLine(why, 400)}; waiting`)], null);
+      screen.show([colour.yellow(`${cleanLine(why, 400)}; waiting`)], null, now);
       isSilent = true;
     }
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
@@ -157,7 +161,7 @@ const label = (number: number): string => colour.bold(`#${number}`.padEnd(4));
 
 interface Screen {
   /** Prints lines for good, and below them what happens just now: in a pipe only when it is news, or now and then. */
-  show(lines: string[], now: ProgressText | null): void;
+  show(lines: string[], now: ProgressText | null, snapshot: Snapshot | null): void;
   end(): void;
 }
 
@@ -180,6 +184,19 @@ export function terminalScreen(stream: Pick<NodeJS.WriteStream, 'columns' | 'wri
       stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${text}${block}${SYNCHRONISED.end}`);
     },
     end: () => void stream.write(ERASE_LINE),
+  };
+}
+
+/** One JSON document a line, each time that the snapshot has changed. */
+export function jsonLines(stream: Pick<NodeJS.WriteStream, 'write'>): Screen {
+  let last = '';
+  return {
+    show: (_lines, _now, snapshot) => {
+      const line = JSON.stringify(snapshot);
+      if (snapshot !== null && line !== last) stream.write(`${line}\n`);
+      last = line;
+    },
+    end: () => undefined,
   };
 }
 

@@ -11,6 +11,8 @@ import { handle, newCommand } from './command';
 import { CliError } from '../studies/errors';
 import { answerList } from './list';
 import { historyTable } from './render/history';
+import { terminalWidth } from './render/table';
+import { wrap } from './render/wrap';
 import {
   findAllShown,
   findShown,
@@ -52,7 +54,7 @@ export function historyCommand(): Command {
       null,
       experiments.length === 0
         ? `${config.tag}: no experiment is finished yet`
-        : `${historyTable(experiments, config)}\n\n${line}`,
+        : `${historyTable(experiments, config)}\n\n${wrap(line, terminalWidth())}`,
     );
   });
 }

@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { handle, newCommand } from './command';
-import { CliError } from '../studies/errors';
 import { follow } from './follow';
 import { answerList } from './list';
 import { takeSnapshot } from '../studies/take-snapshot';
@@ -17,16 +16,21 @@ export function statusCommand(): Command {
       name: 'status',
       examples: ['npx autoresearch status', 'npx autoresearch status nov21 --follow'],
     }),
-  ).option('-f, --follow', 'show each change, until the study ends or Ctrl-C', false);
+  ).option(
+    '-f, --follow',
+    'show each change until the study ends or Ctrl-C; with --json one document a line',
+    false,
+  );
   return handle(command, schema, async (out, { follow: follows, ...choice }) => {
-    if (follows && choice.json)
-      throw new CliError('usage', '--follow and --json exclude each other', 'poll `status --json`');
     const [study, ...more] = await findAllShown(choice);
     if (more.length > 0) {
       const studies = [study, ...more].map((each) => ({ study: each, runs: choice.tag === undefined }));
       return answerList(out, studies);
     }
-    if (follows) await follow(study, ({ study: { phase } }) => phase === 'stopped');
+    if (follows) {
+      await follow(study, ({ study: { phase } }) => phase === 'stopped', out.json);
+      if (out.json) return;
+    }
     const snapshot = await takeSnapshot(study);
     if (follows) out.note('');
     out.answer(snapshot, statusText(snapshot));

@@ -37,7 +37,7 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
   if (link !== null) facts.push(['Temporal', link]);
   const lines = [
     `${colour.bold(study.tag)} · ${phaseText(snapshot)} · researcher ${study.researcher}`,
-    cleanLine(study.line),
+    wrap(cleanLine(study.line), width),
     '',
     ...facts.map(([name, text]) => `${colour.dim(name.padEnd(INDENT.length))}${wrap(text, width, INDENT)}`),
   ];
