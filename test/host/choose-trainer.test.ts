@@ -78,7 +78,7 @@ test('uses the old torch while a study runs, and the new one afterwards', async 
   await study(async () => {
     expect(await choose(installed)).toBe(old);
     expect(said).toEqual([
-      expect.stringMatching(/study-nov21 runs with torch 2\.15\.0 .* torch 2\.16\.0 comes/u),
+      expect.stringMatching(/study-nov21 runs with torch 2\.15\.0 .* switches to torch 2\.16\.0/u),
     ]);
     // Another package of the lock, and the same torch.
     const same = python('2.15.0');
