@@ -102,10 +102,10 @@ async function measure(root, size) {
     const change = { study, number, incumbent: study.base, proposal, at: AT };
     const { commit } = await timed('apply', () => apply(change));
     const end = {
-      decision: { verdict: 'discard', reason: 'not-better', detail: 'not better' },
+      decision: { verdict: 'discard', reason: 'not-better', score: 1, detail: 'not better' },
       failure: null,
     };
-    const incumbent = { commit: study.base, experiment: 0, score: 1 };
+    const incumbent = { commit: study.base, experiment: 0, score: 1, scores: [1] };
     const about = {
       startedAt: AT,
       finishedAt: AT,

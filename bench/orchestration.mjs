@@ -96,7 +96,7 @@ const workers = await Promise.all([
 ]);
 const running = Promise.all(workers.map((worker) => worker.run()));
 const config = {
-  format: 1,
+  format: 2,
   tag: 'bench',
   workflowId: 'study-bench',
   lab: '/nowhere',

@@ -13,7 +13,7 @@ import type {
   ScoreResult,
 } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
-import type { Decision, Incumbent } from '../domain/policy';
+import type { Decision, Incumbent } from '../domain/policies/policy';
 import type { Caps, Lane, StudyRef, TrainInput } from '../domain/run';
 import type { StudyConfig, StudyState } from '../domain/study';
 import type { LastTaken, Waiting } from '../domain/waiting';

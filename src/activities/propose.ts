@@ -269,6 +269,7 @@ async function contextOf(
     number,
     lab,
     budget: study.budget,
+    policy: study.policy,
     others: [],
     // Afresh from the working tree: the human may edit it while the study runs.
     program: await readFile(join(study.lab, lab.program)).then(decodeText, () => ''),

@@ -3,6 +3,8 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import type { TrainBudget } from '../domain/budget';
 import { dollarText, UNLIMITED } from '../domain/limits';
+import { DEFAULT_POLICY, POLICIES, policyText } from '../domain/policies/choice';
+import { policyOf } from '../domain/policies';
 import { ASSUMED_CALL_DOLLARS, LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { openLab, type Lab } from '../labs/lab';
 import { openLedger } from '../ledger/ledger';
@@ -35,6 +37,7 @@ const schema = z.object({
     .positive('expected more than 0')
     .optional(),
   ...limitSchemas,
+  policy: z.enum(POLICIES, `expected ${POLICIES.join(', ')}`).optional(),
 });
 type StartRequest = Omit<z.infer<typeof schema>, 'json'>;
 
@@ -57,7 +60,8 @@ export function startCommand(): Command {
       .option(
         '--train-steps <N>',
         'optimiser steps that each run trains, in the place of seconds: repeatable',
-      ),
+      )
+      .option('--policy <NAME>', `the keep rule: ${POLICIES.join(', ')} (default: ${DEFAULT_POLICY.name})`),
   );
   return handle(command, schema, async (out, request) => {
     const checked = await checkStudy(request);
@@ -66,6 +70,7 @@ export function startCommand(): Command {
     const lines = [
       `study ${tag} has started: ${limitText(limits)}`,
       `  proposes ${proposerText(config)}`,
+      `  keeps by ${policyText(config.policy)}: ${policyOf(config.policy).words}`,
       `  look     npx autoresearch status ${tag} --follow`,
       `  history  npx autoresearch history ${tag}`,
       `  end it   npx autoresearch stop ${tag}`,
@@ -104,7 +109,7 @@ export async function beginStudy(
 ): Promise<LaunchedStudy> {
   if (asksClaude(researcher.researcher) && !server.has.anthropicKey) throw keyMissing();
   const wanted = await ownStudy(server.client, {
-    format: 1,
+    format: 2,
     tag,
     workflowId: `study-${tag}`,
     lab: lab.root,
@@ -116,6 +121,7 @@ export async function beginStudy(
     base: lab.head,
     createdAt: new Date().toISOString(),
     ...LATER_SETTINGS,
+    policy: { name: asked.policy ?? DEFAULT_POLICY.name, params: {} },
     ...researcher,
   });
   // The ledger is begun here already, so that of two starts with one tag only one goes on.

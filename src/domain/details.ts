@@ -3,7 +3,7 @@ import type { ExperimentSummary, ScoredRun } from './experiment';
 import { dollarText, hoursText, type Limits, type Spent } from './limits';
 import { scoreText } from './numbers';
 import { APPROACH_TEXT, plateauOf } from './plateau';
-import type { Decision, Incumbent } from './policy';
+import type { Decision, Incumbent } from './policies/policy';
 import { statusLine } from './status';
 import type { StudyConfig, StudyState } from './study';
 

@@ -5,35 +5,38 @@
 import type { TrainBudget } from './budget';
 import type { Knob } from './lab';
 import type { Assumed, Usage } from './money';
+import type { PolicyChoice } from './policies/choice';
 
 /** Which way the metric is better. */
-export type Direction = 'minimize' | 'maximize';
+export const DIRECTIONS = ['minimize', 'maximize'] as const;
+export type Direction = (typeof DIRECTIONS)[number];
 
 /** The field's three words for how an experiment ended (karpathy/autoresearch, results.tsv). */
-export type Verdict = 'keep' | 'discard' | 'crash';
+export const VERDICTS = ['keep', 'discard', 'crash'] as const;
+export type Verdict = (typeof VERDICTS)[number];
 
 /**
- * Why. `baseline`: number 0, kept by definition; where that crashed, the first with a score. `better`, `not-better`: the keep rule.
- * The rest are crashes: the candidate failed (`error`, `timeout`, `oom`, `diverged`), broke a rule
- * (`rejected`), could not be scored (`unscorable`), or was killed from outside too often (`lost`); or the
- * researcher had nothing to try (`no-proposal`).
+ * Why there is no score: the candidate failed (`error`, `timeout`, `oom`, `diverged`), broke a rule (`rejected`), could not be
+ * scored (`unscorable`) or was killed from outside too often (`lost`); or the researcher had nothing to try (`no-proposal`).
  */
-export type Reason =
-  | 'baseline'
-  | 'better'
-  | 'not-better'
-  | 'error'
-  | 'timeout'
-  | 'oom'
-  | 'diverged'
-  | 'rejected'
-  | 'unscorable'
-  | 'lost'
-  | 'no-proposal';
+export const FAILURES = [
+  'error',
+  'timeout',
+  'oom',
+  'diverged',
+  'rejected',
+  'unscorable',
+  'lost',
+  'no-proposal',
+] as const;
+
+/** Why a verdict. `baseline`: number 0, or the first score if that crashed. `better`, `not-better`: the keep rule. Others are crashes. */
+export const REASONS = ['baseline', 'better', 'not-better', ...FAILURES] as const;
+export type Reason = (typeof REASONS)[number];
 
 /** Why a candidate has no score, with the end of its traceback or the rule that it broke. */
 export interface Failure {
-  reason: Exclude<Reason, 'baseline' | 'better' | 'not-better'>;
+  reason: (typeof FAILURES)[number];
   /** One line for tables: at most 200 characters. */
   message: string;
   /** The last lines of its output, at most 4,000 characters; quoted as data wherever it is shown. */
@@ -91,8 +94,11 @@ export interface ScoreResult {
   parameters: number;
 }
 
-/** One run with its score, as the ledger keeps it. */
+/** One run with its score, as the ledger holds it. Arm, split and commit say what it is evidence of (policies/policy.ts). */
 export interface ScoredRun extends RunResult {
+  arm: 'candidate' | 'incumbent' | 'baseline';
+  commit: string;
+  split: 'val' | 'holdout';
   score: number | null;
   scoreSeconds: number;
   scoreWallSeconds: number;
@@ -102,7 +108,7 @@ export interface ScoredRun extends RunResult {
 
 /** One experiment in the ledger: `experiments/0042.json`. */
 export interface ExperimentRecord {
-  format: 1;
+  format: 2;
   study: string;
   number: number;
   /** Full hash of the candidate's commit, and of the incumbent that it was tried against. */
@@ -132,6 +138,8 @@ export interface ExperimentRecord {
   repairs: Repair[];
   /** Changes that its researcher would have made, and that were refused because they had been tried before. */
   repeatsRefused: number;
+  /** The keep rule that the verdict follows from. */
+  policy: PolicyChoice;
   budget: TrainBudget;
   /** Workflow time, ISO 8601. */
   startedAt: string;
@@ -204,6 +212,9 @@ export interface ExperimentSummary {
   verdict: Verdict;
   reason: Reason;
   score: number | null;
+  /** On `val`, of each run of the candidate, and of the incumbent for its sake. */
+  scores: readonly number[];
+  incumbentScores: readonly number[];
   title: string;
   gpuSeconds: number;
   /** Wall seconds from the experiment's start to its record. */
@@ -228,6 +239,11 @@ export function secondsTaken({
   return Math.max(gpuSeconds(runs), (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000);
 }
 
+/** What a commit's runs scored on `val`. */
+function scoresOf(runs: readonly ScoredRun[], commit: string): number[] {
+  return runs.flatMap((run) => (run.commit === commit && run.split === 'val' ? (run.score ?? []) : []));
+}
+
 /** The summary of a record, as the workflow, `status` and `history` show it. */
 export function summarize(record: ExperimentRecord): ExperimentSummary {
   const { number, commit, verdict, reason, score, title } = record;
@@ -237,6 +253,8 @@ export function summarize(record: ExperimentRecord): ExperimentSummary {
     verdict,
     reason,
     score,
+    scores: scoresOf(record.runs, commit),
+    incumbentScores: scoresOf(record.runs, record.incumbent),
     title,
     gpuSeconds: gpuSeconds(record.runs),
     seconds: secondsTaken(record),

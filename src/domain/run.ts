@@ -1,6 +1,7 @@
 /** One run of a candidate: whose it is, where it runs, within which bounds, and how far it is. */
 import type { TrainBudget } from './budget';
 import type { Fingerprint } from './experiment';
+import type { Split } from './policies/policy';
 import type { StudyConfig } from './study';
 
 /** Names a study and where it lives; all that most activities need to know of it. */
@@ -25,10 +26,11 @@ export interface Caps {
 export interface TrainInput {
   study: StudyRef;
   number: number;
-  /** 1 is the screening run. */
+  /** 1 is the first of its experiment. */
   run: number;
   commit: string;
   seed: number;
+  split: Split;
   budget: TrainBudget;
   device: string;
   /** What its score has to be comparable with. */

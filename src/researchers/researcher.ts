@@ -4,6 +4,7 @@ import type { ExperimentRecord, Failure, Idea } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
 import type { Usage } from '../domain/money';
 import type { Plateau } from '../domain/plateau';
+import type { PolicyChoice } from '../domain/policies/choice';
 import type { ModelSettings } from '../domain/study';
 import type { LabConfig } from '../labs/lab-yaml';
 import type { Edit, Proposal } from '../ledger/proposals';
@@ -16,6 +17,8 @@ export interface ResearchContext {
   lab: LabConfig;
   /** How long a run of this study trains: lab.yaml's default may have been overridden. */
   budget: TrainBudget;
+  /** The keep rule. */
+  policy: PolicyChoice;
   /** Who else proposes in this study. */
   others: readonly string[];
   /** program.md as it is in the human's working tree right now. */

@@ -54,6 +54,7 @@ function input(change: Partial<TrainInput> = {}): TrainInput {
     run: 1,
     commit: 'c0ffee',
     seed: 7,
+    split: 'val',
     budget: { steps: 20 },
     device: 'cpu',
     ...change,

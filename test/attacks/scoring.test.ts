@@ -85,7 +85,16 @@ it('what comes and goes while it scores takes the score with it', async () => {
 
 it('an environment that is not what it was ends the retries: the study pauses, and a person looks', async () => {
   const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
-  const input = { study, number: 1, run: 1, commit: 'c', seed: 7, budget: { steps: 1 }, device: 'cpu' };
+  const input = {
+    study,
+    number: 1,
+    run: 1,
+    commit: 'c',
+    seed: 7,
+    split: 'val' as const,
+    budget: { steps: 1 },
+    device: 'cpu',
+  };
   const handin = join(runFolder(input), 'handin');
   mkdirSync(handin, { recursive: true });
   const { commit, seed, budget } = input;

@@ -78,6 +78,7 @@ async function studied(startupSeconds: number) {
     run: 1,
     commit: lab.base,
     seed: 7,
+    split: 'val',
     budget: { steps: 3 },
     device: 'cpu',
     fingerprint: { device: 'x', torch: 'y', lab: '', data: '' },

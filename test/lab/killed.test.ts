@@ -19,7 +19,7 @@ function argumentsFor({ root, base }: ReturnType<typeof makeLab>): Parameters<ty
       study,
       number: 0,
       incumbent: null,
-      decision: { verdict: 'keep', reason: 'baseline', detail: 'the baseline' },
+      decision: { verdict: 'keep', reason: 'baseline', score: 1.9, detail: 'the baseline' },
       failure: null,
       runs: [makeRun(1.9)],
       taken: study.waiting,

@@ -39,7 +39,7 @@ export class World {
   readonly ended: (number | null)[] = [];
   readonly trained: number[] = [];
   readonly cancelled: number[] = [];
-  scoreOf = (number: number): number => 2 - number / 100;
+  scoreOf = (number: number, _commit: string): number => 2 - number / 100;
   failureOf = (_number: number): RunResult['failure'] => null;
   /** Trainings wait for this; a test that wants to catch one in the middle makes it wait. */
   trainingOf: (number: number) => Promise<void> = () => Promise.resolve();
@@ -64,7 +64,9 @@ export class World {
       commit: record.commit,
       verdict: record.decision.verdict,
       reason: record.decision.reason,
-      score: record.runs.at(-1)?.score ?? null,
+      score: record.decision.score,
+      scores: record.runs.flatMap(({ arm, score }) => (arm === 'candidate' ? (score ?? []) : [])),
+      incumbentScores: record.runs.flatMap(({ arm, score }) => (arm === 'incumbent' ? (score ?? []) : [])),
       title: record.number === 0 ? 'baseline' : `change ${record.number}`,
       gpuSeconds: gpuSeconds(record.runs),
       seconds: 1,
@@ -139,13 +141,13 @@ export class World {
         device: 'cpu',
       };
     },
-    evaluate: ({ number }) => {
+    evaluate: ({ number, commit }) => {
       const toLose = this.handinsToLose.get(number) ?? 0;
       this.handinsToLose.set(number, toLose - 1);
       if (toLose > 0) throw ApplicationFailure.nonRetryable('no hand-in of it', 'HandinMissing');
       return Promise.resolve({
         failure: null,
-        score: this.scoreOf(number),
+        score: this.scoreOf(number, commit),
         tokens: 100,
         bytes: 400,
         scoreSeconds: 1,
@@ -299,7 +301,7 @@ const tagOf = (input: { tag: string } | { study: { tag: string } }): string =>
 
 function studyConfig(tag: string, limits: Limits): StudyConfig {
   return {
-    format: 1,
+    format: 2,
     tag,
     workflowId: `study-${tag}`,
     lab: '/nowhere',

@@ -3,6 +3,7 @@ import { scoreTexts } from '../../domain/numbers';
 import { gpuSeconds, secondsTaken, type ExperimentRecord, type ScoredRun } from '../../domain/experiment';
 import type { Usage } from '../../domain/money';
 import { APPROACH_TEXT } from '../../domain/plateau';
+import { policyText } from '../../domain/policies/choice';
 import { changeText } from '../../domain/status';
 import type { Edit } from '../../ledger/proposals';
 import { clean, cleanLine, colour } from '../output';
@@ -75,6 +76,7 @@ function facts({ record, commit, metric }: Shown): string {
     ]);
     lines.push(['budget', `${budgetText(record.budget)} a run`]);
     lines.push(['by', record.researcher]);
+    lines.push(['rule', policyText(record.policy)]);
     lines.push(...researchFacts(record));
     lines.push([
       'league',

@@ -5,6 +5,7 @@ export type Shown = Pick<
   ResearchContext,
   | 'lab'
   | 'budget'
+  | 'policy'
   | 'others'
   | 'number'
   | 'program'

@@ -1,10 +1,15 @@
 /** The rules, the same for all of a study: role, what is kept, what may be changed, how to answer. */
 import type { TrainBudget } from '../../domain/budget';
-import { GREEDY_RULE } from '../../domain/policy';
+import { policyOf } from '../../domain/policies';
 import { OBJECTIONS, LOOK_UPS } from './bounds';
 import type { Shown } from './shown';
 
-export function systemText({ lab, budget, others }: Pick<Shown, 'lab' | 'budget' | 'others'>): string {
+export function systemText({
+  lab,
+  budget,
+  policy,
+  others,
+}: Pick<Shown, 'lab' | 'budget' | 'policy' | 'others'>): string {
   const { name, metric, editable, locked, caps } = lab;
   const better = metric.direction === 'minimize' ? 'lower' : 'higher';
   return `You are a researcher who improves the lab "${name}", one experiment at a time. Each experiment is one change to the
@@ -13,7 +18,7 @@ ${better} is better. The loop goes on after you, so one experiment that teaches 
 of changes.
 
 # What is kept
-- ${GREEDY_RULE}
+- ${policyOf(policy).words}
 - ${paceText(budget)}
 - Scores move with the seed. A change whose gain is smaller than that noise is kept or dropped by luck: look for changes
   that should matter, and do not read a mechanism into a small difference.

@@ -1,5 +1,6 @@
 /** Ledgers of any length, as a study would have made them. */
 import type { ExperimentRecord } from '../../../src/domain/experiment';
+import { DEFAULT_POLICY } from '../../../src/domain/policies/choice';
 import { makeRun } from '../../lab/make-lab';
 
 const SUBJECTS = ['depth', 'warmup', 'weight decay', 'MLP ratio', 'soft cap', 'value embeddings', 'momentum'];
@@ -15,7 +16,7 @@ export function madeRecord(number: number, change: Partial<ExperimentRecord> = {
       : null;
   const start = Date.UTC(2026, 10, 21) + number * 400_000;
   return {
-    format: 1,
+    format: 2,
     study: 'test',
     number,
     commit: number.toString(16).padStart(40, 'c'),
@@ -59,6 +60,7 @@ export function madeRecord(number: number, change: Partial<ExperimentRecord> = {
     runs: [makeRun(score)],
     repairs: [],
     repeatsRefused: 0,
+    policy: DEFAULT_POLICY,
     budget: { seconds: 300 },
     startedAt: new Date(start).toISOString(),
     finishedAt: new Date(start + 380_000).toISOString(),
