@@ -68,7 +68,7 @@ export type Ruling = { decision: Decision } | { runs: readonly RunRequest[] };
 
 /** A policy with its parameters filled in. */
 export interface Policy {
-  rule(evidence: Evidence): Ruling;
+  rule: (evidence: Evidence) => Ruling;
   /** The rule in words, for researchers and people: what they believe about it decides what they try. */
   words: string;
 }

@@ -43,6 +43,11 @@ async function rewrite(lab: Studied, path: string, change: (text: string) => str
   await commitToLedger(lab, { [path]: change((await readText(lab.git, ledgerRef(TAG), path)) ?? '') });
 }
 
+const withRuns = (change: (runs: unknown[]) => unknown[]) => (text: string) => {
+  const record = JSON.parse(text) as { runs: unknown[] };
+  return JSON.stringify({ ...record, runs: change(record.runs) });
+};
+
 test('a study that nobody touched agrees with itself, whatever became of its baseline', async () => {
   for (const verdicts of [VERDICTS, ['crash', 'keep'], ['keep'], []] as Verdict[][]) {
     expect(await verifyStudy((await studied(verdicts)).git, TAG)).toMatchObject({
@@ -271,19 +276,15 @@ describe('records are the truth, and never mended', () => {
     [
       'a run that is not there, and one too many',
       async (lab) => {
-        const change = (runs: (all: unknown[]) => unknown[]) => (text: string) => {
-          const record = JSON.parse(text) as { runs: unknown[] };
-          return JSON.stringify({ ...record, runs: runs(record.runs) });
-        };
         await rewrite(
           lab,
           recordPath(1),
-          change(() => []),
+          withRuns(() => []),
         );
         await rewrite(
           lab,
           recordPath(4),
-          change((all) => [...all, ...all]),
+          withRuns((all) => [...all, ...all]),
         );
       },
       [
