@@ -24,6 +24,9 @@ const { Git } = require('../dist/ledger/git.js');
 const { openLedger, readLedger } = require('../dist/ledger/ledger.js');
 const { baseRef, ledgerRef } = require('../dist/ledger/refs.js');
 const { resultsTable } = require('../dist/ledger/results-tsv.js');
+const { DEFAULT_POLICY } = require('../dist/domain/policies/choice.js');
+const { LATER_SETTINGS } = require('../dist/domain/study.js');
+const { NOTHING_WAITS } = require('../dist/domain/waiting.js');
 const { asset } = require('../dist/process/package-root.js');
 
 const TRAIN = readFileSync(asset('trainer', 'train.py'), 'utf8');
@@ -41,18 +44,26 @@ train: { command: [python, train.py] }
 score: { command: [python, score.py] }
 `;
 const AT = '2026-11-21T00:00:00.000Z';
+const CLASS = { device: 'bench', torch: '2.15', lab: 'c'.repeat(64), data: 'd'.repeat(64) };
 const RUN = {
   seed: 1,
   attempts: 1,
   failure: null,
-  steps: 100,
-  tokens: 100_000,
+  arm: 'candidate',
+  commit: 'e'.repeat(40),
+  split: 'val',
+  class: CLASS,
+  metrics: {
+    steps: 100,
+    tokens: 100_000,
+    dataWaitSeconds: 0.1,
+    peakMemoryMb: 40_000,
+    lastLoss: 1,
+    parameters: 5e7,
+  },
   trainSeconds: 300,
   wallSeconds: 330,
   startupSeconds: 20,
-  dataWaitSeconds: 0.1,
-  peakMemoryMb: 40_000,
-  lastLoss: 1,
   initialWeights: 'a'.repeat(64),
   weights: 'b'.repeat(64),
   sandbox: 'bubblewrap',
@@ -60,9 +71,9 @@ const RUN = {
   score: 1,
   scoreSeconds: 3,
   scoreWallSeconds: 5,
-  parameters: 5e7,
+  startupGpuSeconds: null,
+  sameWeightsAsSeed: null,
 };
-const FINGERPRINT = { device: 'bench', torch: '2.15', lab: 'c'.repeat(64), data: 'd'.repeat(64) };
 
 const say = (experiments, figure, value, unit) =>
   console.log(JSON.stringify({ bench: 'ledger', experiments, figure, value: round(value), unit }));
@@ -99,7 +110,7 @@ async function measure(root, size) {
     await timed('read', () => readLedger(git, study.tag));
     const edits = [{ path: 'train.py', content: changed(number) }];
     const proposal = await storeProposal(git, study.tag, number, proposalOf(number, edits));
-    const change = { study, number, incumbent: study.base, proposal, at: AT };
+    const change = { study, number, incumbent: study.base, proposal, repair: null, at: AT };
     const { commit } = await timed('apply', () => apply(change));
     const end = {
       decision: { verdict: 'discard', reason: 'not-better', score: 1, detail: 'not better' },
@@ -110,11 +121,23 @@ async function measure(root, size) {
       startedAt: AT,
       finishedAt: AT,
       dollars: 0.01,
-      fingerprint: FINGERPRINT,
+      seal: 'graph',
+      class: CLASS,
       limits: study.limits,
     };
     await timed('record', () =>
-      record({ study, number, commit, incumbent, proposal, ...end, runs: [RUN], ...about }),
+      record({
+        study,
+        number,
+        commit,
+        incumbent,
+        proposals: [proposal],
+        taken: NOTHING_WAITS,
+        repairs: [],
+        ...end,
+        runs: [RUN],
+        ...about,
+      }),
     );
   }
   say(size, 'reading the ledger for a proposal, median', median(seconds.read.slice(1)), 's');
@@ -150,7 +173,7 @@ async function makeLab(root, git) {
   await git.bytes(['commit', '--quiet', '--message', 'Begin']);
   const base = await git.text(['rev-parse', 'HEAD']);
   const study = {
-    format: 1,
+    format: 2,
     tag: 'bench',
     workflowId: 'study-bench',
     lab: root,
@@ -158,11 +181,12 @@ async function makeLab(root, git) {
     researcher: 'tpe',
     researcherCommand: null,
     budget: { seconds: 300 },
-    limits: { experiments: null, gpuHours: null, hours: null },
+    limits: { experiments: null, gpuHours: null, hours: null, dollars: null },
     metric: 'val_bpb',
     direction: 'minimize',
     base,
     createdAt: AT,
+    ...LATER_SETTINGS,
   };
   await git.moveRef(baseRef(study.tag), base, null);
   await openLedger(git, study);
@@ -195,7 +219,7 @@ async function fill(root, git, study, size) {
 function recordOf({ tag, base, budget }, number) {
   const { title, hypothesis } = proposalOf(number, []);
   return {
-    format: 1,
+    format: 2,
     study: tag,
     number,
     commit: base,
@@ -210,10 +234,18 @@ function recordOf({ tag, base, budget }, number) {
     score: 1,
     incumbentScore: number === 0 ? null : 1,
     runs: [RUN],
+    research: null,
+    ideas: [],
+    droppedIdeas: [],
+    repairs: [],
+    repeatsRefused: 0,
+    gpuDollars: 0,
+    policy: DEFAULT_POLICY,
     budget,
     startedAt: AT,
     finishedAt: AT,
     dollars: 0.01,
-    fingerprint: FINGERPRINT,
+    seal: 'graph',
+    class: CLASS,
   };
 }

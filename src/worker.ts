@@ -13,7 +13,7 @@ import { createEvaluate } from './activities/evaluate';
 import { withFailures } from './activities/failures';
 import { beating, heartbeatWhile } from './runs/heartbeat';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
-import type { Machine } from './domain/run';
+import type { RunClass } from './domain/run-class';
 import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';
@@ -166,7 +166,7 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
   };
 }
 
-async function machineOf({ name }: Device, python: string): Promise<Machine> {
+async function machineOf({ name }: Device, python: string): Promise<RunClass> {
   return { device: name, torch: await torchVersion(python) };
 }
 

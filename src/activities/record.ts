@@ -78,7 +78,8 @@ async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord>
     finishedAt: input.finishedAt,
     dollars: input.dollars,
     gpuDollars: gpuCost(gpuSeconds(runs), study.gpuHourDollars),
-    fingerprint: input.fingerprint,
+    seal: input.seal,
+    class: input.class,
   };
 }
 

@@ -7,7 +7,8 @@ import { trainCap } from '../domain/train-cap';
 import { withFailures } from './failures';
 import type { DeviceActivities } from './interface';
 import type { TrainInput } from '../domain/run';
-import { checkLeague } from './comparability';
+import type { TaskStatus } from '../runner/task';
+import { checkClass } from './comparability';
 import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from '../runs/watch';
 
 /** A lab may allow more, and few hand in as much: no study is to stand still for that. */
@@ -27,15 +28,11 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
         seed: input.seed,
         attempts,
         failure: failure ?? (seen.isIgnored ? ignoredSeed(input.seed, seen.sameAsSeed) : null),
-        steps: status.step,
-        tokens: status.tokens,
+        metrics: metricsOf(status),
         trainSeconds: status.trainSeconds,
         wallSeconds,
         startupSeconds: status.startupSeconds,
         startupGpuSeconds: status.startupGpuSeconds,
-        dataWaitSeconds: status.dataWaitSeconds,
-        peakMemoryMb: status.peakMemoryMb,
-        lastLoss: status.lastLoss,
         initialWeights: status.initialWeights,
         weights: status.weights,
         sameWeightsAsSeed: seen.sameAsSeed,
@@ -44,6 +41,18 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
       };
       return result;
     });
+}
+
+/** What a training of a model lab measures beside its score. */
+function metricsOf({
+  step,
+  tokens,
+  dataWaitSeconds,
+  peakMemoryMb,
+  lastLoss,
+}: TaskStatus): RunResult['metrics'] {
+  const measured = { steps: step, tokens, dataWaitSeconds, peakMemoryMb };
+  return lastLoss === null ? measured : { ...measured, lastLoss };
 }
 
 function ignoredSeed(seed: number, other: number): Failure {
@@ -55,7 +64,7 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
   const setting = await dependencies.resolveRun(input);
   const { lab, machine } = setting;
   // A worker may have come back with another torch, or as another machine.
-  checkLeague(input.study.tag, input.fingerprint, machine);
+  checkClass(input.study.tag, input.class, machine);
   await checkRoom(input, setting, Math.min(lab.caps.weights_bytes, LARGE_WEIGHTS_BYTES));
   const baseline = await dependencies.baselineRun(input.study);
   const startup = startupCap(baseline, lab.caps.startup_seconds);

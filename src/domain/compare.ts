@@ -1,5 +1,6 @@
 /** Studies beside each other: what each brought for its cost, and how far its best was after each experiment. */
 import { budgetText } from './budget';
+import { classDifferences } from './run-class';
 import { gpuSeconds, type ExperimentRecord } from './experiment';
 import { policyText } from './policies/choice';
 import type { StudyConfig } from './study';
@@ -83,21 +84,20 @@ export function figuresOf({ name, config, records }: Compared): StudyFigures {
 
 /** What differs between studies, and makes their scores say nothing about each other: in words, none where all is equal. */
 export function differences(studies: readonly Compared[]): string[] {
-  const facts: [string, (study: Compared) => string | undefined][] = [
+  const facts: [string, (study: Compared) => string][] = [
     ['metric', ({ config }) => config.metric],
     ['direction', ({ config }) => config.direction],
     ['keep rule', ({ config }) => policyText(config.policy)],
     ['budget of a run', ({ config }) => budgetText(config.budget)],
-    ['lab', ({ records }) => records.at(-1)?.fingerprint.lab.slice(0, 12)],
-    ['data', ({ records }) => records.at(-1)?.fingerprint.data.slice(0, 12)],
-    ['device', ({ records }) => records.at(-1)?.fingerprint.device],
-    ['torch', ({ records }) => records.at(-1)?.fingerprint.torch],
   ];
-  return facts.flatMap(([what, factOf]) => {
-    const values = studies.flatMap((study) => factOf(study) ?? []);
+  const settings = facts.flatMap(([what, factOf]) => {
+    const values = studies.map(factOf);
     const distinct = [...new Set(values)];
     return distinct.length <= 1 ? [] : [`${what} (${distinct.join(', ')})`];
   });
+  const last = studies.map(({ records }) => records.at(-1));
+  const classes = last.filter((record) => record !== undefined).map((record) => record.class);
+  return [...settings, ...classDifferences(classes)];
 }
 
 /** One band for each kind of study, in the order in which the kinds come. */

@@ -6,6 +6,7 @@ import type { TrainBudget } from './budget';
 import type { Knob } from './lab';
 import type { Assumed, Usage } from './money';
 import type { PolicyChoice } from './policies/choice';
+import type { RunClass } from './run-class';
 
 /** Which way the metric is better. */
 export const DIRECTIONS = ['minimize', 'maximize'] as const;
@@ -46,6 +47,13 @@ export interface Failure {
 /** A run is given up after so many attempts that were killed from outside. One that ended with its machine is not counted. */
 export const MAX_ATTEMPTS = 3;
 
+/**
+ * How far a candidate is from its own score. `graph`: it submits data, which our scorer runs. `artifact`: a locked command judges
+ * files that it left. `process`: a locked benchmark runs its code. `printed`: it prints the score itself.
+ */
+export const SEALS = ['graph', 'artifact', 'process', 'printed'] as const;
+export type Seal = (typeof SEALS)[number];
+
 /** How a run was contained. `none` is said in every record, never silently. */
 export type Sandbox = 'bubblewrap' | 'none';
 
@@ -55,10 +63,8 @@ export interface RunResult {
   /** Trainings begun for this run: more than 1 when a runner was killed from outside. */
   attempts: number;
   failure: Failure | null;
-  /** Optimiser steps for which the lab handed out data. */
-  steps: number;
-  /** Training tokens that the lab handed out. */
-  tokens: number;
+  /** What was measured beside the score, by name: a model lab's `steps`, `tokens`, `peakMemoryMb`, … */
+  metrics: Readonly<Record<string, number>>;
   /** Seconds from `start` to the last step, by the runner's monotonic clock. */
   trainSeconds: number;
   /** Seconds from launch to exit, the GPU held all the while. */
@@ -67,10 +73,6 @@ export interface RunResult {
   startupSeconds: number;
   /** Of these, seconds in which the GPU was at work; null where nobody can tell: without a GPU, or without nvidia-smi. */
   startupGpuSeconds: number | null;
-  /** Seconds that the candidate's steps waited for data. */
-  dataWaitSeconds: number;
-  peakMemoryMb: number;
-  lastLoss: number | null;
   /** SHA-256 of the weights before the first step; null where nothing was drawn. It differs when the seed differs. */
   initialWeights: string | null;
   /** SHA-256 of the submitted weights. */
@@ -86,24 +88,23 @@ export interface ScoreResult {
   failure: Failure | null;
   /** The metric's value, from the scorer's own arithmetic; null when `failure` is set. */
   score: number | null;
-  tokens: number;
-  bytes: number;
+  /** What the scorer has counted beside it. */
+  metrics: Readonly<Record<string, number>>;
   /** Seconds of scoring proper, and of the whole process. */
   scoreSeconds: number;
   wallSeconds: number;
-  parameters: number;
 }
 
-/** One run with its score, as the ledger holds it. Arm, split and commit say what it is evidence of (policies/policy.ts). */
+/** One run with its score, which stands among its metrics too, as the ledger holds it. Arm, split and commit say what it is evidence of (policies/policy.ts). */
 export interface ScoredRun extends RunResult {
   arm: 'candidate' | 'incumbent' | 'baseline';
   commit: string;
   split: 'val' | 'holdout';
+  /** Of the device and the files that it was done with. */
+  class: RunClass;
   score: number | null;
   scoreSeconds: number;
   scoreWallSeconds: number;
-  /** Trainable and other weights in the hand-in. */
-  parameters: number;
 }
 
 /** One experiment in the ledger: `experiments/0042.json`. */
@@ -148,8 +149,9 @@ export interface ExperimentRecord {
   dollars: number;
   /** GPU seconds at their price, in US dollars; 0 where the study has none. */
   gpuDollars: number;
-  /** What the verdict may be compared with: other hardware, lab or data is another league. */
-  fingerprint: Fingerprint;
+  seal: Seal;
+  /** What the verdict may be compared with. */
+  class: RunClass;
 }
 
 /** The ways to go on from a plateau (plateau.ts), in the order in which they are asked for. */
@@ -195,14 +197,6 @@ export interface Idea {
 export interface Repair {
   commit: string;
   failure: Failure;
-}
-
-/** What must be equal for two scores to be comparable. */
-export interface Fingerprint {
-  device: string;
-  torch: string;
-  lab: string;
-  data: string;
 }
 
 /** One row of a study's history, small enough to be carried in workflow state. */

@@ -3,9 +3,10 @@
  * verdicts is greedy's, from one run for each candidate.
  */
 import { z } from 'zod';
-import { REASONS, VERDICTS, type ExperimentRecord } from '../domain/experiment';
+import { REASONS, VERDICTS, type ExperimentRecord, type ScoredRun } from '../domain/experiment';
 import { UNLIMITED } from '../domain/limits';
 import { DEFAULT_POLICY } from '../domain/policies/choice';
+import type { RunClass } from '../domain/run-class';
 import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { trainBudgetSchema } from '../domain/budget';
 import { amount, count, failureSchema, hash, limit, modelSchema, score, time } from './fields';
@@ -95,22 +96,45 @@ const study1Schema = z.object({
     .default(LATER_SETTINGS.waiting),
 });
 
-/** @returns the record as today's code knows it */
-export const recordOfFormat1 = record1Schema.transform((record): ExperimentRecord => {
-  // Each candidate had one run, unless it was refused before any.
-  const candidates = [...record.repairs.map(({ commit }) => commit), record.commit];
+/** A record as today's code knows it. The metric's name stands in study.json only: the score is not among the metrics. */
+export const recordOfFormat1 = record1Schema.transform(
+  ({ fingerprint, runs, ...record }): ExperimentRecord => {
+    // Each candidate had one run, unless it was refused before any.
+    const candidates = [...record.repairs.map(({ commit }) => commit), record.commit];
+    return {
+      ...record,
+      format: 2,
+      policy: DEFAULT_POLICY,
+      seal: 'graph',
+      class: fingerprint,
+      runs: runs.map((run, index) => runOf(run, candidates[index] ?? record.commit, fingerprint)),
+    };
+  },
+);
+
+function runOf(
+  {
+    steps,
+    tokens,
+    dataWaitSeconds,
+    peakMemoryMb,
+    lastLoss,
+    parameters,
+    ...run
+  }: z.infer<typeof scoredRunSchema>,
+  commit: string,
+  runClass: RunClass,
+): ScoredRun {
+  const measured = { steps, tokens, dataWaitSeconds, peakMemoryMb, parameters };
   return {
-    ...record,
-    format: 2,
-    policy: DEFAULT_POLICY,
-    runs: record.runs.map((run, index) => ({
-      ...run,
-      arm: 'candidate',
-      commit: candidates[index] ?? record.commit,
-      split: 'val',
-    })),
+    ...run,
+    arm: 'candidate',
+    commit,
+    split: 'val',
+    class: runClass,
+    metrics: lastLoss === null ? measured : { ...measured, lastLoss },
   };
-});
+}
 
 export const studyOfFormat1 = study1Schema.transform((study): StudyConfig => ({
   ...study,

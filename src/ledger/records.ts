@@ -1,7 +1,7 @@
 /** The ledger's files as schemas, format 2: `study.json` and `experiments/0042.json`. `format-1.ts` reads earlier ones. */
 import { z } from 'zod';
 import { trainBudgetSchema } from '../domain/budget';
-import { DIRECTIONS, REASONS, VERDICTS, type ExperimentRecord } from '../domain/experiment';
+import { DIRECTIONS, REASONS, SEALS, VERDICTS, type ExperimentRecord } from '../domain/experiment';
 import { policySchema } from '../domain/policies/choice';
 import { ARMS, SPLITS } from '../domain/policies/policy';
 import type { StudyConfig } from '../domain/study';
@@ -9,22 +9,21 @@ import { amount, count, failureSchema, hash, limit, modelSchema, score, time } f
 import { recordOfFormat1, studyOfFormat1 } from './format-1';
 import { ideaSchema, researchSchema, textSchema } from './research';
 
+const classSchema = z.record(z.string(), z.string());
+
 const scoredRunSchema = z.object({
   arm: z.enum(ARMS),
   commit: hash,
   split: z.enum(SPLITS),
+  class: classSchema,
   seed: z.int().positive(),
   attempts: count,
   failure: failureSchema.nullable(),
-  steps: count,
-  tokens: count,
+  metrics: z.record(z.string(), z.number()),
   trainSeconds: amount,
   wallSeconds: amount,
   startupSeconds: amount,
   startupGpuSeconds: amount.nullable(),
-  dataWaitSeconds: amount,
-  peakMemoryMb: amount,
-  lastLoss: z.number().nullable(),
   initialWeights: z.string().nullable(),
   weights: z.string().nullable(),
   sameWeightsAsSeed: z.int().nullable(),
@@ -33,7 +32,6 @@ const scoredRunSchema = z.object({
   score,
   scoreSeconds: amount,
   scoreWallSeconds: amount,
-  parameters: count,
 });
 
 export const recordSchema = z.object({
@@ -63,7 +61,8 @@ export const recordSchema = z.object({
   finishedAt: time,
   dollars: amount,
   gpuDollars: amount,
-  fingerprint: z.object({ device: z.string(), torch: z.string(), lab: z.string(), data: z.string() }),
+  seal: z.enum(SEALS),
+  class: classSchema,
 }) satisfies z.ZodType<ExperimentRecord>;
 
 export const studySchema = z.object({

@@ -5,16 +5,17 @@ import type { Caps, Lane, TrainInput } from '../domain/run';
 import {
   type ExperimentSummary,
   type Failure,
-  type Fingerprint,
   type Reason,
   type Repair,
   type ScoredRun,
+  type Seal,
 } from '../domain/experiment';
 import { detailsOr, experimentDetails } from '../domain/details';
 import type { Limits } from '../domain/limits';
 import { policyOf } from '../domain/policies';
 import { crash, type Decision, type EvidenceRun, type Incumbent } from '../domain/policies/policy';
 import { endsRequest, nextStep, type PlannedRun, type Trial } from '../domain/policies/trial';
+import type { RunClass } from '../domain/run-class';
 import type { StudyConfig } from '../domain/study';
 import type { Waiting } from '../domain/waiting';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
@@ -33,7 +34,8 @@ export interface ExperimentInput {
   waiting: Waiting;
   lane: Lane;
   caps: Caps;
-  fingerprint: Fingerprint;
+  class: RunClass;
+  seal: Seal;
   limits: Limits;
   /** What is left of each of them. */
   left: Limits;
@@ -120,7 +122,8 @@ async function toItsRecord(input: ExperimentInput): Promise<ExperimentDone> {
     startedAt,
     finishedAt: new Date().toISOString(),
     dollars: proposals.at(-1)?.dollars ?? 0,
-    fingerprint: input.fingerprint,
+    seal: input.seal,
+    class: input.class,
     limits: input.limits,
   };
   // A verdict that was reached is recorded, also when "stop now" comes just then.
@@ -177,7 +180,7 @@ async function judge(input: ExperimentInput, candidate: string, { runs, show }: 
   const runsBefore = runs.length;
   const trial: Trial = { tag, number, direction, candidate, incumbent, baseline, runsBefore };
   for (;;) {
-    const step = nextStep(policy, trial, evidenceOf(runs.slice(runsBefore), input));
+    const step = nextStep(policy, trial, evidenceOf(runs.slice(runsBefore)));
     if ('decision' in step) return step.decision;
     // One after the other: the study has one lane.
     for (const planned of step.runs) {
@@ -189,20 +192,20 @@ async function judge(input: ExperimentInput, candidate: string, { runs, show }: 
   }
 }
 
-const evidenceOf = (runs: readonly ScoredRun[], { fingerprint }: ExperimentInput): EvidenceRun[] =>
-  runs.map(({ arm, commit, seed, split, score, failure }) => ({
+const evidenceOf = (runs: readonly ScoredRun[]): EvidenceRun[] =>
+  runs.map(({ arm, commit, seed, split, score, failure, class: runClass }) => ({
     arm,
     commit,
     seed,
     split,
     score,
     failure,
-    class: { ...fingerprint },
+    class: runClass,
   }));
 
 /** Does one run. A host may lose a submission before it is scored: then the run is done again, with the same seed. */
 async function trainAndScore(
-  { study, number, lane, caps, fingerprint }: ExperimentInput,
+  { study, number, lane, caps, class: runClass }: ExperimentInput,
   { run, arm, commit, seed, split }: PlannedRun,
 ): Promise<ScoredRun> {
   const device = onLane(lane.queue, study.budget, caps);
@@ -216,7 +219,7 @@ async function trainAndScore(
     split,
     budget,
     device: lane.device,
-    fingerprint,
+    class: runClass,
   };
   const whose = arm === 'candidate' ? '' : ` of the ${arm}`;
   const summary = `#${number} run ${run}${whose} · seed ${seed} · ${commit.slice(0, 7)}`;
@@ -225,16 +228,22 @@ async function trainAndScore(
     try {
       const scored =
         trained.failure === null ? await device.evaluate.executeWithOptions({ summary }, [task]) : null;
+      const score = scored?.score ?? null;
       return {
         ...trained,
         arm,
         commit,
         split,
         failure: trained.failure ?? scored?.failure ?? null,
-        score: scored?.score ?? null,
+        class: runClass,
+        score,
+        metrics: {
+          ...trained.metrics,
+          ...scored?.metrics,
+          ...(score === null ? {} : { [study.metric]: score }),
+        },
         scoreSeconds: scored?.scoreSeconds ?? 0,
         scoreWallSeconds: scored?.wallSeconds ?? 0,
-        parameters: scored?.parameters ?? 0,
       };
     } catch (error) {
       if (!isHandinMissing(error) || round === MAX_ROUNDS) throw error;

@@ -227,7 +227,7 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   }
 
   /** Runs the next experiment as a child and takes in how it ended. */
-  async function runExperiment({ lane, caps, fingerprint }: OpenedStudy): Promise<void> {
+  async function runExperiment({ lane, caps, class: runClass, seal }: OpenedStudy): Promise<void> {
     const number = nextNumber(state);
     const { incumbent, baseline, waiting, limits } = state;
     const left = leftOf(state, config, aside());
@@ -241,7 +241,8 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
         waiting,
         lane,
         caps,
-        fingerprint,
+        class: runClass,
+        seal,
         limits,
         left,
       };

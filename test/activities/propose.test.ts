@@ -337,7 +337,8 @@ test('a repair is to the files of what crashed, has its name, and both candidate
     startedAt: AT,
     finishedAt: AT,
     dollars: 0,
-    fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+    seal: 'graph',
+    class: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
     limits: UNLIMITED,
   });
   expect(await readRecord(repository, study.tag, 1)).toMatchObject({ title: 'wider', score: 2.1 });

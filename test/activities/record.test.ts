@@ -57,7 +57,8 @@ async function finished(
     startedAt: AT,
     finishedAt: '2026-11-21T01:01:00.000Z',
     dollars: 0,
-    fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+    seal: 'graph',
+    class: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
     limits: study.limits,
   };
 }

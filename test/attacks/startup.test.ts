@@ -81,7 +81,7 @@ async function studied(startupSeconds: number) {
     split: 'val',
     budget: { steps: 3 },
     device: 'cpu',
-    fingerprint: { device: 'x', torch: 'y', lab: '', data: '' },
+    class: { device: 'x', torch: 'y', lab: '', data: '' },
   });
   return input;
 }

@@ -99,6 +99,8 @@ export function makeStudy(root: string, base: string, tag = 'nov21'): StudyConfi
   };
 }
 
+const CLASS = { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' };
+
 export function makeRun(score: number | null): ScoredRun {
   const failure = score === null ? { reason: 'oom' as const, message: 'out of memory', tail: '' } : null;
   return {
@@ -108,15 +110,19 @@ export function makeRun(score: number | null): ScoredRun {
     seed: 1,
     attempts: 1,
     failure,
-    steps: 10,
-    tokens: 2560,
+    class: CLASS,
+    metrics: {
+      steps: 10,
+      tokens: 2560,
+      dataWaitSeconds: 0,
+      peakMemoryMb: 1536,
+      lastLoss: 2.5,
+      parameters: 1000,
+    },
     trainSeconds: 3,
     wallSeconds: 5,
     startupSeconds: 1,
     startupGpuSeconds: null,
-    dataWaitSeconds: 0,
-    peakMemoryMb: 1536,
-    lastLoss: 2.5,
     initialWeights: null,
     weights: null,
     sameWeightsAsSeed: null,
@@ -125,7 +131,6 @@ export function makeRun(score: number | null): ScoredRun {
     score,
     scoreSeconds: 1,
     scoreWallSeconds: 2,
-    parameters: 1000,
   };
 }
 
@@ -163,7 +168,8 @@ export function makeRecord(
     finishedAt: '2026-11-21T00:00:10.000Z',
     dollars: 0,
     gpuDollars: 0,
-    fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+    seal: 'graph',
+    class: CLASS,
     ...change,
   };
 }

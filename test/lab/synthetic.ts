@@ -139,7 +139,8 @@ export function syntheticStudy(
       finishedAt: new Date(START + (number + 1) * MINUTES * 60_000).toISOString(),
       dollars: 0.1,
       gpuDollars: 0,
-      fingerprint: { device: 'cuda:0', torch: '2.15', lab: 'lab', data: 'data' },
+      seal: 'graph',
+      class: { device: 'cuda:0', torch: '2.15', lab: 'lab', data: 'data' },
     });
     if (kept && score !== null) incumbent = { commit, score, file };
   }

@@ -27,7 +27,7 @@ import type { study } from '../../src/workflows/study';
 import { silentTasks } from './silent-tasks';
 
 export const LANE = { queue: 'cpu-test', device: 'cpu' };
-const FINGERPRINT = { device: 'test', torch: '0', lab: '0', data: '0' };
+const CLASS = { device: 'test', torch: '0', lab: '0', data: '0' };
 
 /** The ledger and the lab's behaviour; a test changes what it likes before or while a study runs. */
 export class World {
@@ -87,7 +87,8 @@ export class World {
         state: rebuild(config.limits, this.ledger()),
         last: this.lastTaken(),
         lane: this.lane,
-        fingerprint: FINGERPRINT,
+        class: CLASS,
+        seal: 'graph',
         caps: { startup: 10, handin: 10, score: 10 },
       });
     },
@@ -125,15 +126,11 @@ export class World {
         seed,
         attempts: 1,
         failure: this.failureOf(number),
-        steps: 10,
-        tokens: 1000,
+        metrics: { steps: 10, tokens: 1000 },
         trainSeconds: 5,
         wallSeconds: 8,
         startupSeconds: 2,
         startupGpuSeconds: null,
-        dataWaitSeconds: 0,
-        peakMemoryMb: 10,
-        lastLoss: 1,
         initialWeights: null,
         weights: null,
         sameWeightsAsSeed: null,
@@ -148,11 +145,9 @@ export class World {
       return Promise.resolve({
         failure: null,
         score: this.scoreOf(number, commit),
-        tokens: 100,
-        bytes: 400,
+        metrics: { parameters: 1000 },
         scoreSeconds: 1,
         wallSeconds: 2,
-        parameters: 1000,
       });
     },
     record: (input) => {

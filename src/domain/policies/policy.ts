@@ -3,6 +3,7 @@
  * It answers a decision or asks for runs; the experiment workflow does what it asks and comes back with the evidence.
  */
 import type { Direction, ExperimentSummary, Failure, Reason, Verdict } from '../experiment';
+import type { RunClass } from '../run-class';
 
 /** Whose commit a run trains. */
 export const ARMS = ['candidate', 'incumbent', 'baseline'] as const;
@@ -33,7 +34,7 @@ export interface EvidenceRun {
   score: number | null;
   failure: Failure | null;
   /** What must be equal for two scores to be comparable. */
-  class: Readonly<Record<string, string>>;
+  class: RunClass;
 }
 
 export interface Evidence {

@@ -2,13 +2,7 @@
 import type { ExperimentRecord, ScoredRun } from '../../domain/experiment';
 import { summarize } from '../../domain/experiment';
 import { policyOf } from '../../domain/policies';
-import {
-  crash,
-  nextIncumbent,
-  type Decision,
-  type EvidenceRun,
-  type Incumbent,
-} from '../../domain/policies/policy';
+import { crash, nextIncumbent, type Decision, type Incumbent } from '../../domain/policies/policy';
 import { endsRequest, nextStep, type PlannedRun, type Trial } from '../../domain/policies/trial';
 import type { StudyInGit } from './read';
 
@@ -71,11 +65,10 @@ interface Judged {
 
 function judge(record: ExperimentRecord, trial: Trial, own: readonly ScoredRun[]): Judged {
   const { number, policy } = record;
-  const evidence = own.map((run): EvidenceRun => ({ ...run, class: { ...record.fingerprint } }));
   const problems: string[] = [];
   let done = 0;
   for (;;) {
-    const step = nextStep(policyOf(policy), trial, evidence.slice(0, done));
+    const step = nextStep(policyOf(policy), trial, own.slice(0, done));
     if ('decision' in step) return { decision: step.decision, runs: done, problems };
     for (const planned of step.runs) {
       const run = own[done];

@@ -64,7 +64,8 @@ async function make(verdicts: readonly Verdict[], tag: string): Promise<Studied>
       startedAt: at,
       finishedAt: at,
       dollars: 0,
-      fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+      seal: 'graph',
+      class: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
       limits: study.limits,
     });
     commits.push(commit);

@@ -66,7 +66,8 @@ export function madeRecord(number: number, change: Partial<ExperimentRecord> = {
     finishedAt: new Date(start + 380_000).toISOString(),
     dollars: 0.1,
     gpuDollars: 0,
-    fingerprint: { device: 'test', torch: '0', lab: '0', data: '0' },
+    seal: 'graph',
+    class: { device: 'test', torch: '0', lab: '0', data: '0' },
     ...change,
   };
 }
