@@ -65,16 +65,16 @@ def main() -> None:
     say("bigram", bigram, "bits a byte")
     budget = {"steps": options.steps} if options.steps else {"seconds": options.seconds}
     with tempfile.TemporaryDirectory() as folder:
-        handin = Path(folder)
-        run = standin.train(options.tree, options.data, handin, budget, options.seed, options.device)
+        submission = Path(folder)
+        run = standin.train(options.tree, options.data, submission, budget, options.seed, options.device)
         if run.exit != 0:
             sys.exit(f"train.py exited {run.exit}:\n{run.output[-3000:]}")
-        files = ["--graph", handin / "graph.json", "--weights", handin / "weights.safetensors"]
+        files = ["--graph", submission / "graph.json", "--weights", submission / "weights.safetensors"]
         command = [sys.executable, ROOT / "trainer" / "score.py", *files, "--data", options.data]
         subprocess.run(
-            [*command, "--out", handin / "score.json", "--device", options.device], check=True, stdout=sys.stderr
+            [*command, "--out", submission / "score.json", "--device", options.device], check=True, stdout=sys.stderr
         )
-        answer = json.loads((handin / "score.json").read_text())
+        answer = json.loads((submission / "score.json").read_text())
     say("train.py", answer["value"], "bits a byte")
     say("steps", run.submitted["steps"], "steps")
     say("tokens", run.tokens, "tokens")

@@ -47,7 +47,7 @@ const activities = {
     lane: LANE,
     seal: 'graph',
     class: { device: 'bench', torch: '0', lab: '0', data: '0' },
-    caps: { startup: 10, handin: 10, score: 10 },
+    caps: { startup: 10, submission: 10, score: 10 },
   }),
   propose: async ({ number }) => ({ proposal: `p${number}`, title: `change ${number}`, dollars: 0 }),
   apply: async ({ number }) => ({ commit: String(number).padStart(40, '0'), failure: null }),

@@ -40,7 +40,7 @@ say('training, by the runner’s clock', ({ runs }) => sum(runs, 'trainSeconds')
 say('beyond training', (record) => wall(record) - sum(record.runs, 'trainSeconds'));
 say('  start-up: sandbox, imports, compiling', ({ runs }) => sum(runs, 'startupSeconds'));
 say(
-  '  hand-in and exit',
+  '  submission and exit',
   ({ runs }) => sum(runs, 'wallSeconds') - sum(runs, 'startupSeconds') - sum(runs, 'trainSeconds'),
 );
 say('  scoring, the whole process', ({ runs }) => sum(runs, 'scoreWallSeconds'));
@@ -65,8 +65,8 @@ if (existsSync(join(state, 'runs'))) {
   };
   const all = ['runs', 'proposals'].filter((name) => existsSync(join(state, name)));
   const total = (counts) => all.reduce((bytes, name) => bytes + bytesOnDisk(join(state, name), counts), 0);
-  const rest = total((name) => name !== 'handin');
-  tell('state folder, an experiment, without hand-ins', rest, numbers.length);
+  const rest = total((name) => name !== 'submission');
+  tell('state folder, an experiment, without submissions', rest, numbers.length);
   const kept = scored.filter(({ verdict }) => verdict === 'keep').length;
-  tell('hand-in of a kept one', total() - rest, kept);
+  tell('submission of a kept one', total() - rest, kept);
 }

@@ -63,22 +63,22 @@ def main() -> None:
     options = parser.parse_args()
     manifest = json.loads((options.data / "manifest.json").read_text())
     with tempfile.TemporaryDirectory() as folder:
-        handin = Path(folder)
-        run = standin.train(ROOT / "trainer", options.data, handin, {"seconds": options.seconds}, device=options.device)
+        submission = Path(folder)
+        run = standin.train(ROOT / "trainer", options.data, submission, {"seconds": options.seconds}, device=options.device)
         if run.exit != 0:
             sys.exit(f"train.py exited {run.exit}:\n{run.output[-3000:]}")
         print(run.output, file=sys.stderr)
         began = time.monotonic()
-        files = ["--graph", handin / "graph.json", "--weights", handin / "weights.safetensors"]
+        files = ["--graph", submission / "graph.json", "--weights", submission / "weights.safetensors"]
         command = [sys.executable, ROOT / "trainer" / "score.py", *files, "--data", options.data]
-        subprocess.run([*command, "--out", handin / "score.json", "--device", options.device], check=True)
+        subprocess.run([*command, "--out", submission / "score.json", "--device", options.device], check=True)
         score_wall = time.monotonic() - began
-        score = json.loads((handin / "score.json").read_text())
+        score = json.loads((submission / "score.json").read_text())
     step, tokens, model = pure_step(manifest, options.device)
     rate = run.submitted["steps"] * tokens / run.train_seconds
     say("start-up, before the clock runs", run.startup_seconds, "s")
-    say("hand-in, after the budget's end", run.handin_seconds, "s")
-    say("exit, beyond all that", run.wall_seconds - run.startup_seconds - run.train_seconds - run.handin_seconds, "s")
+    say("submission, after the budget's end", run.submission_seconds, "s")
+    say("exit, beyond all that", run.wall_seconds - run.startup_seconds - run.train_seconds - run.submission_seconds, "s")
     say("training", rate, "tokens/s")
     say("bare steps", tokens / step, "tokens/s")
     say("training against bare steps", rate * step / tokens, "ratio")

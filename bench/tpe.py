@@ -6,7 +6,7 @@ tpe against random search at equal budget, from the default lab's starting point
 
 Prints one JSON line a figure. `--data` is a data set that prepare.py made for the CPU (rows of 257). A run is
 train.py itself, turned by the knobs' literals, trained for `--steps` on real rows in an order of the seed,
-and scored with the scorer's arithmetic on the first validation rows; sandbox, hand-in and Temporal are left
+and scored with the scorer's arithmetic on the first validation rows; sandbox, submission and Temporal are left
 out, for they cost time and change no score. Knobs: those of lab.yaml that cost no time, for with a budget of
 steps a bigger model is always better. Each experiment has a seed of its own, and what scores better than the
 incumbent is kept, as in a study. In the end incumbent and baseline are trained again on the same fresh seeds:

@@ -12,6 +12,6 @@ if (!existsSync(main)) {
   );
   process.exit(7);
 }
-// Node 22.8 and newer; beside the code, for whoever can write there can change that as well.
+// Node 22.8 and newer. Beside the code: a user who can write the cache can also write the code.
 enableCompileCache?.(path.join(__dirname, '..', 'dist', 'compile-cache'));
 require(main);

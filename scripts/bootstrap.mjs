@@ -1,6 +1,6 @@
 /**
- * From a fresh clone to compiled code, with Node alone: checks what must be there, installs the npm packages and
- * builds, each only when its inputs have changed. What comes after is compiled TypeScript (src/setup).
+ * From a fresh clone to compiled code with Node alone: checks the prerequisites, installs the npm packages and builds, each
+ * only if its inputs have changed. The rest of the set-up is compiled TypeScript (src/host).
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -16,13 +16,13 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const NODE = 20;
 const PYTHON = [3, 11];
 const GIT = [2, 38]; // `worktree list -z`, `repack --geometric`; src/host/doctor-host.ts asks for the same
-/** `npm ci` and the build were done for these inputs. */
+/** Hashes of the inputs of the last `npm ci` and build. */
 const PACKAGES_STAMP = join(root, 'node_modules', '.autoresearch-stamp');
 const BUILD_STAMP = join(root, 'dist', '.stamp');
 const BUILD_INPUTS = ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
 const QUOTED_LINES = 30;
 
-/** Ends this process with what happened, what was expected and what to do. */
+/** Exits with an error message and its remedy. */
 function fail(message, todo) {
   console.error(`error: ${message}\n  → ${todo}`);
   process.exit(7); // a missing prerequisite, as in src/studies/errors.ts
@@ -31,24 +31,24 @@ function fail(message, todo) {
 function checkPrerequisites() {
   if (Number(process.versions.node.split('.')[0]) < NODE) {
     fail(
-      `this is Node ${process.versions.node}, and ${NODE} or newer is needed`,
+      `this is Node ${process.versions.node}; expected ${NODE} or newer`,
       'install it from https://nodejs.org',
     );
   }
   const git = spawnSync('git', ['--version'], { encoding: 'utf8' });
   const gitTodo = `install git ${GIT.join('.')} or newer (Debian, Ubuntu: apt-get install git)`;
-  if (git.status !== 0) fail('git was not found', gitTodo);
+  if (git.status !== 0) fail('git is not on PATH', gitTodo);
   const [gitMajor = 0, gitMinor = 0] = (git.stdout.match(/\d+/gu) ?? []).map(Number);
   if (gitMajor < GIT[0] || (gitMajor === GIT[0] && gitMinor < GIT[1])) {
-    fail(`this is ${git.stdout.trim()}, and ${GIT.join('.')} or newer is needed`, gitTodo);
+    fail(`this is ${git.stdout.trim()}; expected ${GIT.join('.')} or newer`, gitTodo);
   }
   const code = 'import sys; print(*sys.version_info[:2])';
   const python = spawnSync('python3', ['-I', '-S', '-c', code], { encoding: 'utf8' });
   const todo = `install Python ${PYTHON.join('.')} or newer as python3 (Debian, Ubuntu: apt-get install python3 python3-venv)`;
-  if (python.status !== 0) fail('python3 was not found, or does not run', todo);
+  if (python.status !== 0) fail('python3 is not on PATH or does not run', todo);
   const [major, minor] = python.stdout.trim().split(' ').map(Number);
   if (major !== PYTHON[0] || minor < PYTHON[1]) {
-    fail(`python3 is Python ${major}.${minor}, and ${PYTHON.join('.')} or newer is needed`, todo);
+    fail(`python3 is Python ${major}.${minor}; expected ${PYTHON.join('.')} or newer`, todo);
   }
 }
 
@@ -71,14 +71,14 @@ function hashOf(paths) {
   return hash.digest('hex');
 }
 
-/** Native packages are for one platform and one major version of Node. */
+/** Native packages are built for one platform and one major version of Node. */
 const packagesHash = () =>
   `${hashOf(['package-lock.json'])} ${process.platform}-${process.arch} node-${process.versions.modules}`;
 const read = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
 
 function packagesAreCurrent() {
   if (read(PACKAGES_STAMP) === packagesHash()) return true;
-  // Installed by hand: npm leaves its own note of what it installed.
+  // Installed by hand: npm writes this file itself.
   const note = join(root, 'node_modules', '.package-lock.json');
   if (existsSync(PACKAGES_STAMP) || !existsSync(note)) return false;
   return statSync(note).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs;
@@ -87,7 +87,7 @@ function packagesAreCurrent() {
 const buildHash = () => `${hashOf(BUILD_INPUTS)} ${hashOf(['package-lock.json'])}`;
 const buildIsCurrent = () => read(BUILD_STAMP) === buildHash() && existsSync(join(root, 'dist', 'build-id'));
 
-/** Runs npm quietly and says how long it took; its words are shown only when it fails. */
+/** Runs npm quietly and prints the duration; prints npm's output only if it fails. */
 async function npm(name, args, advice) {
   const began = performance.now();
   console.log(`${name} …`);
@@ -105,15 +105,17 @@ async function npm(name, args, advice) {
   console.log(`${name}: done in ${seconds} s`);
 }
 
-/** One bootstrap of a checkout at a time, by the same lock that src/process/exclusive.ts uses. */
+/** Runs one bootstrap of a checkout at a time, with the lock of src/process/exclusive.ts. */
 async function exclusively(work) {
   const id = createHash('sha256').update(root).digest('hex').slice(0, 12);
   const lock = join(tmpdir(), `autoresearch-${userInfo().uid}-${id}.lock`);
-  const script = join(root, 'src', 'process', 'lock.py');
-  const holder = spawn('python3', ['-I', '-S', script, lock], { stdio: ['pipe', 'pipe', 'inherit'] });
-  for await (const line of createInterface(holder.stdout)) {
-    if (line === 'held') break;
-    console.log('another process sets this checkout up: waiting for it');
+  const script = join(root, 'src', 'process', 'lock-and-exec.py');
+  const task = { lock: null, name: 'set-up', wait: [lock], queued: null, adopt: false, command: ['cat'] };
+  const holder = spawn('python3', ['-I', '-S', script, JSON.stringify(task)], {
+    stdio: ['pipe', 'ignore', 'inherit', 'pipe'],
+  });
+  for await (const line of createInterface(holder.stdio[3])) {
+    if (line === 'queued') console.log('another process is setting up this checkout: waiting for it');
   }
   await work();
   holder.stdin.end();
@@ -132,18 +134,18 @@ async function prepare() {
   const hash = buildHash();
   mkdirSync(dirname(BUILD_STAMP), { recursive: true });
   rmSync(BUILD_STAMP, { force: true });
-  await npm('build', ['run', 'build', '--silent'], 'mend what the compiler says above, then try again');
+  await npm('build', ['run', 'build', '--silent'], 'fix the compiler errors above, then try again');
   writeFileSync(BUILD_STAMP, hash);
 }
 
-/** Takes well under a second when nothing has changed. */
+/** Takes well under a second if nothing has changed. */
 async function bootstrap() {
   checkPrerequisites();
   if (packagesAreCurrent() && buildIsCurrent()) return;
   await exclusively(prepare);
 }
 
-/** Makes `dist/` current, runs `work`, and turns errors into words and an exit code as the CLI does. */
+/** Brings `dist/` up to date and runs `work`. Reports errors and sets the exit code as the CLI does. */
 export async function main(work) {
   await bootstrap();
   try {
@@ -154,5 +156,5 @@ export async function main(work) {
   }
 }
 
-/** A module of `dist/`. */
+/** Imports a module of `dist/`. */
 export const compiled = async (path) => (await import(join(root, 'dist', path))).default;

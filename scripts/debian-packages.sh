@@ -1,12 +1,12 @@
 #!/bin/sh
-# Installs the Debian (Ubuntu) packages that are missing on this machine, and says which. Needs root.
+# Installs the missing Debian (Ubuntu) packages and prints their names. Needs root.
 #   bubblewrap    the sandbox of every run
-#   python3-venv  to make an environment for uv, where uv is not installed
-# With --tests also what the suite `production` runs:
+#   python3-venv  makes the environment of uv, unless uv is installed
+# With --tests also what the suite `production` needs:
 #   postgresql    the database of docker-compose.yml
-#   chromium      to look at the Temporal UI
+#   chromium      opens the Temporal UI
 #   openssl       certificates
-#   systemd       to check the units of deploy/systemd; nothing of it is started
+#   systemd       checks the units of deploy/systemd; starts nothing
 set -eu
 
 missing=''
@@ -23,11 +23,11 @@ if [ "${1:-}" = --tests ]; then
 fi
 
 if [ -z "$missing" ]; then
-  echo 'Debian packages: nothing is missing'
+  echo 'Debian packages: all are installed'
   exit 0
 fi
 if ! command -v apt-get >/dev/null; then
-  echo "error: missing:$missing, and there is no apt-get: install them as your system does" >&2
+  echo "error: missing:$missing, and apt-get is not available: install them with your system's package manager" >&2
   exit 7
 fi
 if [ "$(id -u)" -ne 0 ]; then

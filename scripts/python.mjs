@@ -1,4 +1,4 @@
-/** `node scripts/python.mjs ARGUMENTS`: the trainer's Python with pytest and ruff beside it. */
+/** `node scripts/python.mjs ARGUMENTS`: runs the Python that has the trainer's packages, pytest and ruff. */
 import { spawnSync } from 'node:child_process';
 import { compiled, main, root } from './bootstrap.mjs';
 

@@ -1,8 +1,8 @@
 /**
- * Renders a recorded terminal session as SVG. The picture in README.md is made by:
+ * Renders a recorded terminal session as SVG. To make the picture in README.md:
  *   script -q -c 'stty cols 108; node scripts/start.mjs' docs/pictures/first-study.typescript
  *   node scripts/terminal-picture.mjs docs/pictures/first-study.typescript '$ npm start' '#5 ' > docs/pictures/first-study.svg
- * The last argument says how the first line of the picture begins; an ellipsis stands for those before it.
+ * The last argument is the beginning of the picture's first line; an ellipsis replaces the lines before it.
  */
 import { readFileSync } from 'node:fs';
 
@@ -15,7 +15,7 @@ const PLAIN = { fill: '#d0d7de', weight: 'normal', opacity: 1 };
 
 const [file, prompt, begin] = process.argv.slice(2);
 
-/** What the terminal shows at the end: each line as spans of one style. Knows the sequences that our commands print. */
+/** The terminal's final lines, as spans of one style each. Knows only the escape sequences that our commands print. */
 function finalLines(recorded) {
   const lines = [];
   let line = [];

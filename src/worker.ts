@@ -1,8 +1,14 @@
 /**
- * The worker of one host: workflows and control activities on one queue, and for each device a queue of its own with
- * one slot. It only wires. What a run needs is detached, so a worker may be ended and replaced at any time.
+ * The worker of one host: one queue for workflows and control activities, and one queue with one slot for each device. Runs
+ * are detached processes, so a worker may be stopped and replaced at any time.
  */
-import { GracefulShutdownPeriodExpiredError, Worker, type WorkerOptions } from '@temporalio/worker';
+import {
+  GracefulShutdownPeriodExpiredError,
+  Runtime,
+  Worker,
+  type WorkerInterceptors,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import { createApply } from './activities/apply';
 import { createCheck } from './activities/check-proposal';
 import { cleanUpRuns } from './runs/clean-up';
@@ -11,21 +17,22 @@ import { comparableRuns } from './runs/comparable-runs';
 import { createEndWork } from './activities/end-work';
 import { createEvaluate } from './activities/evaluate';
 import { withFailures } from './activities/failures';
-import { beating, heartbeatWhile } from './runs/heartbeat';
+import { heartbeatWhile, withHeartbeats } from './runs/heartbeat';
+import { activityMetrics } from './activities/metrics';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
 import type { RunClass } from './domain/run-class';
 import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';
 import { createRecord } from './activities/record';
-import { createRehearse } from './activities/smoke-test';
+import { createSmokeTest } from './activities/smoke-test';
 import { createSave } from './activities/save';
 import { createTrain } from './activities/train';
 import type { RunDependencies } from './runs/watch';
 import { exportTree } from './labs/export';
 import { Git } from './ledger/git';
 import { readLabConfigAt } from './labs/lab';
-import { keepBounded } from './process/log-file';
+import { boundRegularly } from './process/log-file';
 import { ownerOf } from './process/owner';
 import { asset } from './process/package-root';
 import { researcherOf } from './researchers';
@@ -41,27 +48,36 @@ import { credentialsId } from './temporal/connection';
 import { connectNative } from './temporal/native-connection';
 import { controlQueue } from './temporal/queues';
 import { serverLog } from './temporal/server-info';
+import { installRuntime } from './temporal/telemetry';
+import { workerSettings } from './temporal/worker-settings';
 import { environmentHas, writeWorkerInfo, type WorkerInfo } from './temporal/worker-info';
 import { workerLog } from './host/worker-process';
 
-/** Cancellation rides on heartbeats, and "stop now" is to end a training within seconds. */
+/** A heartbeat out of turn, which asks about a cancellation, is sent at once: see src/runs/heartbeat.ts. */
 const HEARTBEAT_THROTTLE = '1 second';
-/** Then what is still at work is left as a kill would leave it: every activity converges. */
+/** After this the worker exits with activities still running, as if killed: every activity can be repeated. */
 const SHUTDOWN_FORCE_TIME = '3 seconds';
 
+/** Null before the settings are read: until then errors go to stderr as they are. */
+let logger: ReturnType<typeof installRuntime> | null = null;
+
 async function main(): Promise<void> {
+  const settings = workerSettings();
+  logger = installRuntime();
   const python = trainerPython();
   if (python === null) throw new Error('the trainer has no Python environment yet: run `autoresearch up`');
   await ensureInventory(python);
   const devices = await detectDevices();
   const { connection, ...server } = await connectNative();
   const { address, namespace } = server;
+  const interceptors: WorkerInterceptors = { activity: [activityMetrics(Runtime.instance().metricMeter)] };
   const options = {
     connection,
     namespace,
     dataConverter: dataConverter(),
     maxHeartbeatThrottleInterval: HEARTBEAT_THROTTLE,
     shutdownForceTime: SHUTDOWN_FORCE_TIME,
+    interceptors,
   } as const;
   const workers = [
     await Worker.create({
@@ -69,10 +85,15 @@ async function main(): Promise<void> {
       taskQueue: controlQueue(),
       workflowBundle: workflowBundle(),
       activities: controlActivities(python, devices),
+      maxCachedWorkflows: settings.cachedWorkflows,
+      maxConcurrentWorkflowTaskExecutions: settings.workflowSlots,
+      maxConcurrentWorkflowTaskPolls: settings.workflowPollers,
+      maxConcurrentActivityTaskExecutions: settings.activitySlots,
+      maxConcurrentActivityTaskPolls: settings.activityPollers,
     }),
     ...(await Promise.all(devices.map((device) => laneWorker(options, device, python)))),
   ];
-  keepBounded(workerLog(), serverLog());
+  boundRegularly(workerLog(), serverLog());
   const info: WorkerInfo = {
     format: 2,
     owner: ownerOf(process.pid)!,
@@ -91,8 +112,10 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       workers.forEach(shutDown);
-      // Said at once: `up` is not to take a worker that ends for one that works.
-      writeWorkerInfo({ ...info, isEnding: true }).catch((error: unknown) => console.error(error));
+      // At once, so that `up` does not mistake this worker for a working one.
+      writeWorkerInfo({ ...info, isEnding: true }).catch((error: unknown) =>
+        logger?.error('worker.json could not be written', { error }),
+      );
     });
   }
   const running = Promise.all(workers.map((worker) => worker.run()));
@@ -101,7 +124,7 @@ async function main(): Promise<void> {
   await connection.close();
 }
 
-/** A device has one slot: it trains, or scores, one thing at a time. */
+/** A device has one slot: it trains or scores one run at a time. */
 function laneWorker(
   options: Omit<WorkerOptions, 'taskQueue'>,
   device: Device,
@@ -137,14 +160,14 @@ function laneActivities(device: Device, python: string): DeviceActivities {
 function controlActivities(python: string, devices: readonly Device[]): ControlActivities {
   const first = devices[0];
   if (first === undefined) throw new Error('AUTORESEARCH_DEVICES names no device');
-  const rehearse = createRehearse({
+  const smokeTest = createSmokeTest({
     runner: asset('dist', 'runner', 'main.js'),
     exportTree,
     data: async (study) => (await studyData(study)).folder,
     python,
     device: first.id,
   });
-  const propose = createPropose({ python, researcher, check: createCheck(python, rehearse) });
+  const propose = createPropose({ python, researcher, check: createCheck(python, smokeTest) });
   return {
     openStudy: createOpenStudy({
       lane: () => Promise.resolve(laneOf(first)),
@@ -155,14 +178,14 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
       },
     }),
     propose: async (input) => {
-      // A candidate that planted something and crashed was not scored; a researcher may run what is there outside the sandbox.
+      // A candidate that planted files and crashed was not scored. A researcher may run those files outside the sandbox.
       await withFailures(() => heartbeatWhile(checkEnvironment(python)));
       return propose(input);
     },
-    apply: beating(createApply()),
-    record: beating(createRecord({ cleanUp: cleanUpRuns })),
-    save: beating(createSave()),
-    endWork: beating(createEndWork()),
+    apply: withHeartbeats(createApply()),
+    record: withHeartbeats(createRecord({ cleanUp: cleanUpRuns })),
+    save: withHeartbeats(createSave()),
+    endWork: withHeartbeats(createEndWork()),
   };
 }
 
@@ -182,10 +205,11 @@ function shutDown(worker: Worker): void {
 
 main().catch((error: unknown) => {
   if (error instanceof GracefulShutdownPeriodExpiredError) {
-    console.error(`not all work let go within ${SHUTDOWN_FORCE_TIME}: it is done again`);
+    logger?.warn(`activities were still running after ${SHUTDOWN_FORCE_TIME}: the next worker repeats them`);
     process.exit(0);
   }
-  console.error(error);
-  // At once: a worker of which only a part still polls would look alive, and its other queues would wait for ever.
+  if (logger === null) console.error(error);
+  else logger.error('the worker failed', { error });
+  // At once: a worker that polls only some of its queues would look alive while the others wait for ever.
   process.exit(1);
 });

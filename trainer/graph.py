@@ -7,7 +7,7 @@ is checked on both sides: early for a clear message, and by the scorer, which tr
 
 Covers: any function of token ids made of the ops in ALLOWED, with weights, buffers and constants by name.
 Does not cover: higher-order ops (FlexAttention, scan, cond), `.item()`, branches on the batch's size, random
-numbers, mutation. Train with those if you like and hand in an equal evaluation form (Lab.start).
+numbers, mutation. Train with those if you like and submit an equal evaluation form (Lab.start).
 """
 
 import contextlib
@@ -29,7 +29,7 @@ MAX_NESTING = 8
 
 
 class GraphError(Exception):
-    """The model cannot be handed in as data; the message names the op or the node and what to do."""
+    """The model cannot be submitted as data; the message names the op or the node and what to do."""
 
 
 # --- Export ------------------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ class Exported:
 def export_graph(model: nn.Module, context: int, device: torch.device) -> Exported:
     """
     The graph of `model(x)`, x of int64 token ids (batch, context). The model is left as it was.
-    @throws GraphError if it cannot be handed in as data
+    @throws GraphError if it cannot be submitted as data
     """
     model = unwrap(model)
     modes = [(module, module.training) for module in model.modules()]
@@ -158,7 +158,7 @@ class _Encoder:
         elif getattr(target, "__module__", "") in ("_operator", "math") or target in ARITHMETIC.values():
             op = f"int.{target.__name__}"
         else:
-            raise GraphError(f"{node.name} calls {target}, which cannot be handed in as data: see ops.py")
+            raise GraphError(f"{node.name} calls {target}, which cannot be submitted as data: see ops.py")
         args, kwargs = list(node.args), dict(node.kwargs)
         if op == "aten.dropout.default" and args[2] is False:
             self.same[node] = self.same.get(args[0], args[0])
@@ -193,7 +193,7 @@ class _Encoder:
             return {"memory_format": str(value).removeprefix("torch.")}
         if value is torch.strided:
             return None
-        raise GraphError(f"an argument of type {type(value).__name__} ({value}) cannot be handed in")
+        raise GraphError(f"an argument of type {type(value).__name__} ({value}) cannot be submitted")
 
 
 def _filled(op: str, args: list, kwargs: dict) -> tuple[str, list, dict]:
@@ -223,7 +223,7 @@ def _hint(op: str) -> str:
 def _dtype(dtype: torch.dtype) -> str:
     name = str(dtype).removeprefix("torch.")
     if name not in DTYPES:
-        raise GraphError(f"dtype {name} cannot be handed in, expected one of {', '.join(DTYPES)}")
+        raise GraphError(f"dtype {name} cannot be submitted, expected one of {', '.join(DTYPES)}")
     return name
 
 

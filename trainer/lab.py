@@ -1,9 +1,9 @@
 """
-The candidate's side of a run: seed, data, clock and hand-in all come from here. Locked.
+The candidate's side of a run: seed, data, clock and submission all come from here. Locked.
 
     lab = Lab.connect()
     model = ...                                # warm it up on lab.synthetic(rows): no real data before start
-    lab.start(model)                           # hands in the model's graph; the clock runs from here
+    lab.start(model)                           # submits the model's graph; the clock runs from here
     for x, y in lab.batches(rows):             # one batch a step, until the budget is used up
         ...                                    # schedules follow lab.progress(), from 0 to 1
         lab.report(loss)
@@ -115,14 +115,14 @@ class Lab:
 
     def start(self, model: nn.Module, evaluation_model: nn.Module | None = None) -> None:
         """
-        Hands in the graph of `model(x) -> logits`, x (batch, context) int64, logits (batch, context, vocabulary),
+        Submits the graph of `model(x) -> logits`, x (batch, context) int64, logits (batch, context, vocabulary),
         and starts the clock. The graph, not Python, is scored, with the weights of `submit`.
 
         `evaluation_model`: an equal form of the model for scoring, if the model itself cannot be exported
         (FlexAttention, scan). Its parameters have the model's names and shapes.
         """
         self._graph = export_graph(evaluation_model or model, self.context, self.device)
-        _hand_in(self._graph, model)  # a name that is missing shows now, not after the training
+        _submission(self._graph, model)  # a name that is missing shows now, not after the training
         parameters = dict(unwrap(model).named_parameters())
         count = sum(parameter.numel() for parameter in parameters.values())
         started = {"type": "start", "initialWeights": _digest(parameters), "parameters": count}
@@ -171,12 +171,12 @@ class Lab:
 
     def submit(self, model: nn.Module) -> None:
         """
-        Hands in the trained weights by name, as safetensors, and waits for the receipt.
+        Submits the trained weights by name, as safetensors, and waits for the receipt.
         @throws LabError if the runner refuses them: too late, too big
         """
         if self._graph is None:
             raise LabError("lab.submit() before lab.start(): the runner does not know the model's graph")
-        tensors = _hand_in(self._graph, model)
+        tensors = _submission(self._graph, model)
         if self._last_loss is not None:
             self._queue_loss()
             self._send_losses(wait=True)
@@ -298,7 +298,7 @@ def _unexpected(message: dict) -> LabError:
     return LabError(f"the runner said {message['type']!r} out of turn")
 
 
-def _hand_in(graph: Exported, model: nn.Module) -> dict[str, torch.Tensor]:
+def _submission(graph: Exported, model: nn.Module) -> dict[str, torch.Tensor]:
     """The tensors that the graph reads: the model's own by name, and what only the graph has."""
     model = unwrap(model)
     named = {
@@ -308,7 +308,7 @@ def _hand_in(graph: Exported, model: nn.Module) -> dict[str, torch.Tensor]:
     tensors = {name: named.get(name, graph.constants.get(name)) for name in graph.kinds}
     missing = [name for name, tensor in tensors.items() if tensor is None]
     if missing:
-        raise LabError(f"the handed-in graph reads weights that the model has not: {', '.join(missing[:5])}")
+        raise LabError(f"the submitted graph reads weights that the model has not: {', '.join(missing[:5])}")
     return tensors
 
 

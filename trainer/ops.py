@@ -1,5 +1,5 @@
 """
-What a handed-in graph may be made of: single ops, integer arithmetic, dtypes. Locked.
+What a submitted graph may be made of: single ops, integer arithmetic, dtypes. Locked.
 
 Single overloads of aten, never all of it: it reaches files (`from_file`) and random numbers. None of these
 changes a tensor. `view` and its kin are rebuilt as `reshape`: a view holds for the strides of the kernels

@@ -1,5 +1,5 @@
 """
-The sealed scorer: a handed-in graph and weights → bits per byte on the validation rows. Locked.
+The sealed scorer: a submitted graph and weights → bits per byte on the validation rows. Locked.
 
     python score.py --graph FILE --weights FILE --data DIR --out FILE [--device cpu|cuda]
 
@@ -10,7 +10,7 @@ It rebuilds the graph over the op allow-list and never runs the candidate's Pyth
 owns rows, batch shape, targets, softmax, cross-entropy and byte counts; the model sees inputs and answers logits.
 
 Writes --out at once and whole. Exit code 0: {"value", "tokens", "bytes", "seconds", "parameters"}; value is
-nats over all targets that stand for text, / ln 2 / bytes of the source text. Exit code 3, when the hand-in is
+nats over all targets that stand for text, / ln 2 / bytes of the source text. Exit code 3, when the submission is
 at fault: {"error": {"reason": "rejected"|"unscorable", "message"}}; rejected broke a rule, unscorable has no
 finite score. Any other exit code is our own trouble.
 
@@ -40,15 +40,15 @@ from graph import MAX_BYTES, Graph, GraphError
 from host import keep_freed_memory, limit_memory
 
 CPU_TOKENS = 2048  # a batch on a CPU: small enough that activations stay near its caches
-CPU_SHARE = 0.5  # of the machine's memory, at most, for a hand-in's activations
+CPU_SHARE = 0.5  # of the machine's memory, at most, for a submission's activations
 GPU_TOKENS = 2**18  # a batch on a GPU, at most
 GPU_SHARE = 0.5  # of its free memory, at most, for a batch's activations
 PROBE_ROWS = 128  # rows that the causality probe looks at
 PROBE_NATS = 0.02  # a loss before the cut may move by this much: the noise of low-precision kernels
 
 
-class HandInError(Exception):
-    """The hand-in is at fault. reason: `rejected` (broke a rule) or `unscorable` (no finite score)."""
+class SubmissionError(Exception):
+    """The submission is at fault. reason: `rejected` (broke a rule) or `unscorable` (no finite score)."""
 
     def __init__(self, reason: str, message: str):
         super().__init__(message)
@@ -85,13 +85,13 @@ def _checked(path: Path, sha256: str) -> Path:
     return path
 
 
-# --- The hand-in -------------------------------------------------------------------------------------------
+# --- The submission -------------------------------------------------------------------------------------------
 
 
 def read_graph(path: Path) -> Graph:
     size = _regular(path)
     if size > MAX_BYTES:
-        raise HandInError("rejected", f"the graph has {size:,} bytes, at most {MAX_BYTES:,} are allowed")
+        raise SubmissionError("rejected", f"the graph has {size:,} bytes, at most {MAX_BYTES:,} are allowed")
     return Graph.parse(path.read_bytes())
 
 
@@ -106,21 +106,25 @@ def read_weights(path: Path, graph: Graph, device: torch.device) -> dict[str, to
             for name, declared in graph.weights.items():
                 shape = tuple(file.get_slice(name).get_shape())
                 if shape != declared.shape:
-                    raise HandInError("rejected", f"weight {name!r} has shape {shape}, the graph says {declared.shape}")
+                    raise SubmissionError(
+                        "rejected", f"weight {name!r} has shape {shape}, the graph says {declared.shape}"
+                    )
                 tensor = file.get_tensor(name)
                 if tensor.dtype != declared.dtype:
-                    raise HandInError("rejected", f"weight {name!r} is {tensor.dtype}, the graph says {declared.dtype}")
+                    raise SubmissionError(
+                        "rejected", f"weight {name!r} is {tensor.dtype}, the graph says {declared.dtype}"
+                    )
                 if declared.kind == "parameter" and not bool(torch.isfinite(tensor).all()):
-                    raise HandInError("unscorable", f"weight {name!r} holds NaN or infinity: the training diverged")
+                    raise SubmissionError("unscorable", f"weight {name!r} holds NaN or infinity: the training diverged")
                 tensors[name] = tensor.to(device)
     except SafetensorError as error:
-        raise HandInError("rejected", f"the weights are not a safetensors file: {error}") from error
+        raise SubmissionError("rejected", f"the weights are not a safetensors file: {error}") from error
     return tensors
 
 
 def _regular(path: Path) -> int:
     if path.is_symlink() or not path.is_file():
-        raise HandInError("rejected", f"no file {path.name} was handed in")
+        raise SubmissionError("rejected", f"no file {path.name} was submitted")
     return path.stat().st_size
 
 
@@ -128,7 +132,7 @@ def _same_names(found: set[str], declared: set[str]) -> None:
     for what, names in (("misses", declared - found), ("has beyond the graph's", found - declared)):
         if names:
             some = ", ".join(repr(name[:80]) for name in sorted(names)[:5])
-            raise HandInError("rejected", f"the weights file {what} {len(names)} tensors: {some}")
+            raise SubmissionError("rejected", f"the weights file {what} {len(names)} tensors: {some}")
 
 
 # --- Scoring -----------------------------------------------------------------------------------------------
@@ -195,18 +199,18 @@ class Scorer:
 def logits_of(module: torch.fx.GraphModule, tokens: torch.Tensor, vocabulary: int) -> torch.Tensor:
     """
     The model's answer, (rows, context, vocabulary) of floats.
-    @throws HandInError if the graph fails on these tokens or answers anything else
+    @throws SubmissionError if the graph fails on these tokens or answers anything else
     """
     try:
         with torch.device(tokens.device):
             logits = module(tokens)
     except Exception as error:  # any op may raise anything, given the wrong arguments
-        raise HandInError("unscorable", f"the graph does not run: {_first_line(error)}") from error
+        raise SubmissionError("unscorable", f"the graph does not run: {_first_line(error)}") from error
     if not isinstance(logits, torch.Tensor) or not logits.dtype.is_floating_point:
-        raise HandInError("rejected", "the graph's output is no tensor of floating-point logits")
+        raise SubmissionError("rejected", "the graph's output is no tensor of floating-point logits")
     expected = (*tokens.shape, vocabulary)
     if tuple(logits.shape) != expected:
-        raise HandInError("rejected", f"the logits have shape {tuple(logits.shape)}, expected {expected}")
+        raise SubmissionError("rejected", f"the logits have shape {tuple(logits.shape)}, expected {expected}")
     return logits
 
 
@@ -228,8 +232,8 @@ def batch_rows(module: torch.fx.GraphModule, data: Data, device: torch.device) -
 
 def score(graph_path: Path, weights_path: Path, data: Data, device: torch.device) -> dict[str, float]:
     """
-    What --out says when the hand-in has a score.
-    @throws HandInError, GraphError if the hand-in is at fault
+    What --out says when the submission has a score.
+    @throws SubmissionError, GraphError if the submission is at fault
     """
     started = time.monotonic()
     graph = read_graph(graph_path)
@@ -239,10 +243,10 @@ def score(graph_path: Path, weights_path: Path, data: Data, device: torch.device
         scorer = Scorer(module, data, batch_rows(module, data, device), device)
         total = scorer.total()
         if not math.isfinite(total):
-            raise HandInError("unscorable", f"the total loss is {total}: the model's logits are not finite")
+            raise SubmissionError("unscorable", f"the total loss is {total}: the model's logits are not finite")
         moved = scorer.probe(random.SystemRandom()) if len(data.rows) > 1 else 0.0
     if not moved <= PROBE_NATS:
-        raise HandInError(
+        raise SubmissionError(
             "rejected", f"the model looks ahead: a loss moved by {moved:.3f} nats when only the text after it changed"
         )
     return {
@@ -268,7 +272,7 @@ def write(path: Path, answer: dict) -> None:
 def device_of(name: str | None) -> torch.device:
     """
     The device of that name; without one, this machine's GPU or else its CPU.
-    @throws RuntimeError, AssertionError if it does not work: before anything is blamed on the hand-in
+    @throws RuntimeError, AssertionError if it does not work: before anything is blamed on the submission
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -279,7 +283,7 @@ def device_of(name: str | None) -> torch.device:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Score a handed-in model.")
+    parser = argparse.ArgumentParser(description="Score a submitted model.")
     parser.add_argument("--graph", required=True, type=Path)
     parser.add_argument("--weights", required=True, type=Path)
     parser.add_argument("--data", required=True, type=Path)
@@ -293,8 +297,8 @@ def main(arguments: list[str] | None = None) -> int:
         limit_memory(CPU_SHARE)
     try:
         answer = score(options.graph, options.weights, data, device)
-    except (HandInError, GraphError) as error:
-        reason = error.reason if isinstance(error, HandInError) else "rejected"
+    except (SubmissionError, GraphError) as error:
+        reason = error.reason if isinstance(error, SubmissionError) else "rejected"
         write(options.out, {"error": {"reason": reason, "message": str(error)}})
         print(f"{reason}: {error}", file=sys.stderr)
         return 3

@@ -33,7 +33,7 @@ const activities = {
       lane: LANE,
       seal: 'graph',
       class: { device: 'bench', torch: '0', lab: '0', data: '0' },
-      caps: { startup: 10, handin: 10, score: 10 },
+      caps: { startup: 10, submission: 10, score: 10 },
     };
   },
   propose: async (input) => {

@@ -11,7 +11,7 @@ import { tooMuchData } from '../researchers/novelty';
 import { isComparable, meaningsOf, type Meaning } from '../researchers/meaning';
 import type { Objection, ResearchContext } from '../researchers/researcher';
 import type { ProposeInput } from './interface';
-import type { Rehearse } from './smoke-test';
+import type { SmokeTest } from './smoke-test';
 
 /** What is known of a change that was looked at. */
 export interface Looked {
@@ -39,14 +39,14 @@ export type CheckerFor = (
 const SAME = 'apart from names, comments and layout';
 
 /** @param python the interpreter of the trainer's environment */
-export function createCheck(python: string, rehearse: Rehearse): CheckerFor {
+export function createCheck(python: string, smokeTest: SmokeTest): CheckerFor {
   return (input, lab, history) => {
     const look = createLook(python, input, lab, history);
     return {
       look,
       async check(edits, signal) {
         const { tree, objection } = await look(edits, signal);
-        return objection !== null || tree === null ? objection : rehearse(input, lab, tree, signal);
+        return objection !== null || tree === null ? objection : smokeTest(input, lab, tree, signal);
       },
     };
   };

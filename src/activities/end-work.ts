@@ -6,7 +6,7 @@ import { endRuns } from '../runs/end-runs';
 import { markEnded } from '../runs/ended';
 import type { ControlActivities } from './interface';
 import { endPreparer } from './prepare-data';
-import { endRehearsal } from './smoke-test';
+import { endSmokeTest } from './smoke-test';
 
 export function createEndWork(): ControlActivities['endWork'] {
   return async ({ study, experiment }) => {
@@ -15,7 +15,7 @@ export function createEndWork(): ControlActivities['endWork'] {
     } finally {
       // On a full disk as well, which takes no mark.
       if (experiment === null) await endPreparer(study);
-      else await Promise.all([endRuns(study, experiment), endRehearsal(study, experiment)]);
+      else await Promise.all([endRuns(study, experiment), endSmokeTest(study, experiment)]);
     }
   };
 }

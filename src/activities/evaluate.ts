@@ -1,4 +1,4 @@
-/** Scores what a training has handed in, with the scorer of the study's base commit. */
+/** Scores what a training has submitted, with the scorer of the study's base commit. */
 import { ApplicationFailure } from '@temporalio/common';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import {
   attend,
   checkRoom,
   commonSpec,
-  handinFolder,
+  submissionFolder,
   taskName,
   type RunDependencies,
   type ScoreTask,
@@ -43,7 +43,7 @@ async function prepare(
   input: EvaluateInput,
   folder: string,
 ): Promise<ScoreTask> {
-  await checkHandin(input);
+  await checkSubmission(input);
   const setting = await dependencies.resolveRun(input);
   const { lab, machine } = setting;
   // A worker may have come back with another torch, or as another machine.
@@ -61,19 +61,19 @@ async function prepare(
   };
 }
 
-async function checkHandin(input: EvaluateInput): Promise<void> {
+async function checkSubmission(input: EvaluateInput): Promise<void> {
   const trainings = await attemptsOf(input, 'train');
-  const folder = handinFolder(input);
+  const folder = submissionFolder(input);
   try {
     await Promise.all([GRAPH_FILE, WEIGHTS_FILE].map((file) => access(join(folder, file))));
   } catch {
-    // Only those that had ended before we looked: another may be handing in just now.
+    // Only those that had ended before we looked: another may be submitting just now.
     await Promise.all(
-      trainings.map((attempt) => markAsLost(attempt, 'its hand-in was gone before it was scored')),
+      trainings.map((attempt) => markAsLost(attempt, 'its submission was gone before it was scored')),
     );
     throw ApplicationFailure.nonRetryable(
-      `no hand-in of ${taskName(input)} in ${folder}: the disk has lost it, or it was trained on another host`,
-      'HandinMissing',
+      `no submission of ${taskName(input)} in ${folder}: the disk has lost it, or it was trained on another host`,
+      'SubmissionMissing',
     );
   }
 }

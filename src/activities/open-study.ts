@@ -7,10 +7,11 @@ import { advanceBranch } from '../ledger/branch';
 import type { LabConfig } from '../labs/lab-yaml';
 import { Git, RefConflict } from '../ledger/git';
 import { LabError } from '../ledger/git';
-import { readLabConfigAt } from '../labs/lab';
+import { checkBranches, readLabConfigAt } from '../labs/lab';
 import { LedgerError, openLedger, readLedger } from '../ledger/ledger';
 import { listTree } from '../ledger/objects';
 import { baseRef } from '../ledger/refs';
+import { checkAgentSettings } from '../researchers/agent-settings';
 import { StudyMismatch, withFailures } from './failures';
 import { heartbeatWhile } from '../runs/heartbeat';
 import type { ControlActivities, OpenedStudy } from './interface';
@@ -29,12 +30,13 @@ export interface OpenStudyDependencies {
 }
 
 export function createOpenStudy(dependencies: OpenStudyDependencies): ControlActivities['openStudy'] {
-  return (study) => withFailures(() => heartbeatWhile(open(dependencies, study)));
+  return (study) => withFailures(() => heartbeatWhile(open(dependencies, study), { study }));
 }
 
 async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Promise<OpenedStudy> {
   const git = new Git(study.lab);
   const lab = await openBase(git, study);
+  if (study.researcher.split('+').includes('command')) checkAgentSettings(study.lab, lab);
   await checkBranches(git);
   const kept = await openLedger(git, study);
   checkSame(study, kept);
@@ -53,14 +55,14 @@ async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Pr
     data: data.hash,
   };
   checkClass(study.tag, records.at(-1)?.class, machine);
-  const { startup_seconds: startup, handin_seconds: handin, score_seconds: score } = lab.caps;
+  const { startup_seconds: startup, submission_seconds: submission, score_seconds: score } = lab.caps;
   return {
     state,
     last: lastTaken(records),
     lane,
     class: runClass,
     seal: 'graph',
-    caps: { startup, handin, score },
+    caps: { startup, submission, score },
   };
 }
 
@@ -78,16 +80,6 @@ async function openBase(git: Git, { tag, base }: StudyConfig): Promise<LabConfig
     throw error;
   });
   return readLabConfigAt(git, base);
-}
-
-/** git keeps refs as files: a branch `autoresearch` leaves no place for `autoresearch/nov21`. */
-async function checkBranches(git: Git): Promise<void> {
-  for (const name of ['autoresearch', 'autoresearch-ledger']) {
-    if ((await git.resolve(`refs/heads/${name}`)) === null) continue;
-    throw new LabError(
-      `${git.directory} has a branch "${name}", which leaves no place for ${name}/<tag>: rename it (\`git branch -m ${name} other\`)`,
-    );
-  }
 }
 
 /** Scores of another metric, base or budget do not compare with those in the ledger. */

@@ -15,8 +15,9 @@ import { exportTree } from '../labs/export';
 import { Git } from '../ledger/git';
 import { readText } from '../ledger/objects';
 import { holderOf } from '../process/detach';
+import { lastLines } from '../process/excerpt';
 import { readJson, readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
-import { launchListed, listed, unlist } from '../process/listed';
+import { launchRegistered, registered, unregister } from '../process/register';
 import { boundLog } from '../process/log-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { packageRoot } from '../process/package-root';
@@ -179,7 +180,7 @@ async function runPreparer(
   };
   const name = nameOf(study);
   for (;;) {
-    const owner = await launchListed({
+    const owner = await launchRegistered({
       command: [...KEEP_EXIT_CODE, exit, ...command],
       cwd: tree,
       env,
@@ -205,7 +206,7 @@ async function failureOf(lab: LabConfig, exit: string, log: string): Promise<Err
   // A full disk or a power failure may have left nothing of it, which is no code.
   const code = /^\d+$/m.exec(await readFile(exit, 'utf8').catch(() => ''))?.[0];
   const how = code === undefined ? 'was killed' : `ended with exit code ${code} and no manifest.json`;
-  const message = `${lab.data.prepare.join(' ')} ${how}: ${await lastLines(log)} (all of it: ${log})`;
+  const message = `${lab.data.prepare.join(' ')} ${how}: ${await tailOf(log)} (all of it: ${log})`;
   return LASTING_CODES.includes(Number(code ?? 1)) ? new DataError(message) : new Error(message);
 }
 
@@ -213,7 +214,7 @@ const nameOf = ({ tag }: StudyRef): string => `data for study ${tag}`;
 
 /** Ends the study's preparer. Another study that waits for it as well, or has the same tag in another lab, begins it again. */
 export async function endPreparer(study: StudyRef): Promise<void> {
-  const preparing = (await listed()).filter(({ name }) => name === nameOf(study));
+  const preparing = (await registered()).filter(({ name }) => name === nameOf(study));
   await Promise.all(preparing.map(({ owner }) => terminate(owner, { graceMs: STOP_MS, group: true })));
 }
 
@@ -238,7 +239,7 @@ async function ended(owner: Owner, lock: string, log: string): Promise<void> {
     }
     await boundLog(log);
   }
-  await unlist(lock);
+  await unregister(lock);
 }
 
 function inherited(): NodeJS.ProcessEnv {
@@ -248,7 +249,7 @@ function inherited(): NodeJS.ProcessEnv {
   );
 }
 
-async function lastLines(log: string): Promise<string> {
+async function tailOf(log: string): Promise<string> {
   const text = await readFile(log, 'utf8').catch(() => '');
-  return text.slice(-TAIL_CHARACTERS).trim().split('\n').slice(-5).join(' / ');
+  return lastLines(text.slice(-TAIL_CHARACTERS), 5).replaceAll('\n', ' / ').trim();
 }

@@ -71,7 +71,7 @@ export interface ProposeDependencies {
 }
 
 export function createPropose(dependencies: ProposeDependencies): ControlActivities['propose'] {
-  return (input) => withFailures(() => propose(dependencies, input));
+  return (input) => withFailures(() => heartbeatWhile(propose(dependencies, input), { study: input.study }));
 }
 
 async function propose(dependencies: ProposeDependencies, input: ProposeInput): Promise<Proposed> {
@@ -170,8 +170,8 @@ async function ask(
   while (reasons.length < ATTEMPTS) {
     try {
       const asked = { ...context, check, refused };
-      const proposal = await heartbeatWhile(researcher.propose(asked, either));
-      const { meaning, objection } = await heartbeatWhile(checker.look(proposal.edits, cancellationSignal));
+      const proposal = await researcher.propose(asked, either);
+      const { meaning, objection } = await checker.look(proposal.edits, cancellationSignal);
       // Edits that break a rule are for the ledger, where people see them; there they are `rejected`.
       if (objection === null || objection.kind === 'edits') {
         return { ...answered(proposal, meaning, context), repeatsRefused };

@@ -1,5 +1,5 @@
 /**
- * A rehearsal: one step of a candidate on made-up data, from its imports to its hand-in, before a run is spent on it.
+ * A smoke test: one step of a candidate on made-up data, from its imports to its submission, before a run is spent on it.
  * It is candidate code, so it runs as a training does: by a runner, in the sandbox, under the device's lock, never
  * beside a run that is timed. Nothing is compiled, and nothing of it is kept.
  */
@@ -11,7 +11,7 @@ import type { LabConfig } from '../labs/lab-yaml';
 import { holderOf } from '../process/detach';
 import { entriesOf } from '../process/entries';
 import { writeJsonAtomic } from '../process/json-file';
-import { launchListed, unlist } from '../process/listed';
+import { launchRegistered, unregister } from '../process/register';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
 import type { Objection } from '../researchers/researcher';
@@ -24,7 +24,7 @@ import type { ProposeInput } from './interface';
 import type { StudyRef } from '../domain/run';
 import { runnerEnvironment } from '../runs/watch';
 
-export interface RehearseDependencies {
+export interface SmokeTestDependencies {
   /** The compiled src/runner/main.ts. */
   runner: string;
   exportTree: (study: StudyRef, treeish: string, directory: string) => Promise<unknown>;
@@ -36,7 +36,7 @@ export interface RehearseDependencies {
 }
 
 /** @param tree the candidate's, as an object of the lab's git */
-export type Rehearse = (
+export type SmokeTest = (
   input: ProposeInput,
   lab: LabConfig,
   tree: string,
@@ -45,24 +45,24 @@ export type Rehearse = (
 
 /** From launch to the first step; what takes longer is left to the run, whose own caps decide. */
 const STARTUP_SECONDS = 90;
-/** For one step that nothing has compiled, and for the hand-in. */
+/** For one step that nothing has compiled, and for the submission. */
 const STEP_SECONDS = 30;
 /** What a failure has to be for the candidate to be at fault on any machine: memory and time are the run's to judge. */
 const TELLING = new Set<Failure['reason']>(['error', 'rejected', 'diverged']);
 const POLL_MS = 100;
 const TAIL_CHARACTERS = 2_000;
 
-export function createRehearse(dependencies: RehearseDependencies): Rehearse {
+export function createSmokeTest(dependencies: SmokeTestDependencies): SmokeTest {
   return async (input, lab, tree, signal) => {
     const { study, number } = input;
-    await endRehearsal(study, number);
+    await endSmokeTest(study, number);
     // Of this attempt alone: one that was replaced and has not heard of it yet takes away only its own.
     const proposal = proposalFolder(study, number);
     await mkdir(proposal, { recursive: true });
-    const folder = await mkdtemp(join(proposal, 'rehearsal-'));
+    const folder = await mkdtemp(join(proposal, 'smoke-test-'));
     try {
       await dependencies.exportTree(study, tree, join(folder, 'tree'));
-      const name = `${study.tag}/${experimentName(number)} rehearsal`;
+      const name = `${study.tag}/${experimentName(number)} smoke test`;
       await writeJsonAtomic(join(folder, 'spec.json'), await specOf(dependencies, input, lab, folder, name));
       await run(dependencies, folder, name, signal);
       const status = await statusOf(folder);
@@ -80,13 +80,12 @@ const proposalFolder = ({ labId, tag }: StudyRef, number: number): string =>
 
 /** Beside the folder, which goes: whoever comes next, and `down`, find its holder. */
 const lockOf = (folder: string): string => `${folder}.lock`;
-/** Version 0.3 had one name for all attempts. */
-const REHEARSAL = /^(rehearsal(?:-\w+)?)(\.lock)?$/;
+const SMOKE_TEST = /^(smoke-test-\w+)(\.lock)?$/;
 
-/** Ends the rehearsals of an experiment that have lost their worker, and takes away what they have left. */
-export async function endRehearsal(study: StudyRef, number: number): Promise<void> {
+/** Ends the smoke tests of an experiment that have lost their worker, and takes away what they have left. */
+export async function endSmokeTest(study: StudyRef, number: number): Promise<void> {
   const proposal = proposalFolder(study, number);
-  const folders = new Set((await entriesOf(proposal)).flatMap((name) => REHEARSAL.exec(name)?.[1] ?? []));
+  const folders = new Set((await entriesOf(proposal)).flatMap((name) => SMOKE_TEST.exec(name)?.[1] ?? []));
   for (const folder of folders) await endOne(join(proposal, folder));
 }
 
@@ -95,14 +94,14 @@ async function endOne(folder: string): Promise<void> {
   const holder = await holderOf(lock);
   if (holder !== null) {
     await terminate(holder, { graceMs: STOP_MS });
-    await unlist(lock);
+    await unregister(lock);
   }
   await rm(folder, { recursive: true, force: true });
   await rm(lock, { force: true });
 }
 
 async function specOf(
-  { data, python, device }: RehearseDependencies,
+  { data, python, device }: SmokeTestDependencies,
   { study }: ProposeInput,
   { train, caps }: LabConfig,
   folder: string,
@@ -112,13 +111,13 @@ async function specOf(
     kind: 'train',
     format: 1,
     name,
-    rehearsal: true,
+    smokeTest: true,
     tree: join(folder, 'tree'),
     data: await data(study),
     python,
     device,
     command: train.command,
-    handin: join(folder, 'handin'),
+    submission: join(folder, 'submission'),
     logBytes: caps.log_bytes,
     scratchBytes: caps.scratch_bytes,
     spentSeconds: 0,
@@ -126,7 +125,7 @@ async function specOf(
     budget: { steps: 1 },
     startupSeconds: Math.min(STARTUP_SECONDS, caps.startup_seconds),
     startupGpuSeconds: null,
-    handinSeconds: Math.min(STEP_SECONDS, caps.handin_seconds),
+    submissionSeconds: Math.min(STEP_SECONDS, caps.submission_seconds),
     stallSeconds: Math.min(STEP_SECONDS, caps.stall_seconds),
     trainSeconds: STEP_SECONDS,
     weightsBytes: caps.weights_bytes,
@@ -135,13 +134,13 @@ async function specOf(
 
 /** Until the runner has ended; it goes when its researcher does. */
 async function run(
-  { runner, device }: RehearseDependencies,
+  { runner, device }: SmokeTestDependencies,
   folder: string,
   name: string,
   signal: AbortSignal,
 ): Promise<void> {
   const lock = lockOf(folder);
-  const owner = await launchListed({
+  const owner = await launchRegistered({
     command: [process.execPath, runner, folder],
     cwd: folder,
     env: runnerEnvironment(),
@@ -157,7 +156,7 @@ async function run(
     await ended(owner, signal);
   } finally {
     await terminate(owner, { graceMs: STOP_MS });
-    await unlist(lock);
+    await unregister(lock);
     await rm(lock, { force: true });
   }
 }

@@ -16,7 +16,7 @@ import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { studyState } from '../process/paths';
 import { endRuns } from '../runs/end-runs';
 import { pinnedHash } from './prepare-data';
-import { endRehearsal } from './smoke-test';
+import { endSmokeTest } from './smoke-test';
 import { identityOfRun } from '../runs/watch';
 
 const identitySchema = z.strictObject({ base: z.string(), createdAt: z.string() });
@@ -60,7 +60,7 @@ async function putAside(study: StudyConfig, folder: string): Promise<void> {
     (await entriesOf(join(folder, kind))).filter((name) => /^\d{4,}$/.test(name)).map(Number);
   // Whoever trains there does so for a lab that is gone.
   for (const number of await numbersIn('runs')) await endRuns(study, number);
-  for (const number of await numbersIn('proposals')) await endRehearsal(study, number);
+  for (const number of await numbersIn('proposals')) await endSmokeTest(study, number);
   const aside = `${folder}.replaced-${Date.now()}`;
   try {
     await rename(folder, aside);

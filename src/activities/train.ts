@@ -1,4 +1,5 @@
 /** Trains a commit once, with the seed and the budget that it is given. */
+import { ApplicationFailure } from '@temporalio/common';
 import { join } from 'node:path';
 import type { Failure, RunResult } from '../domain/experiment';
 import { seedEffect } from '../domain/seed';
@@ -11,7 +12,7 @@ import type { TaskStatus } from '../runner/task';
 import { checkClass } from './comparability';
 import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from '../runs/watch';
 
-/** A lab may allow more, and few hand in as much: no study is to stand still for that. */
+/** A lab may allow more, and few submit as much: no study is to stand still for that. */
 const LARGE_WEIGHTS_BYTES = 1e9;
 
 export function createTrain(dependencies: RunDependencies): DeviceActivities['train'] {
@@ -61,6 +62,11 @@ function ignoredSeed(seed: number, other: number): Failure {
 }
 
 async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainTask> {
+  if (input.split === 'holdout')
+    throw ApplicationFailure.nonRetryable(
+      'the policy asks for a run on a holdout, and this lab has none: start the study with another policy',
+      'NoHoldout',
+    );
   const setting = await dependencies.resolveRun(input);
   const { lab, machine } = setting;
   // A worker may have come back with another torch, or as another machine.
@@ -78,7 +84,7 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
     budget: input.budget,
     startupSeconds: startup.seconds,
     startupGpuSeconds: startup.gpuSeconds,
-    handinSeconds: lab.caps.handin_seconds,
+    submissionSeconds: lab.caps.submission_seconds,
     stallSeconds: lab.caps.stall_seconds,
     trainSeconds: trainCap(lab.caps.train_seconds, baseline),
     weightsBytes: lab.caps.weights_bytes,

@@ -14,6 +14,7 @@ import type { Lab } from '../labs/lab';
 import { readText } from '../ledger/objects';
 import { environmentHas } from '../temporal/worker-info';
 import { runningWorker } from '../host/worker-process';
+import { checkAgentSettings } from '../researchers/agent-settings';
 import { CliError } from '../studies/errors';
 import { priceOf, pricesFile, readPrices } from './prices';
 
@@ -144,6 +145,8 @@ export async function chooseResearcher(
   checkModelOptions(asked, researcher);
   checkPlateau(asked, researcher);
   if (arms.includes('tpe')) await checkTurnsKnobs(lab);
+  // The worker's variables count, and it checks them when it opens the study; they are often this shell's.
+  if (arms.includes('command')) checkAgentSettings(lab.root, lab.config);
   if (asksClaude(researcher) && !hasKey) throw keyMissing();
   const prices = await readPrices();
   return {

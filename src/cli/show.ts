@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { lastLines } from '../process/excerpt';
 import { diff } from '../ledger/commits';
 import { findProposal, readProposal } from '../ledger/proposals';
 import { readRecord } from '../ledger/ledger';
@@ -75,7 +76,7 @@ async function tailOf(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch(() => '');
   const lines = text.trimEnd().split('\n');
   const begin = lines.findLastIndex((line) => line.trimEnd() === '---') + 1;
-  if (begin === 0) return lines.slice(-TAIL_LINES).join('\n');
+  if (begin === 0) return lastLines(text, TAIL_LINES);
   const end = lines.findIndex((line, index) => index >= begin && !/^\w+:\s+-?[\d.]+$/.test(line.trimEnd()));
   return lines.slice(begin, end < 0 ? undefined : end).join('\n');
 }

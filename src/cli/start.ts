@@ -9,7 +9,7 @@ import { ASSUMED_CALL_DOLLARS, LATER_SETTINGS, rebuild, type StudyConfig } from 
 import { summarize } from '../domain/experiment';
 import { openLab, readLabConfigAt, type Lab } from '../labs/lab';
 import { openLedger, readLedger, readStudy } from '../ledger/ledger';
-import { branchName, freeTag, isTagKnown, tagSchema } from '../ledger/refs';
+import { branchName, branchRef, freeTag, isTagKnown, tagSchema } from '../ledger/refs';
 import { handle, newCommand } from './command';
 import { CliError } from '../studies/errors';
 import { rememberLab } from '../studies/known-labs';
@@ -193,9 +193,20 @@ function callText(callDollars: number | null, { dollars }: StudyConfig['limits']
 }
 
 async function taken({ git }: Lab, tag: string): Promise<CliError> {
+  const other = `name another: --tag ${await freeTag(git, new Date())}`;
+  // Upstream's program.md has agents make such a branch by hand.
+  const branch = branchName(tag);
+  if ((await git.resolve(branchRef(tag))) !== null && (await readStudy(git, tag)) === null) {
+    const rename = `rename it: \`git branch -m ${branch} other\``;
+    return new CliError(
+      'conflict',
+      `the lab has a branch ${branch}, which is of no study`,
+      `${rename}; or ${other}`,
+    );
+  }
   return new CliError(
     'conflict',
-    `the lab knows a study ${tag} already (branch ${branchName(tag)})`,
-    `go on with it: \`npx autoresearch resume ${tag}\`; or name another: --tag ${await freeTag(git, new Date())}`,
+    `the lab knows a study ${tag} already (branch ${branch})`,
+    `go on with it: \`npx autoresearch resume ${tag}\`; or ${other}`,
   );
 }

@@ -6,6 +6,7 @@ import { clean, colour } from './output';
 /** Errors of other parts, by name: knowing their classes would load those parts. */
 const CODES: Record<string, ErrorCode> = {
   BadRequest: 'usage',
+  AgentSettingsError: 'usage',
   LabError: 'lab',
   LabConfigError: 'lab',
   LedgerError: 'lab',

@@ -1,7 +1,7 @@
 /** `autoresearch worker`: `up` that stays, for service managers and containers: keeps server and worker of this host running. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { keepUp } from '../host/keep-up';
+import { runInForeground } from '../host/foreground';
 import { runningWorker, stopWorker, workerLog } from '../host/worker-process';
 import { handle, newCommand } from './command';
 import { CliError } from '../studies/errors';
@@ -43,6 +43,6 @@ async function tellWorker(out: Output): Promise<void> {
 async function keepUntilTold(out: Output, createNamespace: boolean): Promise<void> {
   const end = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end.abort());
-  await keepUp({ createNamespace }, out.note, end.signal);
+  await runInForeground({ createNamespace }, out.note, end.signal);
   await stopWorker();
 }

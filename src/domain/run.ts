@@ -18,7 +18,7 @@ export interface Lane {
 /** lab.yaml's caps on the parts of a run, in seconds: what the backstop timeouts are made of. */
 export interface Caps {
   startup: number;
-  handin: number;
+  submission: number;
   score: number;
 }
 
@@ -34,7 +34,7 @@ export interface TrainInput {
   budget: TrainBudget;
   device: string;
   /** What its score has to be comparable with. */
-  class?: RunClass;
+  class: RunClass;
 }
 
 /** What `train` and `evaluate` say in each heartbeat; `status` shows it. */

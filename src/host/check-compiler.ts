@@ -1,6 +1,6 @@
 /**
- * On a GPU, `torch.compile` builds a small C module when it first runs (Triton's driver.c), so a run needs a C compiler and Python's
- * headers: those that it finds inside the sandbox.
+ * Checks for a C compiler and Python's headers inside the sandbox. On a GPU, `torch.compile` builds a small C module at its first run
+ * (Triton's driver.c).
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ import { run } from '../process/run-program';
 import { trainerPython } from './trainer-python';
 
 const NAME = 'compiler for GPUs';
-const LOOK_MS = 20_000;
-/** As Triton looks for them: it passes over Debian's own scheme. */
+const CHECK_MS = 20_000;
+/** As Triton finds them: it skips Debian's own scheme. */
 const HEADERS = `
 import sysconfig
 scheme = sysconfig.get_default_scheme()
@@ -23,21 +23,21 @@ export async function checkCompiler(): Promise<Check> {
   const python = trainerPython();
   if (!(await detectDevices()).some(({ id }) => isGpu(id))) return fine(NAME, 'not needed: no GPU');
   if (python === null)
-    return warn(NAME, 'not looked for yet', '`npx autoresearch up` first: it makes the trainer');
+    return warn(NAME, 'not checked yet', 'run `npx autoresearch up` first: it makes the trainer environment');
   return compilerFor(python, pathInside(python));
 }
 
-/** @param path where a run looks for programs */
+/** @param path a run's PATH */
 export async function compilerFor(python: string, path: string): Promise<Check> {
   const compiler = (await compilerOn(path, 'gcc')) ?? (await compilerOn(path, 'clang'));
-  const { ok, stdout, reason } = await run(python, ['-I', '-c', HEADERS], { timeoutMs: LOOK_MS });
-  if (!ok) throw new Error(`${python} does not tell where its headers are: ${reason}`);
+  const { ok, stdout, reason } = await run(python, ['-I', '-c', HEADERS], { timeoutMs: CHECK_MS });
+  if (!ok) throw new Error(`cannot find the headers of ${python}: ${reason}`);
   const header = join(stdout.trim(), 'Python.h');
   const isThere = existsSync(header);
   if (compiler !== null && isThere) return fine(NAME, `${compiler}, ${header}`);
   const lacks = [
-    ...(compiler === null ? ['neither gcc nor clang is there'] : []),
-    ...(isThere ? [] : [`${header} is not`]),
+    ...(compiler === null ? ['neither gcc nor clang is installed'] : []),
+    ...(isThere ? [] : [`${header} is missing`]),
   ];
   return warn(
     NAME,
@@ -48,7 +48,7 @@ export async function compilerFor(python: string, path: string): Promise<Check> 
 
 async function compilerOn(path: string, name: string): Promise<string | null> {
   const { ok } = await run('/bin/sh', ['-c', `command -v ${name}`], {
-    timeoutMs: LOOK_MS,
+    timeoutMs: CHECK_MS,
     env: { PATH: path },
   });
   return ok ? name : null;

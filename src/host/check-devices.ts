@@ -1,7 +1,7 @@
 /**
- * Before a worker starts, and the one before is ended: can it train? A bad AUTORESEARCH_DEVICES must not take a working worker away. And
- * are there still GPUs where the last worker had some? After a boot the driver may come later than we do, and a worker that took the
- * CPU instead would keep it, while its studies wait for their GPU.
+ * Checks that a new worker can train, before the old worker is stopped: an invalid AUTORESEARCH_DEVICES must not cost a running worker.
+ * Also refuses to fall back from GPUs to the CPU: after a boot the driver may load later than we start, and the studies would wait for
+ * their GPU for ever.
  */
 import { detectDevices } from './devices';
 import { isGpu } from '../runner/gpu-file';
@@ -9,7 +9,7 @@ import { readWorkerInfo } from '../temporal/worker-info';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
 
 /**
- * @throws MissingPrerequisite if AUTORESEARCH_DEVICES names what is not there, or names none and all GPUs are gone
+ * @throws MissingPrerequisite if AUTORESEARCH_DEVICES names a missing device, or is unset and all GPUs are gone
  * @throws DevicesUnknown
  */
 export async function checkDevices(): Promise<void> {
@@ -19,7 +19,7 @@ export async function checkDevices(): Promise<void> {
   if (named !== '' || last === null || !last.devices.some(isGpu) || devices.some(({ id }) => isGpu(id)))
     return;
   throw new MissingPrerequisite(
-    `the last worker of this host trained on ${last.devices.join(', ')}, and nvidia-smi finds no GPU now`,
-    'wait for its driver, or see what `nvidia-smi` says; AUTORESEARCH_DEVICES=cpu trains on the CPU from now on',
+    `this host's last worker trained on ${last.devices.join(', ')}, but nvidia-smi now finds no GPU`,
+    'run `nvidia-smi` and wait for the driver, or set AUTORESEARCH_DEVICES=cpu to train on the CPU from now on',
   );
 }

@@ -1,11 +1,11 @@
-/** One line of `doctor`: a prerequisite or a part that runs, whether it is well, and what to do if not. */
+/** One line of `doctor`: a prerequisite or a running part, its state, and the remedy. */
 export interface Check {
   name: string;
-  /** `missing`: nothing works without it. `warning`: something works less well, or `up` will see to it. */
+  /** `missing`: nothing works without it. `warning`: something works less well, or `up` provides it. */
   state: 'ok' | 'warning' | 'missing';
-  /** What was found, with its version where it has one. */
+  /** What was found, with its version. */
   found: string;
-  /** null where there is nothing to do. */
+  /** The remedy; null if nothing is wrong. */
   todo: string | null;
 }
 
@@ -23,7 +23,7 @@ export const lack = (name: string, found: string, todo: string): Check => ({
   todo,
 });
 
-/** A check of its own for whatever goes wrong while checking. */
+/** The check's line if the check itself fails. */
 export function failed(name: string, error: unknown): Check {
   const todo =
     error instanceof Error && 'todo' in error && typeof error.todo === 'string' ? error.todo : null;

@@ -1,7 +1,7 @@
 /**
- * The codec endpoint that the Temporal UI and the `temporal` CLI ask to show what is encrypted: POST /encode and
- * /decode with {"payloads": […]} as JSON. On this host only, and in a browser for the pages of the named UI only. It
- * does not know who asks: whoever may open a connection on this host's loopback may have payloads decrypted.
+ * The codec endpoint of the Temporal UI and the `temporal` CLI, which show encrypted payloads with it: POST /encode and
+ * /decode with {"payloads": […]} as JSON. It listens on loopback only, and answers only the named UI's pages in a browser. It has
+ * no authentication: every user who can connect to this host's loopback can have payloads decrypted.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Payload, PayloadCodec } from '@temporalio/common';
@@ -13,18 +13,18 @@ import { HOST, PortInUse } from './ports';
 /** A page of history, at 2 MB a payload and in base64. */
 const BODY_BYTES = 64 << 20;
 const DAY_SECONDS = 86_400;
-/** Where the command listens and the dev server's UI asks, unless told otherwise: above what dev servers take for their UIs. */
+/** Default port; the dev server's UI asks there. Above the ports that dev servers take for their UIs. */
 export const CODEC_PORT = 8333;
 
 const base64 = z.base64();
-/** Protobuf's JSON leaves out what is empty. */
+/** Protobuf's JSON omits empty fields. */
 const payloadSchema = z.object({
   metadata: z.record(z.string(), base64).default({}),
   data: base64.default(''),
 });
 const bodySchema = z.object({ payloads: z.array(payloadSchema).default([]) });
 
-/** What is wrong with a request, and its HTTP status. */
+/** An invalid request: message and HTTP status. */
 class Refused extends Error {
   constructor(
     readonly status: number,
@@ -35,8 +35,8 @@ class Refused extends Error {
 }
 
 /**
- * Listens until it is closed.
- * @param origins of the UI's pages, such as http://localhost:8233
+ * Starts the endpoint. The caller closes it.
+ * @param origins origins of the UI's pages, such as http://localhost:8233
  * @throws PortInUse
  */
 export async function serveCodec(
@@ -67,14 +67,14 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  // A page of another site whose name was made to point here still sends that name.
+  // Against DNS rebinding: a foreign page whose host name points here still sends that name.
   if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/u.test(request.headers.host ?? '')) {
-    throw new Refused(403, 'this endpoint answers to 127.0.0.1 and localhost only');
+    throw new Refused(403, 'this endpoint answers only to the host names 127.0.0.1 and localhost');
   }
   const { origin } = request.headers;
   if (origin !== undefined) {
     if (!origins.includes(origin)) {
-      throw new Refused(403, `pages of ${origin} may not ask; those of ${origins.join(', ')} may`);
+      throw new Refused(403, `pages of ${origin} are not allowed, only those of ${origins.join(', ')}`);
     }
     response.setHeader('Access-Control-Allow-Origin', origin);
     response.setHeader('Vary', 'Origin');
@@ -88,7 +88,7 @@ async function answer(
     return;
   }
   const path = new URL(request.url ?? '/', 'http://localhost').pathname;
-  if (path !== '/encode' && path !== '/decode') throw new Refused(404, 'there are /encode and /decode');
+  if (path !== '/encode' && path !== '/decode') throw new Refused(404, 'expected /encode or /decode');
   if (request.method !== 'POST') throw new Refused(405, `expected POST, not ${request.method}`);
   const payloads = await readPayloads(request);
   const answered = await (path === '/encode' ? codec.encode(payloads) : codec.decode(payloads));

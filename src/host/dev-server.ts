@@ -1,8 +1,8 @@
-/** The dev server of ours: detached, on 127.0.0.1 only, its data in a file. `up` starts it, `down` stops it. */
+/** Our own dev server: detached, on 127.0.0.1 only, with its data in a file. `up` starts it, `down` stops it. */
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkHeldHere, holderOf, launch } from '../process/detach';
-import { boundLog, endOfLog } from '../process/log-file';
+import { boundLog, tailOfLog } from '../process/log-file';
 import { isAlive, terminate, type Owner } from '../process/owner';
 import { serverState } from '../process/paths';
 import type { Say } from '../process/progress';
@@ -11,7 +11,7 @@ import { codecKeys } from '../temporal/codec';
 import { CODEC_PORT } from './codec-server';
 import { ServerUnavailable } from '../temporal/connection';
 import { accepts, choosePorts, HOST, PortInUse, portOf, type Ports } from './ports';
-import { withoutTemporalSettings } from '../temporal/own-environment';
+import { withoutTemporalSettings } from '../temporal/hide-settings';
 import {
   readServerInfo,
   runningServer,
@@ -27,11 +27,11 @@ const READY_MS = 60_000;
 const STOP_MS = 10_000;
 const POLL_MS = 50;
 const SETTLED_MS = 200;
-/** As safe as SQLite's default when the power fails, for a quarter of its fsyncs; a study's steps take half the time. */
+/** As safe against power failure as SQLite's default, with a quarter of the fsyncs: a study's steps take half the time. */
 const DURABLE = ['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=2'];
 /**
- * By default a shard looks for new tasks 20 times a second at most, and a dev server has one shard: an experiment, which
- * needs 14 looks, took 0.7 s however fast the machine.
+ * By default a shard polls for tasks 20 times a second, and a dev server has one shard. An experiment needs 14 polls, so it
+ * took at least 0.7 s.
  */
 const BRISK = ['transfer', 'timer', 'visibility'].flatMap((queue) => [
   '--dynamic-config-value',
@@ -50,7 +50,7 @@ export async function ensureDevServer(
   if (running !== null) {
     checkSamePorts(running, ports);
     if (await isListening(running)) return { info: running, started: false };
-    // It has ended meanwhile, or has never begun to listen.
+    // It has ended since, or never began to listen.
     await terminate(running.owner, { graceMs: STOP_MS });
   }
   await endUnknownServer(say);
@@ -60,11 +60,11 @@ export async function ensureDevServer(
     const logged = await boundLog(serverLog());
     const info = await start(binary, await choosePorts(ports, await readServerInfo(), say));
     if (await isListening(info)) return { info, started: true };
-    const said = await endOfLog(serverLog(), logged);
-    // Somebody was quicker to take a port that had been free.
-    if (/address already in use/u.test(said) && ports.port === undefined && attempt < STARTS_TRIED) continue;
+    const tail = await tailOfLog(serverLog(), logged);
+    // Another process took the free port first.
+    if (/address already in use/u.test(tail) && ports.port === undefined && attempt < STARTS_TRIED) continue;
     await terminate(info.owner, { graceMs: STOP_MS });
-    throw new ServerUnavailable(`the Temporal dev server did not start: ${said}`, `see ${serverLog()}`);
+    throw new ServerUnavailable(`the Temporal dev server did not start: ${tail}`, `see ${serverLog()}`);
   }
 }
 
@@ -102,16 +102,16 @@ async function start(
   });
   if (owner === null) {
     await checkHeldHere(serverLock());
-    throw new ServerUnavailable('another Temporal dev server of ours has just been started', 'try again');
+    throw new ServerUnavailable('another command has just started the Temporal dev server', 'try again');
   }
   return { ...content, owner };
 }
 
-/** One that runs without server.json (somebody removed it): nobody could find it, and it has the database open. */
+/** Ends a server whose server.json was removed: no command could find it, and it has the database open. */
 async function endUnknownServer(say: Say): Promise<void> {
   const unknown: Owner | null = await holderOf(serverLock());
   if (unknown === null) return;
-  say(`a dev server of ours (process ${unknown.pid}) runs without ${serverInfoFile()}: starting it anew`);
+  say(`restarting our dev server (process ${unknown.pid}): ${serverInfoFile()} is missing`);
   await terminate(unknown, { graceMs: STOP_MS });
 }
 
@@ -119,18 +119,18 @@ function checkSamePorts({ address, ui }: ServerInfo, { port, uiPort }: Ports): v
   const isSame = (port ?? portOf(address)) === portOf(address) && (uiPort ?? portOf(ui)) === portOf(ui);
   if (isSame) return;
   throw new PortInUse(
-    `the dev server already runs at ${address} (UI ${ui}), not on the ports asked for`,
-    'stop it with `npx autoresearch down`, then start it with these ports; studies go on afterwards',
+    `the dev server already runs at ${address} (UI ${ui}), not on the requested ports`,
+    'stop it with `npx autoresearch down`, then start it with these ports; studies continue afterwards',
   );
 }
 
-/** Waits until it takes connections; false when it has died instead, or takes too long. */
+/** Waits until it accepts connections. Returns false if it died or took too long. */
 async function isListening({ address, owner }: ServerInfo): Promise<boolean> {
   const end = performance.now() + READY_MS;
   while (isAlive(owner) && performance.now() < end) {
     const accepted = await accepts(portOf(address));
     await sleep(accepted ? SETTLED_MS : POLL_MS);
-    // It may be another's server that answers, and ours is about to end because of it.
+    // Another server may have answered, and ours is about to exit because the port is taken.
     if (accepted) return isAlive(owner);
   }
   return false;

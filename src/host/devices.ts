@@ -1,89 +1,79 @@
-/** What this host trains on: its NVIDIA GPUs, or without one its CPU. */
-import { execFile } from 'node:child_process';
+/** Finds the devices that this host trains on: its NVIDIA GPUs, else its CPU. */
 import { readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { z } from 'zod';
 import type { Lane } from '../domain/run';
+import { lastLine } from '../process/excerpt';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
+import { run } from '../process/run-program';
 import { laneQueue } from '../temporal/queues';
 
 export interface Device {
   /** `cuda:0` or `cpu`. */
   id: string;
-  /** What may be compared with what: `NVIDIA H200`, `AMD EPYC 9B14 × 2`. */
+  /** Model name; scores of different models are not comparable: `NVIDIA H200`, `AMD EPYC 9B14 × 2`. */
   name: string;
 }
 
 const NVIDIA_SMI_MS = 10_000;
-/** Of a loaded driver: a folder for each GPU. */
+/** A loaded driver has a folder for each GPU here. */
 const DRIVER = '/proc/driver/nvidia/gpus';
 
-/** There may be GPUs here, and which cannot be told now: that is no host without one. */
+/** The driver has GPUs but nvidia-smi fails, so the device list is unknown: not the same as a host without GPUs. */
 export class DevicesUnknown extends Error {
   override name = 'DevicesUnknown';
   readonly todo =
-    'see what `nvidia-smi` says, and wait for the driver or mend it; AUTORESEARCH_DEVICES=cpu trains on the CPU from now on';
+    'run `nvidia-smi`, and wait for the driver or repair it; or set AUTORESEARCH_DEVICES=cpu to train on the CPU from now on';
 }
 
 /**
  * The devices of this host, or those that AUTORESEARCH_DEVICES names (`cuda:1,cuda:3`, `cpu`).
- * @param root where /dev and /proc are
- * @throws MissingPrerequisite if it names one that is not there
+ * @param root the folder of /dev and /proc
+ * @throws MissingPrerequisite if AUTORESEARCH_DEVICES names a missing device
  * @throws DevicesUnknown
  */
 export async function detectDevices(root = '/'): Promise<Device[]> {
   const wanted = (process.env['AUTORESEARCH_DEVICES'] ?? '').split(',').map((id) => id.trim());
-  // Asked for nothing else, the driver may be as broken as it likes.
+  // With `cpu` alone a broken driver does not matter.
   const gpus = wanted.every((id) => id === 'cpu') ? [] : await nvidiaGpus(root);
   if (wanted.join('') === '') return gpus.length > 0 ? gpus : [cpu()];
+  const twice = wanted.find((id, place) => wanted.indexOf(id) !== place);
+  if (twice !== undefined) {
+    // Both would serve one queue, and so train two runs on one device.
+    throw new MissingPrerequisite(`AUTORESEARCH_DEVICES names ${twice} twice`, 'name each device once');
+  }
   const found = [...gpus, cpu()];
   return wanted.map((id) => {
     const device = found.find((candidate) => candidate.id === id);
     if (device !== undefined) return device;
     throw new MissingPrerequisite(
-      `AUTORESEARCH_DEVICES names ${id}, and this host has ${found.map((each) => each.id).join(', ')}`,
-      'name some of these, separated by commas, or unset it',
+      `AUTORESEARCH_DEVICES names ${id}, but this host has ${found.map((each) => each.id).join(', ')}`,
+      'set it to some of these, separated by commas, or unset it',
     );
   });
 }
 
-/** The lane of a device: its place in a study, with a task queue of its own. */
+/** The lane of a device: its id and its task queue. */
 export const laneOf = ({ id }: Device): Lane => ({ queue: laneQueue(id), device: id });
 
 async function nvidiaGpus(root: string): Promise<Device[]> {
-  try {
-    const query = ['--query-gpu=index,name', '--format=csv,noheader'];
-    const options = { timeout: NVIDIA_SMI_MS, killSignal: 'SIGKILL', env: process.env } as const;
-    const { stdout } = await promisify(execFile)('nvidia-smi', query, options);
-    return stdout
-      .trim()
-      .split('\n')
-      .flatMap((line) => {
-        const [, index, name] = /^(\d+), (.+)$/.exec(line) ?? [];
-        return index === undefined || name === undefined ? [] : [{ id: `cuda:${index}`, name }];
-      });
-  } catch (error) {
-    const { code, killed, stdout, stderr } = failedSchema.parse(error);
-    if (code === 'ENOENT') return [];
-    if (killed) throw new DevicesUnknown(`nvidia-smi did not answer within ${NVIDIA_SMI_MS / 1000} s`);
-    const driver = driverFiles(root);
-    if (driver.length === 0) return [];
-    const said = (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? '';
-    throw new DevicesUnknown(`nvidia-smi failed (${code}: ${said}), and there is ${driver.join(', ')}`);
+  const query = ['--query-gpu=index,name', '--format=csv,noheader'];
+  const { end, stdout, stderr, reason } = await run('nvidia-smi', query, { timeoutMs: NVIDIA_SMI_MS });
+  if (end === 'ok') {
+    return stdout.split('\n').flatMap((line) => {
+      const [, index, name] = /^(\d+), (.+)$/.exec(line.trim()) ?? [];
+      return index === undefined || name === undefined ? [] : [{ id: `cuda:${index}`, name }];
+    });
   }
+  if (end === 'missing') return [];
+  if (end === 'timeout') throw new DevicesUnknown(`nvidia-smi ${reason}`);
+  const driver = driverFiles(root);
+  if (driver.length === 0) return [];
+  const said = lastLine(stderr) || lastLine(stdout);
+  throw new DevicesUnknown(`nvidia-smi failed (${reason}: ${said}), and there is ${driver.join(', ')}`);
 }
 
-/** As `execFile` fails: by errno where it could not start, by exit code, or killed at its timeout. */
-const failedSchema = z.object({
-  code: z.union([z.string(), z.number()]).nullish(),
-  killed: z.boolean().default(false),
-  stdout: z.string().default(''),
-  stderr: z.string().default(''),
-});
-
-/** What a loaded driver shows of its GPUs, whether or not it answers. */
+/** The GPU files of a loaded driver, whether or not it responds. */
 function driverFiles(root: string): string[] {
   const inDev = filesIn(join(root, '/dev')).filter((name) => /^nvidia\d+$/u.test(name));
   const inProc = filesIn(join(root, DRIVER));

@@ -1,4 +1,4 @@
-/** What `doctor` tells of this host: programs, the trainer's environment, the sandbox, the GPU, disk and memory. */
+/** `doctor`'s checks of this host: programs, trainer environment, sandbox, devices, disk and memory. */
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
 import { dirname } from 'node:path';
@@ -12,19 +12,20 @@ import { findLimits } from '../runner/limits';
 import { findSandbox } from '../runner/sandbox';
 import { checkCompiler } from './check-compiler';
 import { failed, fine, lack, warn, type Check } from './check';
+import { lastLine } from '../process/excerpt';
 import { run } from '../process/run-program';
 import { isSupported, pythonAt, systemPython } from './system-python';
 import { trainerPython } from './trainer-python';
 import { findUv } from './uv';
 
 const QUICK_MS = 20_000;
-/** torch alone takes seconds to import, with a cold disk many. */
+/** Importing torch takes seconds, with a cold disk many. */
 const IMPORT_MS = 60_000;
 const NODE = 20;
-/** Below this a study soon stands still: a run needs scratch, a hand-in and logs. */
+/** Below this a study soon waits for disk space: a run needs scratch space, its submission and logs. */
 const LOW_DISK_BYTES = 5 * 2 ** 30;
 const LOW_MEMORY_BYTES = 3 * 2 ** 30;
-/** What the runner adds to the folder of sockets, at most. */
+/** Longest name that the runner gives a socket. */
 const SOCKET_NAME_BYTES = 40;
 
 export async function checkHost(): Promise<Check[]> {
@@ -78,11 +79,11 @@ async function checkGit(): Promise<Check> {
 }
 
 async function checkPython(): Promise<Check> {
-  // `python3` itself starts the detached processes; the trainer's environment may be made with another one.
+  // `python3` starts the detached processes; the trainer's environment may use another interpreter.
   const plain = await pythonAt('python3');
   const todo =
     'install Python 3.11 or newer as python3 (Debian, Ubuntu: apt-get install python3 python3-venv)';
-  if (plain === null) return lack('Python', 'python3 was not found, or does not run', todo);
+  if (plain === null) return lack('Python', 'python3 is not on PATH or does not run', todo);
   if (isSupported(plain.version)) return fine('Python', `${plain.version}, ${plain.path}`);
   const named = trainerPython() ?? (await systemPython()).path;
   return warn('Python', `python3 is ${plain.version}; the trainer uses ${named}`, todo);
@@ -103,13 +104,12 @@ async function checkTrainer(): Promise<Check> {
   const code = 'import torch; print(torch.__version__, "CUDA" if torch.cuda.is_available() else "CPU only")';
   const { ok, stdout, stderr, reason } = await run(python, ['-B', '-c', code], { timeoutMs: IMPORT_MS });
   if (ok) return fine(name, `torch ${stdout.trim()}, ${python}`);
-  const said = stderr.trim().split('\n').at(-1) ?? '';
   return lack(
     name,
-    `${python} cannot import torch (${reason}): ${said}`,
+    `${python} cannot import torch (${reason}): ${lastLine(stderr)}`,
     (process.env['AUTORESEARCH_PYTHON'] ?? '') === ''
       ? `remove ${dirname(dirname(python))}, then \`npx autoresearch up\``
-      : 'let AUTORESEARCH_PYTHON name an interpreter that has torch, or unset it',
+      : 'set AUTORESEARCH_PYTHON to an interpreter that has torch, or unset it',
   );
 }
 
@@ -129,12 +129,12 @@ async function checkSandbox(): Promise<Check> {
   const { detail, todo } = await findSandbox();
   return todo === null
     ? fine('sandbox', detail)
-    : warn('sandbox', `NONE: candidates see this host's files and network (${detail})`, todo);
+    : warn('sandbox', `NONE: candidates can use this host's files and network (${detail})`, todo);
 }
 
 async function checkLimits(): Promise<Check> {
   const { tasks, memory, detail } = await findLimits();
-  const watched = 'only watched by the runner';
+  const watched = 'only the runner watches it';
   const why = detail === '' ? '' : ` (${detail})`;
   const found = `processes: ${tasks ?? watched}; memory: ${memory ?? watched}${why}`;
   return tasks !== null
@@ -142,8 +142,8 @@ async function checkLimits(): Promise<Check> {
     : warn(
         'limits of a run',
         found,
-        'a candidate that forks without end may starve this host: run as a plain user on Linux 5.14 or newer, as root ' +
-          'on 6.14 or newer, or where cgroup v2 can be written',
+        'a fork bomb may starve this host: run as a plain user on Linux 5.14 or newer, as root on 6.14 or newer, or with ' +
+          'a writable cgroup v2',
       );
 }
 
@@ -151,7 +151,7 @@ function checkMemory(): Check {
   const found = `${gigabytes(freemem())} free of ${gigabytes(totalmem())}`;
   return freemem() >= LOW_MEMORY_BYTES
     ? fine('memory', found)
-    : warn('memory', found, 'a run of the default lab takes 2 to 3 GB: end other programs');
+    : warn('memory', found, 'a run of the default lab takes 2 to 3 GB: close other programs');
 }
 
 async function checkDisk(name: string, folder: string, variable: string): Promise<Check> {
@@ -159,7 +159,7 @@ async function checkDisk(name: string, folder: string, variable: string): Promis
   const found = `${gigabytes(free)} free in ${folder}`;
   return free >= LOW_DISK_BYTES
     ? fine(name, found)
-    : warn(name, found, `free some space, or let ${variable} name a folder on a larger disk`);
+    : warn(name, found, `free some space, or set ${variable} to a folder on a larger disk`);
 }
 
 function checkSockets(): Check {
@@ -167,15 +167,15 @@ function checkSockets(): Check {
   const room = MAX_SOCKET_PATH_BYTES - Buffer.byteLength(folder) - 1;
   if (room < SOCKET_NAME_BYTES) {
     const found = `${folder} leaves ${room} bytes for a socket's name`;
-    return lack('sockets', found, 'let XDG_RUNTIME_DIR name a shorter folder');
+    return lack('sockets', found, 'set XDG_RUNTIME_DIR to a shorter folder');
   }
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     accessSync(folder, constants.W_OK | constants.X_OK);
     return fine('sockets', folder);
   } catch (error) {
-    const found = `no socket can be made in ${folder}: ${String(error)}`;
-    return lack('sockets', found, 'let XDG_RUNTIME_DIR name a short folder that this user owns');
+    const found = `cannot create a socket in ${folder}: ${String(error)}`;
+    return lack('sockets', found, 'set XDG_RUNTIME_DIR to a short folder that this user owns');
   }
 }
 

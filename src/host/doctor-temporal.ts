@@ -1,4 +1,4 @@
-/** What `doctor` tells of Temporal: the binary, the server, its namespace, and the worker of this host. */
+/** `doctor`'s checks of Temporal: the binary, the server, its namespace, and this host's worker. */
 import { buildId } from '../temporal/build-id';
 import { findTemporal } from './temporal-binary';
 import { connect, namedServer, ServerUnavailable, type Connected } from '../temporal/connection';
@@ -23,11 +23,11 @@ async function checkBinary(): Promise<Check> {
   const name = 'Temporal binary';
   const found = await findTemporal();
   if (found !== null) return fine(name, `${found.version}, ${found.path}`);
-  if (namedServer() !== null) return fine(name, 'none, and none is needed: a server is named');
+  if (namedServer() !== null) return fine(name, 'none, and none is needed: TEMPORAL_ADDRESS names a server');
   const { ok } = await run('go', ['version'], { timeoutMs: 20_000 });
   return warn(
     name,
-    ok ? 'none; it can be built with Go' : 'none, and no Go to build it with',
+    ok ? 'none; Go can build it' : 'none, and Go is not installed either',
     `${UP} fetches it, or install the Temporal CLI: https://docs.temporal.io/cli`,
   );
 }
@@ -36,7 +36,7 @@ async function checkServer(): Promise<Check[]> {
   const name = 'Temporal server';
   try {
     if (namedServer() === null && (await runningServer()) === null) {
-      return [warn(name, 'none runs, and TEMPORAL_ADDRESS names none', UP), await checkPorts()];
+      return [warn(name, 'none is running, and TEMPORAL_ADDRESS is not set', UP), await checkPorts()];
     }
     const connected = await connect();
     try {
@@ -50,7 +50,7 @@ async function checkServer(): Promise<Check[]> {
       await connected.connection.close();
     }
   } catch (error) {
-    // `up` starts ours; one that the user names is theirs to bring back.
+    // `up` starts our own server; the user must start theirs.
     const isTheirs = error instanceof ServerUnavailable && (await runningServer()) === null;
     return [{ ...failed(name, error), ...(isTheirs && { state: 'missing' as const }) }];
   }
@@ -65,7 +65,7 @@ async function checkPorts(): Promise<Check> {
     : warn(
         'ports',
         `taken: ${taken.join(', ')}`,
-        `${UP} takes the next free ones, or those of --port and --ui-port`,
+        `${UP} takes the next free ports, or those of --port and --ui-port`,
       );
 }
 
@@ -74,20 +74,20 @@ async function checkNamespace(connected: Connected): Promise<Check[]> {
   const attributes = 'search attributes';
   try {
     const { retentionDays, missing, mistyped } = await inspectNamespace(connected);
-    const kept = `closed workflows are kept for ${retentionDays} days`;
+    const retention = `retention of closed workflows: ${retentionDays} days`;
     return [
       retentionDays >= RETENTION_DAYS
-        ? fine(name, kept)
-        : warn(name, kept, `${UP} raises it to ${RETENTION_DAYS}`),
+        ? fine(name, retention)
+        : warn(name, retention, `${UP} raises it to ${RETENTION_DAYS}`),
       missing.length + mistyped.length === 0
         ? fine(attributes, 'registered')
         : warn(
             attributes,
             [
               ...missing.map((each) => `${each} is missing`),
-              ...mistyped.map((each) => `${each} has another type`),
+              ...mistyped.map((each) => `${each} has the wrong type`),
             ].join(', '),
-            `${UP} registers what is missing; what has another type needs another namespace (TEMPORAL_NAMESPACE)`,
+            `${UP} registers missing ones; for a wrong type use another namespace (TEMPORAL_NAMESPACE)`,
           ),
     ];
   } catch (error) {
@@ -96,14 +96,14 @@ async function checkNamespace(connected: Connected): Promise<Check[]> {
     return [
       warn(
         name,
-        `may not be looked at: ${reason}`,
-        'ask its administrator: studies need to describe it and to list its search attributes',
+        `cannot be inspected: ${reason}`,
+        'ask its administrator for permission to describe it and to list its search attributes',
       ),
     ];
   }
 }
 
-/** Workflows of this host whose tasks fail: the server calls those running. */
+/** Finds this host's workflows whose tasks fail: the server lists them as running. */
 async function checkStudies({ client }: Connected): Promise<Check> {
   const name = 'studies';
   try {
@@ -126,13 +126,14 @@ async function checkStudies({ client }: Connected): Promise<Check> {
       name,
       failing
         .map(
-          ({ workflowId, attempt, reason }) => `${workflowId} stands still (attempt ${attempt}): ${reason}`,
+          ({ workflowId, attempt, reason }) =>
+            `${workflowId} makes no progress (attempt ${attempt}): ${reason}`,
         )
         .join('; '),
       tags
         .map(
           (tag) =>
-            `\`npx autoresearch stop ${tag} --now\` ends it, \`resume ${tag}\` then goes on from its ledger`,
+            `\`npx autoresearch stop ${tag} --now\` ends it, \`resume ${tag}\` then continues from its ledger`,
         )
         .join('; '),
     );
@@ -145,11 +146,11 @@ async function checkWorker(): Promise<Check> {
   const name = 'worker';
   try {
     const worker = await runningWorker();
-    if (worker === null) return warn(name, 'none runs on this host', UP);
+    if (worker === null) return warn(name, 'none is running on this host', UP);
     const found = `process ${worker.owner.pid}, trains on ${worker.devices.join(', ')}, serves ${worker.address}`;
     return worker.build === buildId()
       ? fine(name, found)
-      : warn(name, `${found}, of another build`, `${UP} replaces it; runs go on`);
+      : warn(name, `${found}, of another build`, `${UP} replaces it; runs continue`);
   } catch (error) {
     return failed(name, error);
   }

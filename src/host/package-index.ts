@@ -1,10 +1,9 @@
 /**
- * Where packages come from when pip has been told (a company's mirror) and uv has not: uv reads none of pip's
- * settings, and one that we have installed ourselves has no settings of its own.
+ * Passes pip's package index (a company's mirror) on to uv, which does not read pip's settings.
  */
 import { run } from '../process/run-program';
 
-/** Variables for uv; the user's own UV_ variables go before them. */
+/** Environment variables for uv; the user's own UV_ variables take precedence. */
 export async function packageIndex(): Promise<NodeJS.ProcessEnv> {
   const { ok, stdout } = await run('python3', ['-m', 'pip', 'config', 'list'], { timeoutMs: 30_000 });
   const setting = (name: string): string | null => {

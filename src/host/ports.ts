@@ -1,22 +1,21 @@
-/** Which ports the dev server of ours listens on. */
+/** Chooses the ports of our own dev server. */
 import { connect, createServer } from 'node:net';
 import type { Say } from '../process/progress';
 
 /** The dev server is for this host alone. */
 export const HOST = '127.0.0.1';
-/** What it takes when nobody else has it. */
 export const PORT = 7233; // Temporal's own default; the UI is 1000 above, as `temporal server start-dev` has it
 export const UI_ABOVE = 1000;
 const PORTS_TRIED = 50;
 
 export interface Ports {
-  /** For clients and workers; the default is 7233 or the next free one. */
+  /** Port of clients and workers; 7233 or the next free one by default. */
   port?: number | undefined;
-  /** For the Temporal UI. */
+  /** Port of the Temporal UI. */
   uiPort?: number | undefined;
 }
 
-/** A port that was asked for is taken: the message says which, `todo` what to do. */
+/** A requested port is taken. The message names it, `todo` has the remedy. */
 export class PortInUse extends Error {
   override name = 'PortInUse';
   constructor(
@@ -27,7 +26,7 @@ export class PortInUse extends Error {
   }
 }
 
-/** The ports asked for, else those of the last server (its worker and bookmarks know them), else the next free pair. */
+/** The requested ports, else those of the last server (its worker and bookmarks use them), else the next free pair. */
 export async function choosePorts(
   asked: Ports,
   last: { address: string; ui: string } | null,
@@ -63,7 +62,7 @@ export async function choosePorts(
 /** The port of `127.0.0.1:7233` or `http://127.0.0.1:8233`. */
 export const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));
 
-/** Can a server listen there? */
+/** True if a server can listen on the port. */
 export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
@@ -72,7 +71,7 @@ export function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** Does a server listen there now? */
+/** True if a server listens on the port. */
 export function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: HOST });

@@ -1,4 +1,4 @@
-/** The Temporal server that studies use: the one that the environment names, or the dev server of ours. */
+/** Provides the Temporal server: the one that the environment names, else our own dev server. */
 import { goneWithin, type Owner } from '../process/owner';
 import { CodecKeyError } from '../temporal/codec';
 import type { ServerAddress } from '../temporal/server-address';
@@ -8,26 +8,26 @@ import type { Ports } from './ports';
 import { prepareNamespace } from '../temporal/namespace';
 import type { Say } from '../process/progress';
 
-/** So long a server of ours that lives and takes no calls is waited for: it begins, is frozen, or ends and lets go of its clients. */
+/** How long to wait for a running dev server that takes no calls: it may be starting, frozen or ending. */
 const PATIENCE_MS = 20_000;
 const AGAIN_MS = 500;
-/** That die just when they have begun. */
+/** Restarts of servers that die right after their start. */
 const SERVERS_TRIED = 3;
 
 interface ReadyServer extends ServerAddress {
-  /** `named` by the environment, `started` just now, or `running` before. */
+  /** `named` by the environment, `started` by this call, or `running` before. */
   state: 'named' | 'started' | 'running';
-  /** What could not be prepared on it, a line each. */
+  /** Warnings of `prepareNamespace`. */
   warnings: string[];
 }
 
 export interface ServerWish extends Ports {
-  /** On a server that the environment names, too. */
+  /** Also on a server that the environment names. */
   createNamespace?: boolean | undefined;
 }
 
 /**
- * Finds or starts the server and readies its namespace. Callers hold the lock of `up`: one at a time.
+ * Finds or starts the server and prepares its namespace. Callers hold the lock of `up`.
  * @throws ServerUnavailable, PortInUse, MissingPrerequisite
  */
 export async function ensureServer(wish: ServerWish, say: Say): Promise<ReadyServer> {
@@ -48,7 +48,7 @@ export async function ensureServer(wish: ServerWish, say: Say): Promise<ReadySer
   }
 }
 
-/** @returns why not, where it died meanwhile. @throws what it does not get over in time */
+/** @returns the error if the server died. @throws the error if it lives and does not recover in time */
 async function prepareWhileAlive(
   server: ServerAddress,
   owner: Owner,

@@ -1,8 +1,8 @@
-/** The Python that environments are made with: any interpreter on PATH that the trainer's packages have wheels for. */
+/** Finds an interpreter on PATH that the trainer's packages have wheels for. */
 import { run } from '../process/run-program';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
 
-/** What torch and the other locked packages are published for. */
+/** Torch and the other locked packages have wheels for these versions. */
 const OLDEST = [3, 11] as const;
 const NEWEST = [3, 14] as const;
 const NAMES = ['python3', 'python3.14', 'python3.13', 'python3.12', 'python3.11'];
@@ -13,7 +13,7 @@ export interface Python {
   version: string;
 }
 
-/** The version of an interpreter; null if it does not run. */
+/** Path and version of an interpreter; null if it does not run. */
 export async function pythonAt(command: string): Promise<Python | null> {
   const code = 'import sys; print(sys.executable, "%d.%d.%d" % sys.version_info[:3], sep="\\n")';
   const { ok, stdout } = await run(command, ['-I', '-c', code], { timeoutMs: 20_000 });
@@ -21,13 +21,13 @@ export async function pythonAt(command: string): Promise<Python | null> {
   return ok && path !== undefined && version !== undefined ? { path, version } : null;
 }
 
-/** Is it 3.11 to 3.14? */
+/** True for 3.11 to 3.14. */
 export function isSupported(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major === OLDEST[0] && minor >= OLDEST[1] && minor <= NEWEST[1];
 }
 
-/** @throws MissingPrerequisite if none on PATH will do */
+/** @throws MissingPrerequisite if PATH has no suitable one */
 export async function systemPython(): Promise<Python> {
   const found: string[] = [];
   for (const name of NAMES) {
@@ -38,8 +38,8 @@ export async function systemPython(): Promise<Python> {
   }
   throw new MissingPrerequisite(
     `no suitable Python on PATH (${found.length === 0 ? 'none was found' : found.join(', ')}): ` +
-      `${OLDEST.join('.')} to ${NEWEST.join('.')} is needed`,
+      `expected ${OLDEST.join('.')} to ${NEWEST.join('.')}`,
     'install one (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python@3.12), ' +
-      'or name the interpreter of an environment that has torch in AUTORESEARCH_PYTHON',
+      'or set AUTORESEARCH_PYTHON to an interpreter that has torch',
   );
 }

@@ -1,6 +1,6 @@
 /**
- * A program of its own, `node download.js FOLDER`: lets the SDK download its Temporal dev server into FOLDER.
- * The SDK has no call for the download alone, so the server is started once, on a free port, and stopped.
+ * `node temporal-download.js FOLDER`: makes the SDK download its Temporal dev server into FOLDER. The SDK can only download by
+ * starting a server, so this starts one on a free port and stops it.
  */
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 
@@ -11,7 +11,7 @@ async function main(downloadDir: string): Promise<void> {
 }
 
 main(process.argv[2]!).catch((error: unknown) => {
-  // The whole chain of causes, each with the long address: the last one is the reason.
+  // The message is a chain of causes, each with a long URL. The last one is the reason.
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`${message.split('): ').at(-1)}\n`);
   process.exit(1);

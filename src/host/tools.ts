@@ -1,12 +1,12 @@
-/** What has to be fetched once and is then only found: the trainer's Python environment and the Temporal server. */
+/** Provides what must be fetched once: the trainer's Python environment and the Temporal server. */
 import { ensureTemporal } from './temporal-binary';
 import type { Say } from '../process/progress';
 import { ensureTrainerPython } from './trainer-python';
 
 /**
- * Gets both at the same time: one waits for the network, the other, where it is built, for the CPU.
+ * Fetches both concurrently: one waits for the network, the other may need the CPU for a build.
  * @returns the trainer's interpreter
- * @throws MissingPrerequisite once both have ended
+ * @throws MissingPrerequisite after both have ended
  */
 export async function ensureTools(say: Say): Promise<string> {
   const [python, temporal] = await Promise.allSettled([ensureTrainerPython(say), ensureTemporal(say)]);

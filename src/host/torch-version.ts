@@ -1,11 +1,9 @@
-/** Which torch an interpreter has, without importing it: that alone takes seconds. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+/** Finds an interpreter's torch version without importing torch, which takes seconds. */
+import { outputOf } from '../process/run-program';
 
 const CODE = 'from importlib.metadata import version; print(version("torch"))';
 
-/** @throws Error if the interpreter does not run, or has no torch */
+/** @throws Error if the interpreter does not run or has no torch */
 export async function torchVersion(python: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(python, ['-IB', '-c', CODE], { timeout: 30_000 });
-  return stdout.trim();
+  return (await outputOf(python, ['-IB', '-c', CODE], { timeoutMs: 30_000 })).trim();
 }

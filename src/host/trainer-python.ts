@@ -1,7 +1,7 @@
 /**
- * The trainer's Python environment: what trainer/requirements.lock says, made once by uv and named after that
- * file's hash, so that a new lock gets a new environment, and the one before stays (keep-trainer.ts says for whom).
- * AUTORESEARCH_PYTHON names another interpreter, which is then only checked.
+ * Makes the trainer's Python environment from trainer/requirements.lock with uv, once. Its name has that file's hash, so a new lock file
+ * gets a new environment, and running studies still have the old one (see choose-trainer.ts). With AUTORESEARCH_PYTHON it checks that
+ * interpreter instead.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -18,14 +18,14 @@ import { step, type Say } from '../process/progress';
 import { isSupported, pythonAt, systemPython } from './system-python';
 import { ensureUv } from './uv';
 
-/** Without these no run is possible; pyarrow is for climbmix only. */
+/** Every run needs these; only climbmix needs pyarrow. */
 const REQUIRED_MODULES = ['torch', 'numpy', 'tokenizers', 'safetensors', 'optuna'];
-/** On Linux torch brings CUDA along: downloaded and unpacked together. */
+/** Download and unpacked files together. On Linux torch includes CUDA. */
 const DISK_BYTES = (process.platform === 'linux' ? 9 : 3) * 2 ** 30;
 const INSTALL_MS = 3_600_000;
 
 const lockFile = (name: string): string => asset('trainer', name);
-/** Written last: without it an environment is half made. */
+/** Written last: an environment without it is incomplete. */
 const marker = (folder: string): string => join(folder, '.complete');
 const interpreter = (folder: string): string => join(folder, 'bin', 'python');
 const isComplete = (folder: string): boolean => existsSync(marker(folder)) && existsSync(interpreter(folder));
@@ -37,7 +37,7 @@ function environment(prefix: string, ...ingredients: string[]): string {
 
 const trainerEnvironment = (): string => environment('', readFileSync(lockFile('requirements.lock'), 'utf8'));
 
-/** The trainer's interpreter; null when its environment has yet to be made. */
+/** The trainer's interpreter; null if its environment has not been made. */
 export function trainerPython(): string | null {
   const named = namedPython();
   if (named !== null) return named;
@@ -51,18 +51,15 @@ function namedPython(): string | null {
 }
 
 /**
- * Makes the trainer's environment unless it is there; a half-made one is made anew. An inventory is taken of it before any
- * candidate runs in it.
+ * Makes the trainer's environment unless it is complete, and takes an inventory of it before any candidate runs in it.
  * @returns the interpreter's path
- * @throws MissingPrerequisite if it cannot be made, or AUTORESEARCH_PYTHON will not do
+ * @throws MissingPrerequisite if that fails, or AUTORESEARCH_PYTHON is not suitable
  */
 export async function ensureTrainerPython(say: Say): Promise<string> {
   const named = namedPython();
   const python = named === null ? await ensureOwn(say) : await checkNamed(named);
   const take = (of: string): Promise<void> =>
-    step(say, `inventory of ${of} and its packages, to compare with before each scoring`, () =>
-      takeInventory(of),
-    );
+    step(say, `inventory of ${of} and its packages, compared before each scoring`, () => takeInventory(of));
   await ensureInventory(python, take);
   return python;
 }
@@ -82,8 +79,8 @@ async function ensureOwn(say: Say): Promise<string> {
 }
 
 /**
- * An environment for tests: the trainer's packages, seen through a .pth file, and pytest and ruff beside them,
- * so that the trainer's own stays as users have it.
+ * Makes the environment of the tests: pytest and ruff, and the trainer's packages through a .pth file, so that the trainer's own
+ * environment is the same as users have.
  * @returns the interpreter's path
  */
 export async function ensureDevelopmentPython(say: Say): Promise<string> {
@@ -106,7 +103,7 @@ async function ensureEnvironment(folder: string, say: Say, make: () => Promise<v
   if (isComplete(folder)) return;
   await exclusively(
     `${folder}.lock`,
-    () => say('another process makes this environment: waiting for it'),
+    () => say('another process is making this environment: waiting for it'),
     async () => {
       if (isComplete(folder)) return;
       await rm(folder, { recursive: true, force: true });
@@ -120,11 +117,11 @@ async function ensureEnvironment(folder: string, say: Say, make: () => Promise<v
 async function sitePackages(python: string): Promise<string> {
   const code = 'import sysconfig; print(sysconfig.get_paths()["purelib"])';
   const { ok, stdout, reason } = await run(python, ['-B', '-c', code], { timeoutMs: 30_000 });
-  if (!ok) throw new Error(`${python} does not tell its site-packages: ${reason}`);
+  if (!ok) throw new Error(`cannot find the site-packages of ${python}: ${reason}`);
   return stdout.trim();
 }
 
-/** Compiled here once: the sandbox cannot write bytecode, and every run would compile torch's Python afresh. */
+/** Compiles bytecode once: the sandbox cannot write it, so every run would compile torch's Python again. */
 const install = (say: Say, folder: string, lock: string): Promise<void> =>
   uv(say, ['pip', 'sync', '--require-hashes', '--compile-bytecode', '--python', interpreter(folder), lock]);
 
@@ -144,17 +141,17 @@ function failure(message: string, stderr: string): MissingPrerequisite {
   if (/dns error|connect|network|timed out|timeout|error sending request/iu.test(stderr)) {
     return new MissingPrerequisite(
       message,
-      'the package index was not reached: check the network (a proxy in HTTPS_PROXY, a mirror in UV_DEFAULT_INDEX) and try again',
+      'cannot reach the package index: check the network (a proxy in HTTPS_PROXY, a mirror in UV_DEFAULT_INDEX) and try again',
     );
   }
   return new MissingPrerequisite(
     message,
-    'see the message above; to use an environment of your own, name its interpreter in AUTORESEARCH_PYTHON',
+    'see the message above; to use your own environment, set AUTORESEARCH_PYTHON to its interpreter',
   );
 }
 
 const diskAdvice = (): string =>
-  `free some space, or let XDG_CACHE_HOME (now ${dirname(cacheRoot())}) name a folder on a larger disk`;
+  `free some space, or set XDG_CACHE_HOME (now ${dirname(cacheRoot())}) to a folder on a larger disk`;
 
 async function checkDisk(): Promise<void> {
   await mkdir(cacheRoot(), { recursive: true });
@@ -162,7 +159,7 @@ async function checkDisk(): Promise<void> {
   const free = bavail * bsize;
   if (free >= DISK_BYTES) return;
   throw new MissingPrerequisite(
-    `${gigabytes(free)} are free in ${cacheRoot()}, and the trainer's environment needs ${gigabytes(DISK_BYTES)}`,
+    `${gigabytes(free)} free in ${cacheRoot()}, but the trainer's environment needs ${gigabytes(DISK_BYTES)}`,
     diskAdvice(),
   );
 }
@@ -170,11 +167,11 @@ async function checkDisk(): Promise<void> {
 async function checkNamed(python: string): Promise<string> {
   const found = await pythonAt(python);
   const advice =
-    'let AUTORESEARCH_PYTHON name an interpreter that has them, or unset it to have an environment made';
+    'set AUTORESEARCH_PYTHON to an interpreter that has them, or unset it to let `up` make an environment';
   if (found === null) throw new MissingPrerequisite(`AUTORESEARCH_PYTHON=${python} does not run`, advice);
   if (!isSupported(found.version)) {
     throw new MissingPrerequisite(
-      `AUTORESEARCH_PYTHON=${python} is Python ${found.version}, and 3.11 or newer is needed`,
+      `AUTORESEARCH_PYTHON=${python} is Python ${found.version}; expected 3.11 to 3.14`,
       advice,
     );
   }
@@ -183,7 +180,7 @@ async function checkNamed(python: string): Promise<string> {
   throw new MissingPrerequisite(`AUTORESEARCH_PYTHON=${python} lacks ${missing.join(', ')}`, advice);
 }
 
-/** Looks without importing: torch alone takes seconds. */
+/** Checks without importing, which takes seconds for torch. */
 async function missingModules(python: string): Promise<string[]> {
   const code = 'import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if u.find_spec(m) is None])';
   const { stdout } = await run(python, ['-B', '-c', code, ...REQUIRED_MODULES], { timeoutMs: 30_000 });

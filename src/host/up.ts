@@ -1,31 +1,33 @@
-/** Everything that a study needs on this host, found or made: what `autoresearch up` and `npm start` do first. */
+/** `autoresearch up`: makes the trainer's environment, starts server and worker. Other commands that start studies do it first. */
 import { join } from 'node:path';
 import { stateRoot } from '../process/paths';
 import { findSandbox, type SandboxFound } from '../runner/sandbox';
 import { namedServer } from '../temporal/connection';
-import { keepHostName } from '../temporal/host-name';
+import { saveHostName } from '../temporal/host-name';
+import { telemetry } from '../temporal/telemetry';
+import { workerSettings } from '../temporal/worker-settings';
 import { ensureServer, type ServerWish } from './server';
 import { runningServer } from '../temporal/server-info';
 import { ensureWorker } from './worker-process';
 import { checkDevices } from './check-devices';
-import { checkTakeover } from './check-takeover';
+import { checkTakeover } from './takeover';
 import { exclusively } from '../process/exclusive';
-import { keepTrainer } from './keep-trainer';
-import { isPutDown, takeUp } from './put-down';
+import { chooseTrainer } from './choose-trainer';
+import { isDown, clearDown } from './down-marker';
 import type { Say } from '../process/progress';
 import { ensureTools } from './tools';
 import { ensureTrainerPython } from './trainer-python';
 
 export interface UpWish extends ServerWish {
-  /** Replaces a worker of another build or torch also where that could not go on with a running study. */
+  /** Replaces a worker of another build or torch even if a running study cannot continue with the new one. */
   force?: boolean | undefined;
-  /** Nobody asks for it: it ran, and is gone. */
+  /** A restart after a death, not a user's request. */
   again?: boolean | undefined;
 }
 
-/** Not brought up again, for `down` has been called meanwhile. */
-export class WasPutDown extends Error {
-  override name = 'WasPutDown';
+/** Not restarted, because `down` was called. */
+export class StoppedByDown extends Error {
+  override name = 'StoppedByDown';
 }
 
 interface Ready {
@@ -37,28 +39,35 @@ interface Ready {
 }
 
 /**
- * Makes the trainer's environment, starts server and worker; what is there already is left as it is.
- * Two at once give one server and one worker: the second waits and finds them.
- * @throws MissingPrerequisite, DevicesUnknown, ServerUnavailable, PortInUse, TakeoverRefused, WorkerFailed, HeldElsewhere, WasPutDown
+ * Makes the trainer's environment and starts server and worker, unless they exist. Of two concurrent calls the second waits and
+ * finds what the first has started.
+ * @throws MissingPrerequisite, DevicesUnknown, ServerUnavailable, PortInUse, TakeoverRefused, WorkerFailed, HeldElsewhere, StoppedByDown
  */
 export async function bringUp(wish: UpWish, say: Say): Promise<Ready> {
   return exclusively(
     upLock(),
-    () => say('another `up` or `down` is at work: waiting for it'),
+    () => say('another `up` or `down` is running: waiting for it'),
     async () => {
-      if (wish.again === true && isPutDown()) throw new WasPutDown();
-      await takeUp();
-      await keepHostName(say);
+      if (wish.again === true && isDown()) throw new StoppedByDown();
+      await clearDown();
+      await saveHostName(say);
       const needsBinary = namedServer() === null && (await runningServer()) === null;
       const installed = await (needsBinary ? ensureTools(say) : ensureTrainerPython(say));
       const server = await ensureServer(wish, say);
       if (wish.force !== true) await checkTakeover(server, say);
-      const python = wish.force === true ? installed : await keepTrainer(server, installed, say);
-      const worker = await ensureWorker(server, python, checkDevices);
+      const python = wish.force === true ? installed : await chooseTrainer(server, installed, say);
+      const worker = await ensureWorker(server, python, checkNewWorker);
       return { server, worker, python, sandbox: await findSandbox() };
     },
   );
 }
 
-/** Held while servers and workers of ours are started or stopped. */
+/** A worker with invalid settings must not cost the running one. @throws MissingPrerequisite, DevicesUnknown */
+async function checkNewWorker(): Promise<void> {
+  workerSettings();
+  telemetry(process.env);
+  await checkDevices();
+}
+
+/** Held while server and worker are started or stopped. */
 export const upLock = (): string => join(stateRoot(), 'up.lock');

@@ -1,8 +1,9 @@
-/** uv, which makes the trainer's Python environment: the user's own, or a pinned one in an environment of ours. */
+/** Finds uv, which makes the trainer's Python environment: the user's own, else a pinned one in the cache. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asset } from '../process/package-root';
 import { toolCache } from '../process/paths';
+import { lastLine } from '../process/excerpt';
 import { run } from '../process/run-program';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
 import { step, type Say } from '../process/progress';
@@ -18,7 +19,7 @@ interface Uv {
 
 const ownFolder = (): string => join(toolCache(), `uv-${VERSION}`);
 
-/** uv on PATH, else the one of ours; null when neither is there. */
+/** uv on PATH, else our own; null if neither is installed. */
 export async function findUv(): Promise<Uv | null> {
   for (const path of ['uv', join(ownFolder(), 'bin', 'uv')]) {
     const { ok, stdout } = await run(path, ['--version'], { timeoutMs: 20_000 });
@@ -34,8 +35,8 @@ function isRecent(version: string): boolean {
 }
 
 /**
- * Finds uv, or installs the pinned one. Call it under the lock of what it is needed for.
- * @throws MissingPrerequisite if it is neither there nor can be installed
+ * Finds uv, or installs the pinned version. Callers hold the lock of the environment that they make.
+ * @throws MissingPrerequisite if it is not installed and cannot be
  */
 export async function ensureUv(say: Say): Promise<Uv> {
   const found = await findUv();
@@ -46,7 +47,7 @@ export async function ensureUv(say: Say): Promise<Uv> {
   return installed;
 }
 
-const ADVICE = 'install uv yourself (https://docs.astral.sh/uv) or check the network and try again';
+const ADVICE = 'install uv (https://docs.astral.sh/uv), or check the network and try again';
 
 async function install(): Promise<void> {
   const folder = ownFolder();
@@ -65,12 +66,7 @@ async function install(): Promise<void> {
   if (installed.ok) return;
   await rm(folder, { recursive: true, force: true });
   throw new MissingPrerequisite(
-    `uv could not be installed with pip (${installed.reason}): ${lastLine(installed.stderr)}`,
+    `pip could not install uv (${installed.reason}): ${lastLine(installed.stderr)}`,
     ADVICE,
   );
-}
-
-/** The last line that says something: where pip and uv put the reason. */
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1)?.trim() ?? '';
 }

@@ -1,9 +1,9 @@
-/** The worker of this host: one detached process, which `up` starts or replaces and `down` stops. Runs outlive it. */
+/** Starts, replaces and stops this host's worker: one detached process. Runs outlive it. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkHeldHere, holderOf, launch } from '../process/detach';
-import { boundLog, endOfLog } from '../process/log-file';
+import { boundLog, tailOfLog } from '../process/log-file';
 import { isAlive, isSame, terminate, type Owner } from '../process/owner';
 import { asset } from '../process/package-root';
 import { workerState } from '../process/paths';
@@ -19,7 +19,7 @@ const STOP_MS = 5_000;
 
 export const workerLog = (): string => join(workerState(), 'worker.log');
 
-/** The worker could not be started: the message has the end of its log. */
+/** The worker did not start. The message has the tail of its log. */
 export class WorkerFailed extends Error {
   override name = 'WorkerFailed';
   readonly todo = `see ${workerLog()}, then \`npx autoresearch doctor\``;
@@ -28,21 +28,21 @@ export class WorkerFailed extends Error {
 interface ReadyWorker {
   info: WorkerInfo;
   state: 'started' | 'replaced' | 'running';
-  /** Why the one before was replaced. */
+  /** Why the old worker was replaced. */
   because: string | null;
 }
 
-/** The worker that runs now and has said what it is; null when none does. */
+/** The running worker, once it polls; null if there is none. */
 export async function runningWorker(): Promise<WorkerInfo | null> {
   const info = await readWorkerInfo();
   return info !== null && !info.isEnding && isAlive(info.owner) ? info : null;
 }
 
 /**
- * Starts the worker, or finds it running. One that is of another build, of another server or with another environment (a corrected
- * API key) is replaced: runs go on, and the next worker finds them. Callers hold the lock of `up`.
+ * Starts the worker, or finds it running. Replaces a worker of another build, another server or another environment (a corrected API
+ * key): runs continue, and the new worker finds them. Callers hold the lock of `up`.
  * @param python the trainer's interpreter
- * @param mayStart asked before one is started, and one that runs is ended: it throws where that would not do
+ * @param mayStart called before the old worker is stopped; it throws if a new worker could not train
  * @throws WorkerFailed, HeldElsewhere
  */
 export async function ensureWorker(
@@ -69,7 +69,7 @@ export async function stopWorker(): Promise<boolean> {
 }
 
 function reasonToReplace(worker: WorkerInfo, server: ServerAddress, python: string): string | null {
-  if (worker.build !== buildId()) return 'it was of another build';
+  if (worker.build !== buildId()) return 'it had another build';
   if (worker.address !== server.address || worker.namespace !== server.namespace) {
     return `it served ${worker.namespace} at ${worker.address}`;
   }
@@ -82,7 +82,7 @@ function reasonToReplace(worker: WorkerInfo, server: ServerAddress, python: stri
   }
   const here = environmentHas();
   for (const [name, hash] of Object.entries(here.variables)) {
-    // A shell without the variable does not take it away.
+    // A shell without the variable does not remove it.
     if (worker.has.variables[name] === hash) continue;
     return Object.hasOwn(worker.has.variables, name) ? `it had another ${name}` : `it had no ${name}`;
   }
@@ -92,7 +92,7 @@ function reasonToReplace(worker: WorkerInfo, server: ServerAddress, python: stri
   return null;
 }
 
-/** @param carried what the one before had, and this process may lack */
+/** @param carried the old worker's variables, which this process may lack */
 async function start(python: string, carried: Record<string, string>): Promise<WorkerInfo> {
   await mkdir(workerState(), { recursive: true });
   const logged = await boundLog(workerLog());
@@ -106,33 +106,33 @@ async function start(python: string, carried: Record<string, string>): Promise<W
   });
   if (owner === null) {
     await checkHeldHere(workerLock());
-    throw new WorkerFailed('another worker has just been started on this host: try again');
+    throw new WorkerFailed('another command has just started a worker on this host: try again');
   }
   return untilReady(owner, logged);
 }
 
-/** An empty variable is none. */
+/** An empty variable counts as unset. */
 const withoutEmpty = (env: NodeJS.ProcessEnv, carried: Record<string, string>): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(env).filter(([name, value]) => value !== '' || !(name in carried)));
 
 /**
- * What it says of itself; until then the last worker's word stays, for whoever starts one after this. It counts also where it
- * has died since: that is the next trouble, told by whoever looks next.
+ * Waits for the worker's description. Until then worker.json describes the last worker, for a later start. Returns the description
+ * also if the worker has died since: the next command reports that.
  */
 async function untilReady(owner: Owner, logged: number): Promise<WorkerInfo> {
   const end = performance.now() + READY_MS;
   for (;;) {
-    // In this order: what it says before it dies is read after its death.
+    // Check first, then read, so that a description written just before its death counts.
     const lives = isAlive(owner);
     const info = await readWorkerInfo();
     if (info !== null && isSame(info.owner, owner)) return info;
     if (!lives) {
-      throw new WorkerFailed(`the worker ended before it was ready: ${await endOfLog(workerLog(), logged)}`);
+      throw new WorkerFailed(`the worker ended before it was ready: ${await tailOfLog(workerLog(), logged)}`);
     }
     if (performance.now() > end) {
       await terminate(owner, { graceMs: STOP_MS });
       throw new WorkerFailed(
-        `the worker was not ready after ${READY_MS / 1000} s: ${await endOfLog(workerLog(), logged)}`,
+        `the worker was not ready after ${READY_MS / 1000} s: ${await tailOfLog(workerLog(), logged)}`,
       );
     }
     await sleep(50);

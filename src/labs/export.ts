@@ -20,7 +20,7 @@ import { basename, dirname, join, posix, relative } from 'node:path';
 import type { LabConfig } from './lab-yaml';
 import { Git } from '../ledger/git';
 import { LabError } from '../ledger/git';
-import { readLabConfigAt } from './lab';
+import { checkEntry, readLabConfigAt } from './lab';
 import { listTree, readBlobs, type TreeEntry } from '../ledger/objects';
 
 /** Blobs of about this many bytes are held in memory at once. */
@@ -106,11 +106,6 @@ function layOver(
     ...candidate.filter(({ path }) => !inTheWay(path)),
     ...base.filter(({ path }) => locked.includes(path)),
   ];
-}
-
-function checkEntry({ path, mode }: TreeEntry): void {
-  if (mode === '160000')
-    throw new LabError(`"${path}" is a submodule: a lab's files have to be in the lab itself`);
 }
 
 function* inBatches(entries: readonly TreeEntry[]): Generator<TreeEntry[]> {

@@ -37,45 +37,48 @@ const labConfigSchema = z
       /** Run with `--graph FILE --weights FILE --data DIR --out FILE`. */
       command,
     }),
-    caps: z
-      .strictObject({
-        /** From launch to `start`: imports, building, compiling. Candidates have less, by what the baseline took (startup-cap.ts). */
-        startup_seconds: seconds.default(300),
-        /** From the end of the budget to the last byte of the weights. */
-        handin_seconds: seconds.default(30),
-        score_seconds: seconds.default(600),
-        /** From `start` to the last step of a budget in steps. Default: four times the baseline's, at least ten minutes. */
-        train_seconds: seconds.optional(),
-        /** No step reported for this long after `start` is a stall. */
-        stall_seconds: seconds.default(120),
-        edit_bytes: z
-          .int()
-          .positive()
-          .default(256 * 1024),
-        /** Of strings and numbers in the editable files that the study's base does not have, all changes together. */
-        literal_bytes: z
-          .int()
-          .positive()
-          .default(8 * 1024),
-        /** Of the lines of the editable files that the study's base does not have, all together, when zlib has compressed them. */
-        packed_bytes: z
-          .int()
-          .positive()
-          .default(24 * 1024),
-        weights_bytes: z
-          .int()
-          .positive()
-          .default(4 * 1024 ** 3),
-        log_bytes: z
-          .int()
-          .positive()
-          .default(8 * 1024 ** 2),
-        scratch_bytes: z
-          .int()
-          .positive()
-          .default(8 * 1024 ** 3),
-      })
-      .prefault({}),
+    caps: z.preprocess(
+      withSubmissionSeconds,
+      z
+        .strictObject({
+          /** From launch to `start`: imports, building, compiling. Candidates have less, by what the baseline took (startup-cap.ts). */
+          startup_seconds: seconds.default(300),
+          /** From the end of the budget to the last byte of the weights. */
+          submission_seconds: seconds.default(30),
+          score_seconds: seconds.default(600),
+          /** From `start` to the last step of a budget in steps. Default: four times the baseline's, at least ten minutes. */
+          train_seconds: seconds.optional(),
+          /** No step reported for this long after `start` is a stall. */
+          stall_seconds: seconds.default(120),
+          edit_bytes: z
+            .int()
+            .positive()
+            .default(256 * 1024),
+          /** Of strings and numbers in the editable files that the study's base does not have, all changes together. */
+          literal_bytes: z
+            .int()
+            .positive()
+            .default(8 * 1024),
+          /** Of the lines of the editable files that the study's base does not have, all together, when zlib has compressed them. */
+          packed_bytes: z
+            .int()
+            .positive()
+            .default(24 * 1024),
+          weights_bytes: z
+            .int()
+            .positive()
+            .default(4 * 1024 ** 3),
+          log_bytes: z
+            .int()
+            .positive()
+            .default(8 * 1024 ** 2),
+          scratch_bytes: z
+            .int()
+            .positive()
+            .default(8 * 1024 ** 3),
+        })
+        .prefault({}),
+    ),
     knobs: z.array(knobSchema).default([]),
   })
   .superRefine((lab, context) => {
@@ -121,6 +124,13 @@ const labConfigSchema = z
       }
     });
   });
+
+/** Version 1 of lab.yaml called the cap `handin_seconds`. */
+function withSubmissionSeconds(caps: unknown): unknown {
+  if (typeof caps !== 'object' || caps === null || !('handin_seconds' in caps)) return caps;
+  const { handin_seconds: submission_seconds, ...others } = caps;
+  return { submission_seconds, ...others };
+}
 
 export type LabConfig = z.infer<typeof labConfigSchema>;
 

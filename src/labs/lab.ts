@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { labId } from '../process/paths';
 import { LabConfigError, parseLabConfig, type LabConfig } from './lab-yaml';
 import { Git, GitError, LabError } from '../ledger/git';
-import { listTree, readText } from '../ledger/objects';
+import { listTree, readText, type TreeEntry } from '../ledger/objects';
 
 export interface Lab {
   /** Its real path. */
@@ -29,6 +29,7 @@ export async function openLab(directory: string): Promise<Lab> {
   if (head === null)
     throw new LabError(`${root} has no commit yet: commit the lab's files, then start again`);
   const config = await readLabConfigAt(git, head);
+  await checkBranches(git);
   await checkFiles(git, head, config);
   await checkClean(git, head, config);
   return { root, id: labId(root), git, head, config };
@@ -73,8 +74,28 @@ export async function readLabConfigAt(git: Git, commit: string): Promise<LabConf
   return parseLabConfig(text, join(git.directory, 'lab.yaml'));
 }
 
+/**
+ * git has refs as files: a branch `autoresearch` leaves no place for `autoresearch/nov21`.
+ * @throws LabError
+ */
+export async function checkBranches(git: Git): Promise<void> {
+  for (const name of ['autoresearch', 'autoresearch-ledger']) {
+    if ((await git.resolve(`refs/heads/${name}`)) === null) continue;
+    throw new LabError(
+      `${git.directory} has a branch "${name}", which leaves no place for ${name}/<tag>: rename it (\`git branch -m ${name} other\`)`,
+    );
+  }
+}
+
+/** @throws LabError for a submodule */
+export function checkEntry({ path, mode }: TreeEntry): void {
+  if (mode === '160000')
+    throw new LabError(`"${path}" is a submodule: a lab's files have to be in the lab itself`);
+}
+
 async function checkFiles(git: Git, head: string, { editable, locked, program }: LabConfig): Promise<void> {
   const tree = new Map((await listTree(git, head)).map((entry) => [entry.path, entry]));
+  for (const entry of tree.values()) checkEntry(entry);
   for (const path of [...editable, ...locked, program]) {
     const entry = tree.get(path);
     if (entry === undefined) {

@@ -4,11 +4,9 @@
  * and never by git: hooks, filters and settings that an agent leaves in the copy are not run.
  */
 import { createHash } from 'node:crypto';
-import { execFile } from 'node:child_process';
 import { constants, type BigIntStats } from 'node:fs';
 import { lstat, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import { isText } from './apply-edits';
 import type { LabConfig } from './lab-yaml';
 import type { Edit } from '../ledger/proposals';
@@ -16,6 +14,10 @@ import { exportTree } from './export';
 import { Git } from '../ledger/git';
 import { listTree, type TreeEntry } from '../ledger/objects';
 import { branchName } from '../ledger/refs';
+import { outputOf, run } from '../process/run-program';
+
+/** For a large copy on a slow disk. */
+const REMOVE_MS = 10 * 60_000;
 
 export interface WorkingCopy {
   path: string;
@@ -216,9 +218,8 @@ async function readRegular(path: string): Promise<Buffer> {
 /** Removes a folder whatever an agent has made of it: folders that nobody may enter, or too deep for a path. */
 export async function removeCopies(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true }).catch(async () => {
-    const run = promisify(execFile);
-    await run('chmod', ['-R', 'u+rwX', '--', folder]).catch(() => undefined);
-    await run('rm', ['-rf', '--', folder]);
+    await run('chmod', ['-R', 'u+rwX', '--', folder], { timeoutMs: REMOVE_MS });
+    await outputOf('rm', ['-rf', '--', folder], { timeoutMs: REMOVE_MS });
   });
 }
 

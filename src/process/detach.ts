@@ -1,6 +1,6 @@
 /**
- * Starts processes that outlive this one, at most one for each lock file. A lock is the kernel's (flock), held
- * by the process itself for as long as it lives: a crash frees it, and no leftover file can.
+ * Starts detached processes, at most one for each lock file. The process itself holds the kernel lock (flock) until
+ * it exits. A crash frees the lock, and a leftover file cannot block the next start.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,27 +17,27 @@ export interface Launch {
   command: string[];
   cwd: string;
   env: NodeJS.ProcessEnv;
-  /** Its stdout and stderr are appended here. */
+  /** Stdout and stderr are appended to this file. */
   log: string;
-  /** Whoever holds this file's lock is the one such process. */
+  /** The process holds this file's lock for its life. */
   lock: string;
-  /** What it calls itself to others that find its locks taken: `nov21/0042 run 1`. */
+  /** Shown to other processes that find its locks taken: `nov21/0042 run 1`. */
   name: string;
-  /** Locks to wait for, before the command begins and after `lock` is taken; pid and start time stay the same. */
+  /** Locks to wait for after `lock` is taken and before the command begins. Pid and start time stay the same. */
   waitFor?: string[];
   /**
-   * Written before waiting, with `owner` filled in: how others see what has not begun. Where the content has a phase, and
-   * `file` is there with another one, the command has begun before and is not started again, unless the file is still the
-   * one whose SHA-256 is `instead`.
+   * A status file, written with `owner` filled in before the process waits, so that others see a queued process. If the file
+   * already exists with another `phase` than the content's, the command has begun before and is not started again. `instead` is
+   * the SHA-256 of an existing file that may be replaced all the same.
    */
   queued?: { file: string; content: object; instead?: string | undefined };
-  /** Descendants that lose their parent become its children (Linux), so that it can find and end them all. */
+  /** Makes the process a child subreaper (Linux), so that it can find and end every orphaned descendant. */
   adoptOrphans?: boolean;
 }
 
 /**
- * Starts `command` in a session of its own. Resolves when the command has taken over or is queued for a lock,
- * or with null when another process holds `lock` or has begun.
+ * Starts `command` in its own session. Resolves when the command runs or waits for a lock. Resolves with null when
+ * another process holds `lock` or the command has begun before.
  * @throws LaunchError if it cannot be started
  */
 export async function launch(what: Launch): Promise<Owner | null> {
@@ -55,7 +55,7 @@ export async function launch(what: Launch): Promise<Owner | null> {
   });
   const log = openSync(what.log, 'a');
   try {
-    const child = spawn(python, ['-I', '-S', asset('src', 'process', 'holder.py'), task], {
+    const child = spawn(python, ['-I', '-S', asset('src', 'process', 'lock-and-exec.py'), task], {
       cwd: what.cwd,
       env: what.env,
       detached: true,
@@ -68,10 +68,10 @@ export async function launch(what: Launch): Promise<Owner | null> {
     const owner = ownerOf(child.pid!);
     const report = child.stdio[3];
     if (!(report instanceof Readable)) throw new LaunchError('expected a pipe from the launcher');
-    const said = await answer(report);
-    if (said.busy) return null;
-    if (said.failed !== null) throw new LaunchError(`cannot start ${what.command[0]}: ${said.failed}`);
-    if (said.held && owner !== null) return owner;
+    const start = await readReport(report);
+    if (start.busy) return null;
+    if (start.failed !== null) throw new LaunchError(`cannot start ${what.command[0]}: ${start.failed}`);
+    if (start.held && owner !== null) return owner;
     const [code, signal] = await exited;
     throw new LaunchError(
       `${what.name} ended before it began (${signal ?? `exit code ${code}`}): see ${what.log}`,
@@ -81,15 +81,17 @@ export async function launch(what: Launch): Promise<Owner | null> {
   }
 }
 
-/** Reads the launcher's lines until it says that it waits, or closes because the command took over. */
-async function answer(report: Readable): Promise<{ busy: boolean; held: boolean; failed: string | null }> {
-  let said = '';
+/** Reads the launcher's lines until it waits for a lock, or until the command replaces it. */
+async function readReport(
+  report: Readable,
+): Promise<{ busy: boolean; held: boolean; failed: string | null }> {
+  let text = '';
   for await (const chunk of report) {
-    said += String(chunk);
-    if (said.includes('queued\n')) break;
+    text += String(chunk);
+    if (text.includes('queued\n')) break;
   }
   report.destroy();
-  const lines = said.split('\n');
+  const lines = text.split('\n');
   const failed = lines.find((line) => line.startsWith('failed '));
   return {
     busy: lines.includes('busy'),
@@ -101,8 +103,8 @@ async function answer(report: Readable): Promise<{ busy: boolean; held: boolean;
 const DESCRIPTORS = process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd';
 
 /**
- * The descriptor on which this process, started by `launch`, holds a lock; null where it holds none. A child that is given
- * it holds the lock as well: it is free when both have ended.
+ * The descriptor of a lock that this process got from `launch`; null if it holds none. A child that inherits the descriptor
+ * holds the lock too: the lock is free when both have ended.
  */
 export function descriptorOf(lock: string): number | null {
   const sought = statSync(lock, { throwIfNoEntry: false });
@@ -112,7 +114,7 @@ export function descriptorOf(lock: string): number | null {
       const { dev, ino } = fstatSync(descriptor);
       return dev === sought.dev && ino === sought.ino;
     } catch {
-      // The one that has read the list of them.
+      // The descriptor that readdir itself had open.
       return false;
     }
   };
@@ -123,8 +125,8 @@ const holderSchema = ownerSchema.extend({ name: z.string() });
 type Holder = z.infer<typeof holderSchema>;
 
 /**
- * Who holds a lock, for messages and for finding a process again; null when nobody does. To exclude
- * others, take the lock: this is only what its last holder wrote into it.
+ * The process that holds a lock, for messages and for finding it again; null when none does. Reads what the last
+ * holder wrote into the file. To exclude others, take the lock.
  */
 export async function holderOf(lock: string): Promise<Holder | null> {
   const holder = await lastHolder(lock);
@@ -132,20 +134,20 @@ export async function holderOf(lock: string): Promise<Holder | null> {
 }
 
 /**
- * For a lock that was found taken: by a machine that shares its folder (NFS passes locks on)?
- * @throws HeldElsewhere
+ * Call this when a lock is taken and the holder is not on this machine: NFS passes locks between machines.
+ * @throws HeldElsewhere if another machine that shares the folder holds it
  */
 export async function checkHeldHere(lock: string): Promise<void> {
   const holder = await lastHolder(lock);
   if (holder !== null && isOfOtherBoot(holder)) throw new HeldElsewhere(holder.name, lock);
 }
 
-/** Two machines share our folders, and the other one is at work in them. */
+/** Another machine shares the state folder and works in it. */
 export class HeldElsewhere extends Error {
   override name = 'HeldElsewhere';
-  readonly todo = 'give each host an XDG_STATE_HOME and an XDG_CACHE_HOME of its own, on a disk of its own';
+  readonly todo = 'give each host its own XDG_STATE_HOME and XDG_CACHE_HOME, on its own disk';
   constructor(name: string, lock: string) {
-    super(`another machine shares ${dirname(lock)} with this one, and its ${name} runs`);
+    super(`another machine shares ${dirname(lock)}, and its ${name} is running`);
   }
 }
 
@@ -154,7 +156,7 @@ async function lastHolder(lock: string): Promise<Holder | null> {
   try {
     written = JSON.parse(await readFile(lock, 'utf8'));
   } catch {
-    // Absent, or just being written.
+    // Absent or half written.
     return null;
   }
   return holderSchema.safeParse(written).data ?? null;

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { errorCode } from './error-code';
 
-/** The names in a folder; none where there is no such folder. */
+/** The names in a folder; empty if the folder does not exist. */
 export async function entriesOf(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);

@@ -1,6 +1,6 @@
-/** `ENOENT`, `ESRCH`, …: the system's code of an error that was caught; undefined when it has none. */
+/** The system's code of a caught error (`ENOENT`, `ESRCH`, …); undefined if it has none. */
 export function errorCode(error: unknown): string | undefined {
-  // Not by `instanceof`: jest's errors come from another realm.
+  // Not `instanceof`: jest's errors come from another realm.
   const has = typeof error === 'object' && error !== null && 'code' in error;
   return has && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -1,21 +1,21 @@
-/** Room on the disks that something is about to write to. */
+/** Checks free disk space before something writes. */
 import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface Need {
-  /** What the folder is, in words: `the state folder`. */
+  /** What the folder is, for messages: `the state folder`. */
   what: string;
   folder: string;
   bytes: number;
 }
 
-/** There is too little room: whoever waits and tries again goes on by itself when there is more. */
+/** Too little free space. Retried, so work continues once there is enough. */
 class NoRoom extends Error {
   override name = 'NoRoom';
 }
 
-/** Bytes that this user may still write where `folder` is or will be. */
+/** Free bytes for this user on the disk of `folder`, which may not exist yet. */
 export async function freeBytes(folder: string): Promise<number> {
   let existing = folder;
   while (!existsSync(existing)) existing = dirname(existing);
@@ -23,14 +23,14 @@ export async function freeBytes(folder: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** @throws NoRoom that names the first folder with too little */
+/** @throws NoRoom for the first folder with too little space */
 export async function requireRoom(needs: readonly Need[]): Promise<void> {
   for (const { what, folder, bytes } of needs) {
     const free = await freeBytes(folder);
     if (free >= bytes) continue;
     throw new NoRoom(
-      `waits for room on the disk: ${megabytes(free)} MB are free in ${what} ${folder}, a run needs ${megabytes(bytes)} MB. ` +
-        'Free some, and it goes on by itself',
+      `waiting for disk space: ${megabytes(free)} MB free in ${what} ${folder}, a run needs ${megabytes(bytes)} MB. ` +
+        'Free some space: the study then continues without a command',
     );
   }
 }

@@ -1,16 +1,17 @@
-/** The interpreter that hold.py and keep.py run in: any Python 3, found once. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
+/** Finds the Python 3 that runs lock-and-exec.py and supervisor.py, once per process. */
+import { run } from './run-program';
 
-/** A process could not be started: the message says why and what was tried. */
+/** A process could not be started. The message says why. */
 export class LaunchError extends Error {
   override name = 'LaunchError';
 }
 
+const CODE = 'import sys; print(sys.executable)';
+const ANSWER_MS = 60_000;
+
 let python: Promise<string> | undefined;
 
-/** The real interpreter behind `python3`: a shim (pyenv, asdf) would put its own folders on the command's PATH. */
+/** The interpreter behind `python3`: a shim (pyenv, asdf) would add its own folders to the command's PATH. */
 export function python3(): Promise<string> {
   python ??= findPython().catch((error: unknown) => {
     python = undefined;
@@ -20,14 +21,7 @@ export function python3(): Promise<string> {
 }
 
 async function findPython(): Promise<string> {
-  const child = spawn('python3', ['-I', '-S', '-c', 'import sys; print(sys.executable)'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  try {
-    const [path] = await Promise.all([text(child.stdout), once(child, 'spawn')]);
-    if (path.trim() !== '') return path.trim();
-  } catch (error) {
-    throw new LaunchError('no python3 on PATH: install Python 3.11 or newer', { cause: error });
-  }
-  throw new LaunchError('python3 on PATH does not run: install Python 3.11 or newer');
+  const { stdout, reason } = await run('python3', ['-I', '-S', '-c', CODE], { timeoutMs: ANSWER_MS });
+  if (stdout.trim() !== '') return stdout.trim();
+  throw new LaunchError(`python3 does not run (${reason}): install Python 3.11 or newer as python3`);
 }

@@ -1,16 +1,16 @@
-/** JSON files that are either the old or the new version, never half of one, whenever the power fails. */
+/** Reads and writes JSON files. A power failure leaves the old version or the new one, never half of one. */
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import type { z } from 'zod';
 import { errorCode } from './error-code';
 
-/** A JSON file holds something else than it should: the message names the file, what is wrong and what to do. */
+/** A JSON file has unexpected content. The message names the file, the problem and the remedy. */
 export class JsonFileError extends Error {
   override name = 'JsonFileError';
 }
 
 let written = 0;
 
-/** Replaces `path` by `value` in one step: a temporary file beside it, fsync, rename. Its folder must exist. */
+/** Replaces `path` with `value` in one step: temporary file, fsync, rename. The folder must exist. */
 export async function writeJsonAtomic(path: string, value: unknown): Promise<void> {
   const temporary = `${path}.${process.pid}-${written++}.tmp`;
   try {
@@ -29,8 +29,8 @@ export async function writeJsonAtomic(path: string, value: unknown): Promise<voi
 }
 
 /**
- * What `path` holds, checked; null when there is no such file.
- * @throws JsonFileError if it is not JSON, or not what `schema` describes
+ * Reads and validates a file; null if it does not exist.
+ * @throws JsonFileError if it is not JSON or does not match `schema`
  */
 export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   let text: string;
@@ -56,8 +56,8 @@ export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T
 }
 
 /**
- * As `readJson`, but null also where the file is damaged, as a dying disk or another version leaves it. For what can be
- * found or made again without it.
+ * As `readJson`, but null also for a damaged file, or one of another version. For files that the product can
+ * do without.
  */
 export async function readJsonIfWhole<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   try {

@@ -1,17 +1,17 @@
-/** Logs of detached processes: bounded while they are written, and quoted when a start fails. */
+/** Logs of detached processes: bounds their size, and reads their tail for error messages. */
 import { appendFile, open, truncate, type FileHandle } from 'node:fs/promises';
 import { errorCode } from './error-code';
 
-const KEPT_BYTES = 5_000_000;
+const MAX_BYTES = 5_000_000;
 const QUOTED_BYTES = 2_000;
 const BOUND_EVERY_MS = 60_000;
 
 /**
- * Leaves of a log that is larger than `limit` its first and its last quarter of that. The file stays the same one, for
- * whoever appends to it; what is appended in that very instant may be lost.
- * @returns its size
+ * Cuts a log larger than `limit` bytes to its first and last quarter of `limit`. The inode stays the same, because another
+ * process appends to it; bytes appended during the cut may be lost.
+ * @returns its size in bytes
  */
-export async function boundLog(path: string, limit = KEPT_BYTES): Promise<number> {
+export async function boundLog(path: string, limit = MAX_BYTES): Promise<number> {
   const file = await openIfThere(path);
   if (file === null) return 0;
   try {
@@ -28,14 +28,14 @@ export async function boundLog(path: string, limit = KEPT_BYTES): Promise<number
   }
 }
 
-/** Keeps logs bounded for as long as this process lives; a disk that makes trouble is no reason to end it. */
-export function keepBounded(...paths: string[]): void {
+/** Bounds these logs every minute while this process runs. Disk errors are ignored: the next minute tries again. */
+export function boundRegularly(...paths: string[]): void {
   const bound = () => Promise.allSettled(paths.map((path) => boundLog(path)));
   setInterval(() => void bound(), BOUND_EVERY_MS).unref();
 }
 
-/** The last words of a log after byte `from`, for an error message; empty when there are none. */
-export async function endOfLog(path: string, from: number): Promise<string> {
+/** The tail of a log after byte `from`, for an error message; empty if nothing was written. */
+export async function tailOfLog(path: string, from: number): Promise<string> {
   const file = await openIfThere(path);
   if (file === null) return '';
   try {

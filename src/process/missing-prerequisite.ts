@@ -1,9 +1,9 @@
-/** Something that must be installed is not there, or is not what is needed. */
+/** A required program is missing or has the wrong version. */
 export class MissingPrerequisite extends Error {
   override name = 'MissingPrerequisite';
   /**
    * @param message what was found, and what was expected
-   * @param todo what to do now, as a sentence or a command line
+   * @param todo the remedy, as a sentence or a command line
    */
   constructor(
     message: string,

@@ -1,6 +1,6 @@
 /**
- * Who owns something for as long as it lives: a process, named so that no other is ever mistaken for it.
- * A pid alone is reused, and a zombie still answers `kill(pid, 0)`.
+ * Identifies a process by pid, start time and boot id. The kernel reuses pids, and a zombie still answers
+ * `kill(pid, 0)`, so a pid alone is not enough.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -10,39 +10,38 @@ import { errorCode } from './error-code';
 
 export const ownerSchema = z.strictObject({
   pid: z.int().positive(),
-  /** Clock ticks since boot, field 22 of /proc/PID/stat; elsewhere the start date, in the words of ps. */
+  /** On Linux clock ticks since boot (field 22 of /proc/PID/stat), elsewhere the start date that ps prints. */
   startTime: z.string(),
   bootId: z.string(),
 });
 export type Owner = z.infer<typeof ownerSchema>;
 
 const LINUX = process.platform === 'linux';
-/** A process that SIGKILL has not ended by then hangs in the kernel (a dead disk, a dead driver). */
+/** A process that survives SIGKILL for this long hangs in the kernel (a dead disk, a dead driver). */
 const UNKILLABLE_MS = 30_000;
 const POLL_MS = 20;
 
-/** The process behind a pid; null when there is none or only its zombie. */
+/** The process with this pid; null if there is none, or only a zombie. */
 export function ownerOf(pid: number): Owner | null {
   const startTime = LINUX ? linuxStartTime(pid) : otherStartTime(pid);
   return startTime === null ? null : { pid, startTime, bootId: bootId() };
 }
 
-/** A pid alone is not enough: in a container the next process often has the last one's. */
 export const isSame = (one: Owner, other: Owner): boolean =>
   one.pid === other.pid && one.startTime === other.startTime && one.bootId === other.bootId;
 
-/** Is that very process there, and not a zombie? */
+/** True if this process is running and not a zombie. */
 export function isAlive(owner: Owner): boolean {
   const now = ownerOf(owner.pid);
   return now !== null && isSame(now, owner);
 }
 
-/** Did it run before this boot, or on another machine? */
+/** True if it ran before the last boot, or on another machine. */
 export const isOfOtherBoot = (owner: Owner): boolean => owner.bootId !== bootId();
 
 /**
- * Has the machine gone down since, or the container? All that ran there went with it, whatever it was at. A container keeps
- * its host's boot id; but no process in it can be older than its first one.
+ * True if the machine or container has restarted since, which ended all its processes. A container has its host's boot id,
+ * but no process in it is older than its process 1.
  */
 export function isOfEarlierLife(owner: Owner): boolean {
   if (isOfOtherBoot(owner)) return true;
@@ -51,9 +50,9 @@ export function isOfEarlierLife(owner: Owner): boolean {
 }
 
 /**
- * Ends a process, or the process group that it leads: SIGTERM, after `graceMs` SIGKILL. Resolves when it is gone; at once
- * when it already is. What a leader has left behind in its group is killed then.
- * @throws Error if even SIGKILL does not end it within 30 s, or it belongs to another user
+ * Ends a process, or the process group that it leads: SIGTERM, then SIGKILL after `graceMs`. Resolves when the process is
+ * gone. Kills the rest of a group whose leader has ended.
+ * @throws Error if SIGKILL does not end it within 30 s, or it belongs to another user
  */
 export async function terminate(
   owner: Owner,
@@ -62,7 +61,7 @@ export async function terminate(
   if (!isAlive(owner)) return;
   const target = group ? -owner.pid : owner.pid;
   send(target, 'SIGTERM');
-  // A stopped process sees SIGTERM only once it goes on.
+  // A stopped process receives SIGTERM only after SIGCONT.
   send(target, 'SIGCONT');
   const gone = await goneWithin(owner, graceMs);
   if (!gone || group) send(target, 'SIGKILL');
@@ -80,7 +79,7 @@ function send(target: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Waits for a process to end, however it comes to that; false when it is still there after `ms`. */
+/** Waits up to `ms` for a process to end. Returns false if it is still running. */
 export async function goneWithin(owner: Owner, ms: number): Promise<boolean> {
   const end = performance.now() + ms;
   while (isAlive(owner)) {
@@ -97,7 +96,7 @@ function linuxStartTime(pid: number): string | null {
   } catch {
     return null;
   }
-  // Field 2 is the command in parentheses and may hold spaces and parentheses itself.
+  // Field 2 is the command in parentheses; it may itself have spaces and parentheses.
   const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return state === 'Z' || state === 'X' ? null : (fields[18] ?? null);
 }

@@ -1,4 +1,4 @@
-/** Where things lie on this host, after the XDG base directory specification. Everything of ours is under these roots. */
+/** The product's folders on this host, by the XDG base directory specification. It writes nowhere else but in labs. */
 import { createHash } from 'node:crypto';
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { homedir, tmpdir, userInfo } from 'node:os';
@@ -12,18 +12,18 @@ function root(variable: string, ...fallback: string[]): string {
   return value !== undefined && value.startsWith('/') ? join(value, APP) : join(homedir(), ...fallback, APP);
 }
 
-/** What is not the record but should outlive a reboot: worktrees, run folders, the dev server's database, logs. */
+/** Must survive a reboot, but is not the record: worktrees, run folders, the dev server's database, logs. */
 export const stateRoot = (): string => root('XDG_STATE_HOME', '.local', 'state');
 
-/** What the user sets for all labs: prices. */
+/** User settings for all labs: prices. */
 export const configRoot = (): string => root('XDG_CONFIG_HOME', '.config');
 
-/** What can be made again: tools, Python environments, prepared data. */
+/** Can be deleted and made again: tools, Python environments, prepared data. */
 export const cacheRoot = (): string => root('XDG_CACHE_HOME', '.cache');
 
 /**
- * Sockets: short, for a socket's path has 107 bytes at most. Whoever became another user by `su` has the XDG_RUNTIME_DIR of the
- * one before, which is of no use.
+ * The folder of sockets. Short, because a socket's path has at most 107 bytes. After `su`, XDG_RUNTIME_DIR still names the first
+ * user's folder, so it is used only if this user owns it.
  */
 export function runtimeRoot(): string {
   const value = process.env['XDG_RUNTIME_DIR'];
@@ -35,7 +35,7 @@ export function runtimeRoot(): string {
   return join(base, `${APP}-${userInfo().uid}`);
 }
 
-/** A folder of this user's that can be written, or can be made in one. */
+/** True if this user owns the folder and can write it, or can create it. */
 function isOurs(folder: string): boolean {
   try {
     accessSync(folder, constants.W_OK | constants.X_OK);
@@ -46,7 +46,7 @@ function isOurs(folder: string): boolean {
   }
 }
 
-/** 8 hex digits that key a lab's state: its real path, so that a link to a lab is the same lab. */
+/** 8 hex digits of a lab's real path, so that a link to a lab is the same lab. Names the lab's state folder. */
 export function labId(lab: string): string {
   return createHash('sha256').update(realpathSync(lab)).digest('hex').slice(0, 8);
 }

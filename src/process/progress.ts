@@ -1,10 +1,10 @@
-/** Progress of a set-up in lines: what begins, that it still goes on, how it ended and after how long. */
+/** Prints the progress of a set-up step: start, still running, end and duration. */
 
 export type Say = (line: string) => void;
 
 const STILL_MS = 20_000;
 
-/** Runs one step that may take long, and says so. Whatever `work` throws is passed on. */
+/** Runs one step that may take long and prints its progress. Errors of `work` pass through. */
 export async function step<T>(say: Say, name: string, work: () => Promise<T>): Promise<T> {
   const began = performance.now();
   const seconds = (): string => `${Math.round((performance.now() - began) / 1000)} s`;

@@ -1,4 +1,4 @@
-/** Other programs, run to their end within a time limit, with what they said. */
+/** Runs another program to its end within a time limit, and returns its output. */
 import { spawn } from 'node:child_process';
 import { StringDecoder } from 'node:string_decoder';
 
@@ -10,21 +10,25 @@ interface Options {
 interface Outcome {
   /** Exit code 0 within the time limit. */
   ok: boolean;
+  /** The last megabyte of stdout. */
   stdout: string;
-  /** The last part of what it said on stderr. */
+  /** The last 16,000 characters of stderr. */
   stderr: string;
-  /** Why it is not ok, in a few words: could not be started, exit code, signal, or the time limit. */
+  /** Why it is not ok, in a few words: not installed, exit code, signal or time limit. Empty if it is ok. */
   reason: string;
+  /** How it ended. `missing`: there is no such program. `failed`: any other exit code, or a signal. */
+  end: 'ok' | 'missing' | 'timeout' | 'failed';
 }
 
-const KEPT_CHARACTERS = 16_000;
+const STDOUT_CHARACTERS = 1 << 20;
+const STDERR_CHARACTERS = 16_000;
 
 /** Runs a program; never throws. It stays in our process group, so that Ctrl-C ends it too. */
-export function run(command: string, args: string[], { timeoutMs, env }: Options): Promise<Outcome> {
+export function run(command: string, args: readonly string[], { timeoutMs, env }: Options): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { env: env ?? process.env, stdio: ['ignore', 'pipe', 'pipe'] });
-    const stdout = lastOf(child.stdout);
-    const stderr = lastOf(child.stderr);
+    const stdout = tailOf(child.stdout, STDOUT_CHARACTERS);
+    const stderr = tailOf(child.stderr, STDERR_CHARACTERS);
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
@@ -33,26 +37,36 @@ export function run(command: string, args: string[], { timeoutMs, env }: Options
       child.stdout.destroy();
       child.stderr.destroy();
     }, timeoutMs);
-    const end = (reason: string): void => {
+    const finish = (end: Outcome['end'], reason = ''): void => {
       clearTimeout(timer);
-      resolve({ ok: reason === '', stdout: stdout(), stderr: stderr(), reason });
+      resolve({ ok: end === 'ok', stdout: stdout(), stderr: stderr(), reason, end });
     };
     child.on('error', (error: NodeJS.ErrnoException) =>
-      end(error.code === 'ENOENT' ? `${command} is not there` : error.message),
+      error.code === 'ENOENT'
+        ? finish('missing', `${command} is not installed`)
+        : finish('failed', error.message),
     );
     child.on('close', (code, signal) => {
-      if (timedOut) end(`did not end within ${timeoutMs / 1000} s`);
-      else if (signal !== null) end(`ended by ${signal}`);
-      else end(code === 0 ? '' : `exit code ${code}`);
+      if (timedOut) finish('timeout', `did not end within ${timeoutMs / 1000} s`);
+      else if (signal !== null) finish('failed', `ended by ${signal}`);
+      else if (code === 0) finish('ok');
+      else finish('failed', `exit code ${code}`);
     });
   });
 }
 
-function lastOf(stream: NodeJS.ReadableStream): () => string {
+/** As `run`, and returns stdout. @throws Error unless the program exits with 0 in time */
+export async function outputOf(command: string, args: readonly string[], options: Options): Promise<string> {
+  const { ok, stdout, stderr, reason } = await run(command, args, options);
+  if (ok) return stdout;
+  throw new Error(`${command} failed (${reason})${stderr.trim() === '' ? '' : `: ${stderr.trim()}`}`);
+}
+
+function tailOf(stream: NodeJS.ReadableStream, characters: number): () => string {
   const decoder = new StringDecoder('utf8');
   let text = '';
   stream.on('data', (data: Buffer) => {
-    text = (text + decoder.write(data)).slice(-KEPT_CHARACTERS);
+    text = (text + decoder.write(data)).slice(-characters);
   });
   return () => text;
 }

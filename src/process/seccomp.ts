@@ -1,22 +1,21 @@
 /**
- * The system calls that a sandbox refuses, as a seccomp program for bubblewrap. Without them a process inside can get
- * no new namespace, and with that none of the capabilities it was stripped of; the others are ways to the host's kernel
- * that no training needs. A table instead of `--disable-userns`: that needs bubblewrap 0.8 and user namespaces, this
- * works on every host alike.
+ * The seccomp program that bubblewrap loads: the system calls that a sandbox refuses. Without them a process inside cannot
+ * create a namespace, and so cannot regain a dropped capability. The rest expose the host's kernel and no training needs
+ * them. We use a table because bubblewrap's `--disable-userns` needs version 0.8 and user namespaces.
  */
 
 type Architecture = 'x64' | 'arm64';
 
 const EPERM = 1;
-/** Makes the C library and others fall back to an older call. */
+/** Makes the C library fall back to an older call. */
 const ENOSYS = 38;
 const EAFNOSUPPORT = 97;
 
-/** What is refused whatever its arguments: [number on x86-64, number on aarch64, errno]. */
+/** Calls refused with any arguments: [number on x86-64, number on aarch64, errno]. */
 const REFUSED: Readonly<Record<string, readonly [number, number, number]>> = {
   unshare: [272, 97, EPERM],
   setns: [308, 268, EPERM],
-  // Its flags lie in memory, where a filter cannot see them.
+  // Its flags are in memory, which a filter cannot read.
   clone3: [435, 435, ENOSYS],
   mount: [165, 40, EPERM],
   umount2: [166, 39, EPERM],
@@ -38,11 +37,11 @@ const REFUSED: Readonly<Record<string, readonly [number, number, number]>> = {
   bpf: [321, 280, EPERM],
   perf_event_open: [298, 241, EPERM],
   userfaultfd: [323, 282, EPERM],
-  // It opens sockets past this filter.
+  // It opens sockets that this filter does not see.
   io_uring_setup: [425, 425, ENOSYS],
   io_uring_enter: [426, 426, ENOSYS],
   io_uring_register: [427, 427, ENOSYS],
-  // The kernel's log tells of the whole host.
+  // The kernel's log describes the whole host.
   syslog: [103, 116, EPERM],
 };
 
@@ -53,9 +52,9 @@ const ARCHITECTURES = {
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
 const NEW_NAMESPACES = 0x7e020000;
-/** AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: these end at the network namespace. AF_VSOCK reaches the hypervisor. */
+/** AF_UNIX, AF_INET, AF_INET6, AF_NETLINK stay in the network namespace. AF_VSOCK would reach the hypervisor. */
 const SOCKET_FAMILIES = [1, 2, 10, 16];
-/** System calls of the x32 ABI have numbers of their own from here on. */
+/** System calls of the x32 ABI have numbers from here on. */
 const X32 = 0x40000000;
 
 // linux/bpf_common.h, linux/seccomp.h
@@ -67,7 +66,7 @@ const RETURN = 0x06;
 const KILL_PROCESS = 0x80000000;
 const ALLOW = 0x7fff0000;
 const REFUSE = 0x00050000;
-// struct seccomp_data; an argument's low half comes first on both architectures.
+// struct seccomp_data; both architectures store an argument's low half first.
 const NUMBER_AT = 0;
 const AUDIT_AT = 4;
 const FIRST_ARGUMENT_AT = 16;
@@ -76,13 +75,13 @@ type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, oper
 
 const load = (at: number): Instruction => [LOAD_WORD, 0, 0, at];
 const give = (result: number): Instruction => [RETURN, 0, 0, result];
-/** Runs `then` if the comparison holds, and goes on behind it if not. */
+/** Runs `then` if the comparison is true, else skips it. */
 const when = (code: number, operand: number, then: readonly Instruction[]): Instruction[] => [
   [code, 0, then.length, operand],
   ...then,
 ];
 
-/** The filter for an architecture as the kernel reads it; null where the table has no numbers for it. */
+/** The filter for an architecture, as the kernel reads it; null if the table lacks that architecture. */
 export function seccompFilter(architecture: string = process.arch): Buffer | null {
   return isKnown(architecture) ? assemble(program(architecture)) : null;
 }
@@ -95,7 +94,7 @@ function program(architecture: Architecture): Instruction[] {
   return [
     load(AUDIT_AT),
     [JUMP_EQUAL, 1, 0, audit],
-    // 32-bit calls have other numbers, and nothing here makes any.
+    // 32-bit calls have other numbers, and no program here makes them.
     give(KILL_PROCESS),
     load(NUMBER_AT),
     ...(architecture === 'x64' ? when(JUMP_GREATER_EQUAL, X32, [give(REFUSE | ENOSYS)]) : []),

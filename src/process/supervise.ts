@@ -1,4 +1,4 @@
-/** Starts a process that ends with this one, together with everything that it has started: keep.py says how. */
+/** Runs a command under supervisor.py, which ends it and all its descendants when this process ends. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
@@ -9,26 +9,26 @@ import { errorCode } from './error-code';
 import { LaunchError, python3 } from './interpreter';
 import { asset } from './package-root';
 
-/** For the last output, which arrives after the exit. Where orphans cannot be found, one may keep it open for ever. */
+/** Time for output that arrives after the exit. Without a subreaper, an orphan may hold the pipe open for ever. */
 const LAST_OUTPUT_MS = 1_000;
 const BEGAN = /^began (\d+) (\w+)$/m;
 const ENDED = /^ended (-?\d+) (\w+)$/m;
 /** The descriptor on which bubblewrap reads its seccomp program. */
 export const FILTER_DESCRIPTOR = 6;
 
-interface Keep {
+interface Task {
   command: string[];
   cwd?: string | undefined;
   env?: NodeJS.ProcessEnv | undefined;
-  /** Ended before others when the host is short of memory, and leaves no core file. */
+  /** The kernel kills it first when memory is short. It leaves no core file. */
   expendable?: boolean;
   /** A sandbox with a gate in it. */
   gated?: boolean;
-  /** The folder of the cgroup v2 that it begins in. */
+  /** The folder of the cgroup v2 that it starts in. */
   cgroup?: string | undefined;
-  /** How many processes and threads the kernel may allow that sandbox. */
+  /** The kernel's limit on processes and threads of a gated sandbox. */
   tasks?: number | undefined;
-  /** The descriptor of a lock that is not free before the keeper has ended everything, should this process die before. */
+  /** Descriptor of a lock that the supervisor also holds until all descendants have ended, even if this process dies. */
   lock?: number | null;
   /** The seccomp program that the sandbox reads from FILTER_DESCRIPTOR. */
   filter?: Buffer | null;
@@ -37,31 +37,31 @@ interface Keep {
 }
 
 const taskLimitSchema = z.enum(['rlimit', 'namespace', 'nothing']);
-/** What limits the tasks of a sandbox: keep.py says which does where. */
+/** What limits the tasks of a sandbox; see limit_tasks in supervisor.py. */
 export type TaskLimit = z.infer<typeof taskLimitSchema>;
 
-/** How a command ended. Where the kernel does not show it, 128 + n is signal n. */
+/** How a command ended. If the kernel hides it, exit code 128 + n means signal n. */
 export interface Exit {
   code: number | null;
   signal: string | null;
 }
 
-export interface Kept {
-  keeper: ChildProcess & { pid: number; stdin: Writable; stdout: Readable; stderr: Readable };
-  /** Resolves when the command has ended, nothing that it has started is left, and its output is here. */
+export interface Supervised {
+  supervisor: ChildProcess & { pid: number; stdin: Writable; stdout: Readable; stderr: Readable };
+  /** Resolves when the command and all its descendants have ended and its output has arrived. */
   exited: Promise<Exit>;
-  /** The pid of what was started; null before the command itself has begun, which a sandbox may fail to reach. */
+  /** The command's pid; null before the command has begun, also if a sandbox fails to start it. */
   begunPid: () => number | null;
-  /** Whether it was killed by a limit on CPU seconds that it set itself. */
+  /** True if a CPU limit that the command set itself killed it. */
   hitOwnLimit: () => boolean;
-  /** What limits its processes and threads; `nothing` before it has begun. */
+  /** What limits its processes and threads; `nothing` before the command has begun. */
   taskLimit: () => TaskLimit;
-  /** Lets the keeper end everything at once; it exits then. */
+  /** Ends the command and all its descendants at once; the supervisor then exits. */
   release: () => void;
 }
 
-/** @throws LaunchError if there is no Python to start it with */
-export async function keep({
+/** @throws LaunchError if there is no Python 3 */
+export async function supervise({
   command,
   cwd,
   env,
@@ -72,7 +72,7 @@ export async function keep({
   lock = null,
   filter = null,
   devices = [],
-}: Keep): Promise<Kept> {
+}: Task): Promise<Supervised> {
   const task = JSON.stringify({
     command,
     expendable,
@@ -83,30 +83,30 @@ export async function keep({
     filtered: filter !== null,
     devices,
   });
-  const keeper = spawn(await python3(), ['-I', '-S', asset('src', 'process', 'supervisor.py'), task], {
+  const supervisor = spawn(await python3(), ['-I', '-S', asset('src', 'process', 'supervisor.py'), task], {
     cwd,
     env,
     detached: true,
-    // keep.py's docstring has the numbers; descriptor 4 is the gate's.
+    // Descriptors as in supervisor.py's docstring; 4 is the gate.
     stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'ignore', lock ?? 'ignore', filter === null ? 'ignore' : 'pipe'],
   });
-  await once(keeper, 'spawn');
-  if (filter !== null) sendFilter(keeper, filter);
-  const lifeline = keeper.stdio[3];
-  if (!(lifeline instanceof Duplex) || !isStarted(keeper))
+  await once(supervisor, 'spawn');
+  if (filter !== null) sendFilter(supervisor, filter);
+  const lifeline = supervisor.stdio[3];
+  if (!(lifeline instanceof Duplex) || !isStarted(supervisor))
     throw new LaunchError(`cannot start ${command[0]}`);
-  let said = '';
-  lifeline.on('data', (chunk: Buffer) => (said += chunk.toString('utf8'))).on('error', () => undefined);
+  let reported = '';
+  lifeline.on('data', (chunk: Buffer) => (reported += chunk.toString('utf8'))).on('error', () => undefined);
   return {
-    keeper,
-    exited: exitOf(keeper, () => said),
-    begunPid: () => begunPid(said),
-    hitOwnLimit: () => ENDED.exec(said)?.[2] === 'own',
-    taskLimit: () => taskLimitSchema.parse(BEGAN.exec(said)?.[2] ?? 'nothing'),
+    supervisor,
+    exited: exitOf(supervisor, () => reported),
+    begunPid: () => begunPid(reported),
+    hitOwnLimit: () => ENDED.exec(reported)?.[2] === 'own',
+    taskLimit: () => taskLimitSchema.parse(BEGAN.exec(reported)?.[2] ?? 'nothing'),
     release: () => {
-      // Without waiting for the keeper to be given the CPU: amid a fork bomb that may take long.
-      const pid = begunPid(said);
-      if (pid !== null && keeper.exitCode === null && keeper.signalCode === null) kill(pid);
+      // Kill without waiting for the supervisor: during a fork bomb it may get no CPU for long.
+      const pid = begunPid(reported);
+      if (pid !== null && supervisor.exitCode === null && supervisor.signalCode === null) kill(pid);
       lifeline.destroy();
     },
   };
@@ -116,13 +116,13 @@ export async function keep({
 export function sendFilter(child: ChildProcess, filter: Buffer): void {
   const stdio: readonly unknown[] = child.stdio;
   const pipe = stdio[FILTER_DESCRIPTOR];
-  if (!(pipe instanceof Duplex)) throw new Error(`descriptor ${FILTER_DESCRIPTOR} is no pipe`);
-  // A child that ends early reads nothing; its exit says why.
+  if (!(pipe instanceof Duplex)) throw new Error(`descriptor ${FILTER_DESCRIPTOR} is not a pipe`);
+  // A child that ends early does not read; its exit code gives the reason.
   pipe.on('error', () => undefined).end(filter, () => pipe.destroy());
 }
 
-function begunPid(said: string): number | null {
-  const pid = BEGAN.exec(said)?.[1];
+function begunPid(reported: string): number | null {
+  const pid = BEGAN.exec(reported)?.[1];
   return pid === undefined ? null : Number(pid);
 }
 
@@ -134,16 +134,16 @@ function kill(pid: number): void {
   }
 }
 
-/** @param said what the keeper has written on the lifeline by now */
-async function exitOf(keeper: ChildProcess, said: () => string): Promise<Exit> {
-  const closed = once(keeper, 'close');
+/** @param reported what the supervisor has written to the lifeline so far */
+async function exitOf(supervisor: ChildProcess, reported: () => string): Promise<Exit> {
+  const closed = once(supervisor, 'close');
   const [code, signal] = z
     .tuple([z.int().nullable(), z.string().nullable()])
-    .parse(await once(keeper, 'exit'));
+    .parse(await once(supervisor, 'exit'));
   await Promise.race([closed, sleep(LAST_OUTPUT_MS, undefined, { ref: false })]);
-  keeper.stdout?.destroy();
-  keeper.stderr?.destroy();
-  const ended = ENDED.exec(said())?.[1];
+  supervisor.stdout?.destroy();
+  supervisor.stderr?.destroy();
+  const ended = ENDED.exec(reported())?.[1];
   if (ended !== undefined) {
     const status = Number(ended);
     return status < 0
@@ -157,6 +157,6 @@ async function exitOf(keeper: ChildProcess, said: () => string): Promise<Exit> {
 const signalName = (number: number): string | undefined =>
   Object.entries(constants.signals).find(([, each]) => each === number)?.[0];
 
-function isStarted(child: ChildProcess): child is Kept['keeper'] {
+function isStarted(child: ChildProcess): child is Supervised['supervisor'] {
   return child.pid !== undefined && child.stdin !== null && child.stdout !== null && child.stderr !== null;
 }

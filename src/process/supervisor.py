@@ -1,34 +1,34 @@
-"""Runs a command that neither outlives whoever started it nor leaves anything behind.
+"""Runs a command, and kills it and all its descendants when the caller dies or when the command ends.
 
 Called with one JSON argument:
 
-    command     what to run, with this process's folder, environment, stdin, stdout and stderr
-    expendable  whether it is the first to go when the host is short of memory; it writes no core file either
-    cgroup      the folder of the cgroup v2 that it begins in; null is ours
-    gated       whether the command is a sandbox with a gate: first in it something says "ready" on descriptor 4 and
-                begins only when it hears "go" there
-    tasks       with a gate: how many processes and threads the kernel may allow the sandbox; null is no limit
-    locked      whether descriptor 5 is a lock: held until nothing is left, however long that takes, and not handed on
-    filtered    whether descriptor 6 is the seccomp program that bubblewrap reads; it is handed on
+    command     the command; it gets this process's folder, environment, stdin, stdout and stderr
+    expendable  whether the kernel kills it first when memory is short; it then writes no core file either
+    cgroup      the folder of the cgroup v2 that it starts in; null for ours
+    gated       whether the command is a sandbox with a gate: the first program inside writes "ready" to descriptor 4 and
+                waits there for "go"
+    tasks       for a gated sandbox: the limit on processes and threads; null for none
+    locked      whether descriptor 5 is a lock: held until no descendant is left, and not inherited
+    filtered    whether descriptor 6 is the seccomp program that bubblewrap reads; inherited
     devices     device files that the command may use but not change (protect_devices)
 
-Descriptor 3 is the lifeline: when its other end closes, because whoever holds it has died or wants so, all
-descendants are ended with SIGKILL, double forks included. "began PID LIMIT" is written to it when the command begins,
-with the pid of what was started and what limits its tasks: rlimit, namespace or nothing (limit_tasks). "ended STATUS
-CAUSE" is written when it ends: its exit code, or -n for signal n; `own` for a SIGKILL by a limit on CPU seconds that it
-lowered itself, else `unknown`. SIGTERM is passed on to the command's process group. Exits as the command did, 128 + n
-for signal n, after all that was left behind has ended.
+Descriptor 3 is the lifeline. When its other end closes, because the caller has died or has closed it, this process
+kills all descendants with SIGKILL, double forks included. It writes "began PID LIMIT" when the command begins: the pid
+of the started process, and what limits its tasks (rlimit, namespace or nothing; see limit_tasks). It writes "ended
+STATUS CAUSE" when the command ends: the exit code, or -n for signal n; `own` for a SIGKILL by a CPU limit that the
+command lowered itself, else `unknown`. It passes SIGTERM on to the command's process group. It exits as the command
+did (128 + n for signal n) after all descendants have ended.
 
-bubblewrap hands on 128 + n for signal n, which a command may also exit with, and it reaps the command before anybody
-can look. So it is stopped while the command runs: the kernel shows a zombie's true status and limits.
+bubblewrap turns signal n into exit code 128 + n, which a command may also use, and it reaps the command before
+anybody can look. So we stop bubblewrap while the command runs: the kernel then shows the zombie's status and limits.
 
-Why bubblewrap needs more than its --die-with-parent: its outer process asks the kernel for that after it has begun,
-its inner one later still; neither sees a parent that has died before, and the inner one waits for ever for an outer
-one that dies between the two. So this process, not the runner, is the parent, and does not end before the gate is
-reached: by then both have asked. Is this one killed before, then a process of bubblewrap's own may stay, but never the
-command: nobody says "go".
+bubblewrap's --die-with-parent is not enough: its outer process sets it after it has started, and its inner process
+later still. Neither notices a parent that died before, and the inner one waits for ever for an outer one that died in
+between. So this process is the parent instead of the runner, and it does not exit before the gate is reached, when
+both have set it. If this process is killed earlier, a process of bubblewrap may stay, but the command never starts,
+because nobody writes "go".
 
-Needs nothing but Python's standard library. Elsewhere than on Linux it ends the command's process group only.
+Standard library only. On systems other than Linux it ends the command's process group only.
 """
 
 import contextlib
@@ -47,15 +47,15 @@ import sys
 import time
 
 LIFELINE, GATE, FILTER = 3, 4, 6
-FREE = 10  # descriptors from here on are in nobody's way
+FREE = 10  # descriptors from here on are not in the protocol
 PR_SET_CHILD_SUBREAPER = 36
 NS_GET_USERNS = 0xB701
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8  # statvfs has the same numbers for them
 LINUX = sys.platform == "linux"
-SET_UP_SECONDS = 10  # for a sandbox to come to its gate
-GONE_SECONDS = 10  # for the kernel to end a process that waits for a disk or a GPU; it may take longer, or for ever
+SET_UP_SECONDS = 10  # for a sandbox to reach its gate
+GONE_SECONDS = 10  # for the kernel to end a process that waits for a disk or GPU; some never end
 PAUSE_SECONDS = 0.005
 LONG_PAUSE_SECONDS = 0.5
 
@@ -64,15 +64,15 @@ class Orphaned(Exception):
     """The lifeline's other end has closed."""
 
 
-class Keeper:
+class Supervisor:
     def __init__(self, task):
-        self.child = None  # until it has begun, however long that takes
-        self.early = None  # a signal that has come before
+        self.child = None  # until Popen returns
+        self.early = None  # a signal that arrived before that
         self.tasks = task["tasks"]
         self.locked = task["locked"]
-        self.gate = None  # our end of it, until "go" has been said
-        self.first = None  # the first process inside a sandbox, as a pidfd and its pid, while bubblewrap is stopped
-        self.end = None  # how the command ended, as the kernel shows it: status and cause
+        self.gate = None  # our end of it, until "go" is sent
+        self.first = None  # pidfd and pid of the sandbox's first process, while bubblewrap is stopped
+        self.end = None  # status and cause of the command's end, as the kernel shows them
         self.wakeup = wake_on_signals(self)
 
     def start(self, task):
@@ -95,21 +95,21 @@ class Keeper:
         for descriptor in handed_on:
             os.close(descriptor)
 
-    def see_through(self):
-        """Waits for the command's end, or for that of whoever started it."""
+    def wait_for_end(self):
+        """Waits until the command ends. Raises Orphaned if the caller ends first."""
         poll = select.poll()
         for descriptor in (LIFELINE, self.wakeup, self.gate):
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
         if self.gate is None:
-            tell_began(self.child.pid, "nothing")
+            report_began(self.child.pid, "nothing")
         while not self.is_over():
             for descriptor, _ in poll.poll():
                 if descriptor == self.wakeup:
                     os.read(self.wakeup, 512)
                     self.reap()
                 elif descriptor == LIFELINE:
-                    hear()
+                    check_lifeline()
                 elif self.first is not None and descriptor == self.first[0]:
                     poll.unregister(descriptor)
                     self.end = end_of(self.first[1])
@@ -119,7 +119,7 @@ class Keeper:
                     self.open_gate()
                     if self.first is not None:
                         poll.register(self.first[0], select.POLLIN)
-        tell_ended(*self.how_it_ended())
+        report_ended(*self.how_it_ended())
 
     def is_over(self):
         if LINUX and self.first is None and self.gate is None and self.end is None and is_zombie(self.child):
@@ -127,14 +127,14 @@ class Keeper:
         return self.child.poll() is not None
 
     def how_it_ended(self):
-        """What the kernel showed, where it is what bubblewrap handed on: without the right to look it shows 0."""
-        handed_on = self.child.returncode
-        if self.end is not None and shell_code(self.end[0]) == shell_code(handed_on):
+        """The kernel's status if it agrees with bubblewrap's; without permission to read it the kernel shows 0."""
+        reported = self.child.returncode
+        if self.end is not None and shell_code(self.end[0]) == shell_code(reported):
             return self.end
-        return handed_on, "unknown"
+        return reported, "unknown"
 
     def stop_reaper(self, pid):
-        """Stops bubblewrap, where its command's end can be waited for without it: Linux 5.3, Python 3.9."""
+        """Stops bubblewrap if a pidfd can wait for its command instead: Linux 5.3, Python 3.9."""
         with contextlib.suppress(OSError, AttributeError):
             self.first = (above(os.pidfd_open(pid)), pid)
             self.child.send_signal(signal.SIGSTOP)
@@ -143,23 +143,23 @@ class Keeper:
         self.child.send_signal(signal.SIGCONT)
 
     def open_gate(self):
-        """The gate has said "ready", or is gone because the sandbox could not be set up."""
+        """Reads "ready" from the gate and answers "go". The gate is closed if the sandbox failed to start."""
         try:
-            said, sender = hear_from(self.gate)
-            if said == b"" or self.child.poll() is not None:
+            message, sender = read_gate(self.gate)
+            if message == b"" or self.child.poll() is not None:
                 return
             limit = "nothing" if self.tasks is None or sender is None else limit_tasks(sender, self.tasks)
-            tell_began(self.child.pid, limit)
+            report_began(self.child.pid, limit)
             if sender is not None:
                 self.stop_reaper(sender)
             self.gate.sendall(b"go\n")
         except (BrokenPipeError, ConnectionResetError):
-            return  # its end comes next
+            return  # the command has ended; wait_for_end sees that next
         self.gate.close()
         self.gate = None
 
     def let_set_up(self):
-        """A sandbox that is still being set up is not killed: it ends by itself at the gate."""
+        """Waits for a sandbox that is still starting: without "go" it exits at the gate."""
         if self.gate is None:
             return
         self.gate.close()
@@ -167,7 +167,7 @@ class Keeper:
             self.child.wait(SET_UP_SECONDS)
 
     def reap(self):
-        """Takes leave of adopted orphans; the child itself is Popen's."""
+        """Reaps adopted orphans; Popen reaps the child itself."""
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if self.child is not None and ended.si_pid == self.child.pid:
@@ -185,7 +185,7 @@ class Keeper:
                 self.let_reap()
 
     def end_everything(self):
-        # Without looking around before, which takes long amid a fork bomb: a sandbox dies whole with its first process.
+        # Before scanning /proc, which is slow during a fork bomb: a whole sandbox dies with its first process.
         if self.child is not None and self.child.poll() is None:
             self.child.kill()
         if not LINUX:
@@ -203,18 +203,18 @@ class Keeper:
             time.sleep(PAUSE_SECONDS if is_young else LONG_PAUSE_SECONDS)
 
 
-def wake_on_signals(keeper):
-    """A descriptor that can be read when a signal has come."""
+def wake_on_signals(supervisor):
+    """Returns a descriptor that becomes readable when a signal arrives."""
     reading, writing = (above(end) for end in os.pipe())
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: keeper.pass_on(signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.pass_on(signal.SIGTERM))
     return reading
 
 
 def above(descriptor):
-    """The same, out of the way of the numbers that the command expects."""
+    """Moves a descriptor above the numbers that the command expects."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FREE)
     os.close(descriptor)
     return moved
@@ -246,8 +246,8 @@ def make_expendable():
 def protect_devices(paths):
     """Makes device files read-only in a mount namespace of this process: they can be used, but not changed.
 
-    A sandbox shows the host's own device files, and who owns one may change its mode without any capability: root in a
-    sandbox could take /dev/null from everybody. bubblewrap has no such mount: its read-only ones refuse devices.
+    A sandbox shows the host's own device files, and their owner may change their mode without any capability: root in a
+    sandbox could make /dev/null unusable for the host. bubblewrap's read-only mounts do not allow devices.
     """
     if not any(os.stat(path).st_uid == os.geteuid() for path in paths):
         return
@@ -260,7 +260,7 @@ def protect_devices(paths):
 
 
 def enter_own_mounts():
-    """In a container root may lack CAP_SYS_ADMIN: then a user namespace gives it, as it does to bubblewrap."""
+    """Enters a mount namespace. In a container root may lack CAP_SYS_ADMIN; a user namespace then grants it."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         call("unshare", CLONE_NEWNS)
@@ -276,36 +276,35 @@ def mount(source, target, flags):
 
 
 def call(name, *arguments):
-    """Calls a function of the C library; raises what it reports."""
+    """Calls a function of the C library; raises OSError if it fails."""
     if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def hear():
-    """Nothing is said on the lifeline; a reset is an end with something left unread."""
+def check_lifeline():
+    """Raises Orphaned at its end; a reset is an end with unread data. The caller never writes to it."""
     try:
-        said = os.read(LIFELINE, 512)
+        data = os.read(LIFELINE, 512)
     except ConnectionResetError:
-        said = b""
-    if said == b"":
+        data = b""
+    if data == b"":
         raise Orphaned
 
 
-def hear_from(gate):
-    """What was said at the gate, and the pid on the host of who has said it."""
-    said, attached, _, _ = gate.recvmsg(64, socket.CMSG_SPACE(12))
+def read_gate(gate):
+    """What the gate's other end wrote, and its pid on the host."""
+    message, attached, _, _ = gate.recvmsg(64, socket.CMSG_SPACE(12))
     pids = [struct.unpack("3i", data)[0] for _, kind, data in attached if LINUX and kind == socket.SCM_CREDENTIALS]
-    return said, pids[0] if pids else None
+    return message, pids[0] if pids else None
 
 
 def limit_tasks(pid, tasks):
-    """Has the kernel refuse a sandbox more tasks; returns by what: "rlimit", "namespace" or "nothing".
+    """Limits the tasks of a sandbox; returns what limits them: "rlimit", "namespace" or "nothing".
 
-    pid is its first process. A plain user's tasks are counted for each user namespace since Linux 5.14; before, the
-    limit would count all that the user runs on the host. The host's root is exempt, in whatever user namespace and
-    with whatever capabilities, so for root the PID namespace itself is made small: since Linux 6.14 it has a pid_max of
-    its own. On an older kernel the same write would change the host's.
+    pid is the sandbox's first process. Since Linux 5.14 the kernel counts a plain user's tasks per user namespace; before,
+    it counted all of the user's tasks on the host. The host's root is exempt in any user namespace, so for root we lower
+    the pid_max of the PID namespace, which exists since Linux 6.14. On an older kernel that write would change the host's.
     """
     kernel = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
     with contextlib.suppress(OSError):
@@ -321,19 +320,19 @@ def limit_namespace(pid, tasks):
     with open(f"/proc/{pid}/ns/pid") as namespace:
         enter(fcntl.ioctl(namespace, NS_GET_USERNS), os.stat("/proc/self/ns/user"))
         enter(namespace.fileno(), os.stat("/proc/self/ns/pid"))
-    # Only children are in the PID namespace that was entered.
+    # Only children of this process are in the entered PID namespace.
     if not run_aside(lambda: write("/proc/sys/kernel/pid_max", str(tasks))):
         raise OSError("pid_max cannot be written")
 
 
 def enter(namespace, own):
-    """Enters a namespace; the kernel refuses to enter a user namespace from within."""
+    """Enters a namespace unless this process is in it: the kernel refuses that for a user namespace."""
     if os.fstat(namespace).st_ino != own.st_ino:
         call("setns", namespace, 0)
 
 
 def run_aside(action):
-    """Runs something in a child; returns whether it went well."""
+    """Runs `action` in a forked child; returns whether it succeeded."""
     child = os.fork()
     if child == 0:
         try:
@@ -349,15 +348,15 @@ def write(path, text):
         file.write(text)
 
 
-def tell_began(pid, limit):
+def report_began(pid, limit):
     try:
         os.write(LIFELINE, b"began %d %s\n" % (pid, limit.encode()))
     except OSError as error:
         raise Orphaned from error
 
 
-def tell_ended(status, cause):
-    with contextlib.suppress(OSError):  # nobody is there any more to hear it
+def report_ended(status, cause):
+    with contextlib.suppress(OSError):  # the caller has ended
         os.write(LIFELINE, b"ended %d %s\n" % (status, cause.encode()))
 
 
@@ -372,7 +371,7 @@ def is_zombie(child):
 
 
 def end_of(pid):
-    """How a zombie ended: its status, and `own` if a limit on CPU seconds below ours killed it; None if hidden."""
+    """A zombie's status, and `own` if a CPU limit below ours killed it; None if the kernel hides it."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             fields = stat.read().rpartition(")")[2].split()
@@ -380,14 +379,14 @@ def end_of(pid):
             hard = re.search(r"^Max cpu time +\S+ +(\d+)", limits.read(), re.MULTILINE)
         if fields[0] != "Z":
             return None
-        status = int(fields[49]) & ~0x80  # without "has left a core file"
+        status = int(fields[49]) & ~0x80  # without the core-dump flag
         seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError, ValueError):
         return None
     code = -(status & 0x7F) if status & 0x7F else status >> 8
     ours = resource.getrlimit(resource.RLIMIT_CPU)[1]
     is_lowered = hard is not None and (ours == resource.RLIM_INFINITY or int(hard[1]) < ours)
-    # The kernel counts by ticks when it kills, and exactly when it shows.
+    # The kernel kills by counted ticks but shows exact times.
     is_own = code == -signal.SIGKILL and is_lowered and seconds >= 0.8 * int(hard[1]) - 1
     return code, "own" if is_own else "unknown"
 
@@ -409,22 +408,22 @@ def descendants():
     return found
 
 
-def keep(task):
+def supervise(task):
     adopt_orphans()
-    keeper = Keeper(task)
+    supervisor = Supervisor(task)
     try:
-        keeper.start(task)
-        keeper.see_through()
+        supervisor.start(task)
+        supervisor.wait_for_end()
     except Orphaned:
-        keeper.let_set_up()
+        supervisor.let_set_up()
     finally:
-        keeper.end_everything()
-    return shell_code(keeper.child.wait())
+        supervisor.end_everything()
+    return shell_code(supervisor.child.wait())
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(keep(json.loads(sys.argv[1])))
+        sys.exit(supervise(json.loads(sys.argv[1])))
     except OSError as error:
         print(error, file=sys.stderr)
         sys.exit(127)

@@ -1,10 +1,11 @@
 /** What the user lets a command's process have: folders, and variables of the environment. All else is not there. */
 import { existsSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import type { LabConfig } from '../labs/lab-yaml';
 import { SYSTEM_FOLDERS } from '../runner/sandbox';
 import { cacheRoot, configRoot, runtimeRoot, stateRoot } from '../process/paths';
-import { withoutTemporalSettings } from '../temporal/own-environment';
+import { withoutTemporalSettings } from '../temporal/hide-settings';
 
 /** A variable that lets an agent have more names something that it may not have. */
 export class AgentSettingsError extends Error {
@@ -74,8 +75,11 @@ export const agentHome = (): string => (homedir() === '/' || isSystem(homedir())
 
 const below = (names: string[]): string[] => names.map((name) => join(homedir(), name));
 
-/** Why a folder or file may not be shown or written; null where it may. */
-export function whyHidden(path: string, lab: string, access: 'read' | 'write'): string | null {
+/**
+ * Why a folder or file may not be shown or written; null where it may.
+ * @param closed the lab, and the text that its data is made from
+ */
+export function whyHidden(path: string, closed: readonly string[], access: 'read' | 'write'): string | null {
   const places = [path, real(path)];
   const covers = (other: string) => places.some((place) => isInside(other, place));
   const overlaps = (other: string) => covers(other) || places.some((place) => isInside(place, other));
@@ -86,8 +90,8 @@ export function whyHidden(path: string, lab: string, access: 'read' | 'write'): 
   if (places.some((place) => place.split('/').length <= 2) || SYSTEM.some(covers)) return 'it holds too much';
   if (covers(homedir()) || places.some((place) => dirname(place) === '/home'))
     return 'it holds a whole home folder';
-  if ([lab, stateRoot(), cacheRoot(), configRoot(), runtimeRoot()].map(real).some(overlaps))
-    return 'it holds, or belongs to, the lab or what autoresearch stores';
+  if ([...closed, stateRoot(), cacheRoot(), configRoot(), runtimeRoot()].map(real).some(overlaps))
+    return 'it holds, or belongs to, the lab, its data or what autoresearch stores';
   if (below(SECRETS).some(overlaps)) return 'it holds keys';
   if (access === 'write' && below(START_UP).some(overlaps)) return 'it holds start-up files or programs';
   return null;
@@ -96,8 +100,18 @@ export function whyHidden(path: string, lab: string, access: 'read' | 'write'): 
 const overlapsSystem = (place: string): boolean =>
   SYSTEM.filter((folder) => !SHARED_FOLDERS.includes(folder)).some((folder) => isInside(place, folder));
 
+/** What an agent must not see beside what autoresearch stores: the lab, and a folder that `data.source` names. */
+export function closedFolders(lab: string, { data }: Pick<LabConfig, 'data'>): string[] {
+  return data.source === 'packages' || data.source === 'climbmix' ? [lab] : [lab, resolve(lab, data.source)];
+}
+
+/** Fails as the first proposal would, which comes only after the baseline. @throws AgentSettingsError */
+export function checkAgentSettings(lab: string, config: Pick<LabConfig, 'data'>): void {
+  for (const variable of [WRITES, READS]) declaredPaths(variable, closedFolders(lab, config));
+}
+
 /** The paths that a variable declares. @throws AgentSettingsError */
-export function declaredPaths(variable: string, lab: string): string[] {
+export function declaredPaths(variable: string, closed: readonly string[]): string[] {
   const names = (process.env[variable] ?? '').split(':').filter(Boolean);
   return names.map((name) => {
     const path = expandHome(name);
@@ -108,7 +122,7 @@ export function declaredPaths(variable: string, lab: string): string[] {
     };
     if (!isAbsolute(path)) refuse('it is no absolute path', 'write it from / or ~/ on');
     if (!existsSync(path)) refuse('there is no such file or folder', 'make it, or leave it out');
-    const why = whyHidden(path, lab, variable === WRITES ? 'write' : 'read');
+    const why = whyHidden(path, closed, variable === WRITES ? 'write' : 'read');
     if (why !== null) refuse(why, 'name a folder that holds only what the agent needs');
     return path;
   });

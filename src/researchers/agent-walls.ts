@@ -2,11 +2,10 @@
  * The walls around a command: it sees the system's programs, its own, and the copy that it works in. Everything is
  * named here; what is not named is not there. Its network is the host's, for it must reach its model.
  */
-import { execFile } from 'node:child_process';
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { promisify } from 'node:util';
+import { run } from '../process/run-program';
 import { kernelSettings } from '../runner/kernel-settings';
 import { SYSTEM_FOLDERS, systemFolder } from '../runner/sandbox';
 import {
@@ -28,8 +27,8 @@ export interface Walled {
   /** Where it works; may be written. */
   copy: string;
   ledger: string;
-  /** The lab's folder, which it never sees. */
-  lab: string;
+  /** Folders that it never sees: the lab, and the text that its data is made from. */
+  closed: readonly string[];
 }
 
 /** In memory of the host; they are gone with the command. */
@@ -71,7 +70,6 @@ const HOME_TOOLS = [
   '.local/share/claude',
   '.local/share/fnm',
   '.local/share/mise',
-
   '.local/share/pnpm',
   '.local/share/uv',
   '.local/share/pipx',
@@ -79,7 +77,6 @@ const HOME_TOOLS = [
   '.npm-global',
   '.nvm',
   '.fnm',
-
   '.volta',
   '.asdf',
   '.bun',
@@ -106,22 +103,34 @@ const AGENT_SETTINGS = [
 /** Nobody inside gets back, by a namespace of their own, the rights that are taken here. The first one that works. */
 const USER_NAMESPACES = [['--unshare-user', '--disable-userns'], ['--unshare-user'], []];
 
-const run = promisify(execFile);
+const TRIAL_MS = 60_000;
 
 /** The beginning of a command line whose rest is what runs inside. @throws AgentSettingsError */
-export async function agentWalls({ command, copy, ledger, lab }: Walled): Promise<string[]> {
+export async function agentWalls({ command, copy, ledger, closed }: Walled): Promise<string[]> {
   const home = agentHome();
-  const hidden = (path: string) => whyHidden(path, lab, 'read') !== null;
-  const writes = [...ownFolders(lab), ...declaredPaths(WRITES, lab)];
+  const hidden = (path: string) => whyHidden(path, closed, 'read') !== null;
+  const own = ownFolders(closed);
+  const writes = outermost([...own, ...declaredPaths(WRITES, closed)]);
+  const isWritten = isInOneOf(writes);
+  const declared = declaredPaths(READS, closed);
+  const programs = [...programFolders(isWritten), ...namedIn(command, isWritten)];
+  const others = [
+    ...HOME_TOOLS.map((name) => join(homedir(), name)),
+    ...OTHER_TOOLS,
+    ...CERTIFICATES.flatMap((name) => process.env[name] ?? []),
+  ];
+  // Where the agent writes, it decides where links lead: nothing is looked up through there.
   const reads = [
-    ...[...HOME_TOOLS.map((name) => join(homedir(), name)), ...OTHER_TOOLS].flatMap((path) =>
-      shown(path, hidden),
-    ),
-    ...programFolders().flatMap((folder) => shown(folder, hidden)),
-    ...namedIn(command).flatMap((path) => shown(path, hidden)),
-    ...CERTIFICATES.flatMap((name) => process.env[name] ?? []).flatMap((path) => shown(path, hidden)),
-    ...declaredPaths(READS, lab),
-  ].flatMap((path) => [path, real(path)]);
+    ...[...programs, ...others].filter((path) => !isWritten(path)).flatMap((path) => shown(path, hidden)),
+    ...declared,
+  ]
+    .filter((path) => !isWritten(path))
+    .flatMap((path) => [path, real(path)]);
+  const readOnly = [
+    ...writes.flatMap(settingsIn),
+    ...programs.filter(isInOneOf(own)).filter((path) => !own.includes(path)),
+    ...declared.filter(isWritten),
+  ].filter((path) => existsSync(path) && !leadsThroughLink(path, writes));
   return [
     'bwrap',
     ...(await base()),
@@ -132,7 +141,7 @@ export async function agentWalls({ command, copy, ledger, lab }: Walled): Promis
     ...(home === '/tmp' ? [] : ['--size', String(HOME_BYTES), '--tmpfs', home]),
     ...outermost(reads).flatMap((path) => ['--ro-bind', path, path]),
     ...writes.flatMap((path) => ['--bind', path, path]),
-    ...writes.flatMap(settingsIn).flatMap((path) => ['--ro-bind', path, path]),
+    ...readOnly.flatMap((path) => ['--ro-bind', path, path]),
     '--bind',
     copy,
     copy,
@@ -183,36 +192,48 @@ async function base(): Promise<string[]> {
   ];
   for (const namespaces of USER_NAMESPACES) {
     const argv = [...namespaces, ...walls];
-    const works = await run('bwrap', [...argv, '--', '/bin/sh', '-c', 'exit 0']).then(
-      () => true,
-      () => false,
-    );
-    if (works) return argv;
+    const { ok } = await run('bwrap', [...argv, '--', '/bin/sh', '-c', 'exit 0'], { timeoutMs: TRIAL_MS });
+    if (ok) return argv;
   }
   return walls;
 }
 
 /** Where the known agents store their sessions and sign-in. */
-function ownFolders(lab: string): string[] {
+function ownFolders(closed: readonly string[]): string[] {
   const { CLAUDE_CONFIG_DIR, CODEX_HOME } = process.env;
   const folders = [
     CLAUDE_CONFIG_DIR ?? join(homedir(), '.claude'),
     join(homedir(), '.claude.json'),
     CODEX_HOME ?? join(homedir(), '.codex'),
   ];
-  return folders.filter((path) => existsSync(path) && whyHidden(path, lab, 'write') === null);
+  return folders.filter((path) => existsSync(path) && whyHidden(path, closed, 'write') === null);
 }
 
+/** Is a link on the way down from the folder that may be written? bubblewrap would follow it, to wherever the agent wants. */
+function leadsThroughLink(path: string, writes: readonly string[]): boolean {
+  for (let at = path; !writes.includes(at); at = dirname(at)) {
+    if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() ?? true) return true;
+  }
+  return false;
+}
+
+const isInOneOf =
+  (folders: readonly string[]) =>
+  (path: string): boolean =>
+    folders.some((folder) => isInside(path, folder));
+
 function settingsIn(folder: string): string[] {
-  return AGENT_SETTINGS.map((name) => join(folder, name)).filter((path) => existsSync(path));
+  return AGENT_SETTINGS.map((name) => join(folder, name));
 }
 
 /** The folders on PATH, with the rest of the installations that they belong to, and where their links lead. */
-function programFolders(): string[] {
+function programFolders(isWritten: (path: string) => boolean): string[] {
   const folders = (process.env['PATH'] ?? '')
     .split(':')
     .filter((folder) => folder.startsWith('/') && isFolder(folder));
-  return folders.filter((folder) => !isSystem(real(folder))).flatMap(installation);
+  return folders
+    .filter((folder) => !isSystem(real(folder)))
+    .flatMap((folder) => (isWritten(folder) ? [folder] : installation(folder)));
 }
 
 function installation(folder: string): string[] {
@@ -231,7 +252,7 @@ function prefixOf(folder: string): string[] {
 }
 
 /** The files and folders that a shell command names, with the interpreters of its scripts. */
-function namedIn(command: string): string[] {
+function namedIn(command: string, isWritten: (path: string) => boolean): string[] {
   const words = command.match(/[^\s"';|&()<>=:]+/g) ?? [];
   const paths = words
     .map(expandHome)
@@ -239,7 +260,7 @@ function namedIn(command: string): string[] {
     .map((word) => resolve(word));
   const onPath = words.filter((word) => !word.includes('/')).flatMap(findProgram);
   const files = [...paths, ...onPath];
-  return files.flatMap((path) => [path, ...interpreterOf(path)]);
+  return files.flatMap((path) => (isWritten(path) ? [path] : [path, ...interpreterOf(path)]));
 }
 
 /** Only outside the folders that are shown anyway: PATH may name the home folder itself. */

@@ -1,5 +1,6 @@
 /** Runs a researcher's process to its end and keeps what it said; nothing that it started outlives it. */
-import { keep } from '../process/supervise';
+import { lastLine } from '../process/excerpt';
+import { supervise } from '../process/supervise';
 
 export interface CaptureOptions {
   stdin: string;
@@ -7,6 +8,8 @@ export interface CaptureOptions {
   signal: AbortSignal;
   cwd?: string;
   env?: NodeJS.ProcessEnv;
+  /** Device files that it may use but not change. */
+  devices?: readonly string[];
 }
 
 export interface Captured {
@@ -36,24 +39,24 @@ const GRACE_MS = 2_000;
  * @throws CaptureError unless the process exits with 0 in time
  */
 export async function capture(command: readonly string[], options: CaptureOptions): Promise<Captured> {
-  const { cwd, env, stdin, timeoutMs, signal } = options;
-  const { keeper, exited, release } = await keep({ command: [...command], cwd, env });
+  const { cwd, env, stdin, timeoutMs, signal, devices = [] } = options;
+  const { supervisor, exited, release } = await supervise({ command: [...command], cwd, env, devices });
   let stdout = '';
   let stderr = '';
-  keeper.stdout
+  supervisor.stdout
     .setEncoding('utf8')
     .on('data', (text: string) => (stdout = (stdout + text).slice(-MAX_OUTPUT)));
-  keeper.stderr
+  supervisor.stderr
     .setEncoding('utf8')
     .on('data', (text: string) => (stderr = (stderr + text).slice(-MAX_OUTPUT)));
-  keeper.stdin.on('error', () => undefined); // it may not care to read
-  keeper.stdin.end(stdin);
+  supervisor.stdin.on('error', () => undefined); // it may not care to read
+  supervisor.stdin.end(stdin);
 
   const ended: string[] = [];
   const timers: NodeJS.Timeout[] = [];
   const end = (why: string) => {
     ended.push(why);
-    keeper.kill('SIGTERM');
+    supervisor.kill('SIGTERM');
     timers.push(setTimeout(release, GRACE_MS));
   };
   timers.push(setTimeout(() => end(`took more than ${timeoutMs / 1000} s`), timeoutMs));
@@ -66,13 +69,13 @@ export async function capture(command: readonly string[], options: CaptureOption
     if (ended[0] !== undefined) throw new CaptureError(`${command[0]} ${ended[0]}`, captured);
     if (code === 0) return captured;
     const how = bySignal === null ? `exit code ${code}` : `signal ${bySignal}`;
-    throw new CaptureError(`${command[0]} ended with ${how}: ${lastLine(stderr)}`, captured, code);
+    throw new CaptureError(
+      `${command[0]} ended with ${how}: ${lastLine(stderr).slice(0, 300)}`,
+      captured,
+      code,
+    );
   } finally {
     timers.forEach(clearTimeout);
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1)?.slice(0, 300) ?? '';
 }

@@ -6,6 +6,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
+import { headAndTail } from '../process/excerpt';
 import type { Research } from '../domain/experiment';
 import { ASSUMED_CALL_DOLLARS } from '../domain/study';
 import { MAX_HYPOTHESIS, type Proposal } from '../ledger/proposals';
@@ -123,6 +124,7 @@ async function run(
     said = await capture(await workspace.enclose(command), {
       cwd: workspace.path,
       env,
+      devices: workspace.devices,
       stdin: contextJson(context),
       timeoutMs,
       signal,
@@ -196,11 +198,5 @@ async function nextTranscript(folder: string): Promise<string> {
 }
 
 function transcriptOf({ protection }: Workspace, { stdout, stderr }: Captured): string {
-  return `--- ${protection} ---\n${bounded(redact(stdout))}\n--- stderr ---\n${bounded(redact(stderr))}`;
-}
-
-function bounded(text: string): string {
-  const half = TRANSCRIPT_CHARACTERS / 2;
-  if (text.length <= TRANSCRIPT_CHARACTERS) return text;
-  return `${text.slice(0, half)}\n… ${text.length - 2 * half} characters left out …\n${text.slice(-half)}`;
+  return `--- ${protection} ---\n${headAndTail(redact(stdout), TRANSCRIPT_CHARACTERS)}\n--- stderr ---\n${headAndTail(redact(stderr), TRANSCRIPT_CHARACTERS)}`;
 }

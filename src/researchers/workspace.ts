@@ -2,7 +2,8 @@
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { changesIn, copiesIn, makeWorkingCopy, removeCopies, type Changes } from '../labs/working-copy';
-import { findSandbox } from '../runner/sandbox';
+import { findSandbox, SHARED_DEVICES } from '../runner/sandbox';
+import { closedFolders } from './agent-settings';
 import { agentWalls } from './agent-walls';
 import { ledgerFile } from './command-context';
 import type { ResearchContext } from './researcher';
@@ -13,6 +14,8 @@ export interface Workspace {
   protection: string;
   /** The environment variables that tell the command where it runs. */
   env: Record<string, string>;
+  /** Device files of the host that the command may use but not change. */
+  devices: readonly string[];
   /** The command line that runs a shell command in it. */
   enclose(command: string): Promise<string[]>;
   changes(): Promise<Changes>;
@@ -38,6 +41,7 @@ export async function openWorkspace(
       ? 'bubblewrap: only this copy and what AUTORESEARCH_AGENT_WRITES names can be written; data, runs and secrets are not there'
       : `no sandbox (${detail}): the command can read and write whatever the worker can`,
     env: { AUTORESEARCH_SANDBOX: sandbox },
+    devices: isContained ? SHARED_DEVICES : [],
     async enclose(command) {
       const shell = ['/bin/sh', '-c', command];
       if (!isContained) return shell;
@@ -45,7 +49,7 @@ export async function openWorkspace(
         command,
         copy: copy.path,
         ledger: ledgerFile(context),
-        lab: study.lab,
+        closed: closedFolders(study.lab, context.lab),
       });
       return [...walls, ...shell];
     },

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from '../domain/experiment';
-import { keep, type Exit, type Kept } from '../process/supervise';
+import { supervise, type Exit, type Supervised } from '../process/supervise';
 import { Cgroup, MAX_TASKS, NoCgroupError } from './cgroup';
 import { OutOfMemoryCount } from './out-of-memory';
 import type { Enclosed } from './sandbox';
@@ -18,9 +18,9 @@ export interface ContainedExit extends Exit {
 }
 
 const LINUX = process.platform === 'linux';
-/** How long the keeper may take to end everything before it gets help: somebody may have stopped it. */
-const KEEPER_MS = 2_000;
-/** How long the kernel may take to end what was killed, where there is a keeper to leave it to. */
+/** How long the supervisor may take to end everything before it gets help: somebody may have stopped it. */
+const SUPERVISOR_MS = 2_000;
+/** How long the kernel may take to end what was killed, where there is a supervisor to leave it to. */
 const SLOW_MS = 10_000;
 /** And where all waits for that: a driver may take minutes to give back what a process had. */
 const STUCK_MS = 5 * 60_000;
@@ -31,20 +31,20 @@ export class Contained {
   readonly exited: Promise<ContainedExit>;
 
   private constructor(
-    private readonly kept: Kept,
+    private readonly supervised: Supervised,
     private readonly cgroup: Cgroup | null,
     onOutput: (chunk: Buffer) => void,
   ) {
-    const { keeper } = kept;
-    keeper.stdin.on('error', () => undefined).end();
-    for (const stream of [keeper.stdout, keeper.stderr]) stream.on('data', onOutput);
+    const { supervisor } = supervised;
+    supervisor.stdin.on('error', () => undefined).end();
+    for (const stream of [supervisor.stdout, supervisor.stderr]) stream.on('data', onOutput);
     // Where the run has no cgroup the kernel does not say whose memory it was.
     const host = new OutOfMemoryCount();
-    this.exited = kept.exited.then((exit) => ({
+    this.exited = supervised.exited.then((exit) => ({
       ...exit,
-      began: kept.begunPid() !== null,
+      began: supervised.begunPid() !== null,
       outOfMemory: cgroup === null ? host.hasRisen() : cgroup.hasRunOut(),
-      hitOwnLimit: kept.hitOwnLimit(),
+      hitOwnLimit: supervised.hitOwnLimit(),
     }));
     this.exited.catch(() => undefined);
   }
@@ -60,7 +60,7 @@ export class Contained {
     const cgroup = tryMakeCgroup();
     try {
       const task = { command: argv, cwd, env, gated, tasks: MAX_TASKS, cgroup: cgroup?.folder, lock };
-      return new Contained(await keep({ ...task, filter, devices, expendable: true }), cgroup, onOutput);
+      return new Contained(await supervise({ ...task, filter, devices, expendable: true }), cgroup, onOutput);
     } catch (error) {
       await cgroup?.remove();
       throw error;
@@ -70,23 +70,23 @@ export class Contained {
   /**
    * Ends everything in the sandbox at once and resolves when it is gone, double forks included.
    * @param isDone whether its work is done, so that nobody has to wait long for processes that hang in the kernel: their end,
-   * and the device's lock until then, is left to the keeper
+   * and the device's lock until then, is left to the supervisor
    * @throws Error if they hang and it is not
    */
   async kill(isDone = false): Promise<void> {
-    this.kept.release();
+    this.supervised.release();
     // One that was stopped hears nothing, and would hold the device for ever if this process came to its end first.
     this.wake();
     const began = performance.now();
     while (this.isThere()) {
       const ms = performance.now() - began;
-      if (ms > (isDone && this.isKept() ? SLOW_MS : STUCK_MS)) {
+      if (ms > (isDone && this.isSupervised() ? SLOW_MS : STUCK_MS)) {
         const trouble = 'processes of the sandbox hang in the kernel and cannot be ended';
         if (!isDone) throw new Error(`${trouble}; the device waits for them`);
         console.error(trouble);
         return;
       }
-      if (ms > KEEPER_MS || !this.isKept()) this.help();
+      if (ms > SUPERVISOR_MS || !this.isSupervised()) this.help();
       await sleep(POLL_MS);
     }
     if (this.cgroup === null) return;
@@ -95,16 +95,16 @@ export class Contained {
     await this.cgroup.remove();
   }
 
-  /** Ends all but the keeper: with it would go the lock, which others are to wait for. */
+  /** Ends all but the supervisor: with it would go the lock, which others are to wait for. */
   private help(): void {
     this.wake();
     if (!LINUX) return;
-    const { pid } = this.kept.keeper;
+    const { pid } = this.supervised.supervisor;
     for (const other of this.everyone()) if (other !== pid) send(other, 'SIGKILL');
   }
 
   private wake(): void {
-    if (this.isKept()) send(this.kept.keeper.pid, 'SIGCONT');
+    if (this.isSupervised()) send(this.supervised.supervisor.pid, 'SIGCONT');
   }
 
   /**
@@ -112,15 +112,15 @@ export class Contained {
    * parent.
    */
   everyone(): number[] {
-    return LINUX ? descendants(process.pid) : [-this.kept.keeper.pid];
+    return LINUX ? descendants(process.pid) : [-this.supervised.supervisor.pid];
   }
 
   /**
    * Pids of processes that are no longer the first to go when the host is short of memory. Where the worker has no
-   * CAP_SYS_RESOURCE the kernel lets a process take back what keep.py has set.
+   * CAP_SYS_RESOURCE the kernel lets a process take back what supervisor.py has set.
    */
   spared(): number[] {
-    const pid = this.kept.begunPid();
+    const pid = this.supervised.begunPid();
     if (!LINUX || pid === null) return [];
     // bubblewrap's own first process has what all began with, and no process inside can reach it.
     const first = oomScore(pid);
@@ -130,12 +130,12 @@ export class Contained {
     });
   }
 
-  private isKept(): boolean {
-    return this.kept.keeper.exitCode === null && this.kept.keeper.signalCode === null;
+  private isSupervised(): boolean {
+    return this.supervised.supervisor.exitCode === null && this.supervised.supervisor.signalCode === null;
   }
 
   private isThere(): boolean {
-    return this.isKept() || (LINUX && this.everyone().length > 0);
+    return this.isSupervised() || (LINUX && this.everyone().length > 0);
   }
 }
 

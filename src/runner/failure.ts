@@ -1,4 +1,5 @@
 /** Why a candidate has no result, from how its process ended and what it printed last. */
+import { lastLine } from '../process/excerpt';
 import type { RunFailure } from './task';
 import type { ContainedExit } from './contained';
 
@@ -60,7 +61,7 @@ export function exitFailure(
     const meaning = signal === 'SIGILL' ? ' (illegal instruction)' : '';
     return { reason: 'error', message: `ended by ${signal}${meaning}` };
   }
-  if (code === 0) return { reason: 'rejected', message: 'exited without handing in a model' };
+  if (code === 0) return { reason: 'rejected', message: 'exited without submitting a model' };
   return {
     reason: code === UNCAUGHT && isOutOfMemory(exceptionOf(log)) ? 'oom' : 'error',
     message: said || `exit code ${code}, and it printed nothing`,
@@ -81,7 +82,7 @@ const isOutOfMemory = (exception: string | null): boolean =>
   exception !== null && (MEMORY_TYPE.test(exception) || MEMORY_WORDS.test(exception));
 
 /** The last traceback's exception, else the last line: libraries go on printing after a traceback. */
-const lastWords = (log: string): string => exceptionOf(log) ?? log.trimEnd().split('\n').at(-1)?.trim() ?? '';
+const lastWords = (log: string): string => exceptionOf(log) ?? lastLine(log);
 
 /** The line of the last traceback that names the exception; what it printed before does not count. */
 function exceptionOf(log: string): string | null {

@@ -6,7 +6,6 @@
  * Bytecode is a cache that anybody's Python adds to: what was not there is removed, so that the source is what runs.
  * Not covered: libraries of the system that torch loads later (libstdc++, the GPU's driver), and disks written raw.
  */
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   createReadStream,
@@ -20,11 +19,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate as turn } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { z } from 'zod';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { cacheRoot } from '../process/paths';
+import { outputOf } from '../process/run-program';
 
 /** What scores is not what it was: a host error, and no candidate's. A person has to look. */
 export class EnvironmentChanged extends Error {
@@ -103,7 +102,7 @@ export const forgetInventory = (python: string): Promise<void> => rm(inventoryFi
 
 /** Takes the inventory of an interpreter. Reads every byte of it: some 20 s for torch with CUDA. */
 export async function takeInventory(python: string): Promise<void> {
-  const { stdout } = await promisify(execFile)(python, ['-IB', '-c', ASK, python], { timeout: ASK_MS });
+  const stdout = await outputOf(python, ['-IB', '-c', ASK, python], { timeoutMs: ASK_MS });
   const { roots: said, without } = askedSchema.parse(JSON.parse(stdout));
   const inside = await snapshot(outermost(said), without);
   const roots = outermost([...said, ...linkedFiles(inside.stats)]);

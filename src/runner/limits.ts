@@ -1,5 +1,5 @@
 /** Which limits of a run the kernel keeps here, found by a real trial. */
-import { keep, type TaskLimit } from '../process/supervise';
+import { supervise, type TaskLimit } from '../process/supervise';
 import { Cgroup, MAX_TASKS, NoCgroupError } from './cgroup';
 import { smallest } from './sandbox';
 
@@ -31,10 +31,10 @@ export async function findLimits(): Promise<LimitsFound> {
 
 async function taskLimit(): Promise<string | null> {
   const { argv: command, ...walls } = smallest(['/bin/true']);
-  const trial = await keep({ ...walls, command, gated: true, tasks: MAX_TASKS });
-  trial.keeper.stdin.end();
-  trial.keeper.stdout.resume();
-  trial.keeper.stderr.resume();
+  const trial = await supervise({ ...walls, command, gated: true, tasks: MAX_TASKS });
+  trial.supervisor.stdin.end();
+  trial.supervisor.stdout.resume();
+  trial.supervisor.stderr.resume();
   await trial.exited;
   return NAMES[trial.taskLimit()];
 }

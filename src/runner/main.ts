@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { descriptorOf } from '../process/detach';
 import { errorCode } from '../process/error-code';
 import { readJson } from '../process/json-file';
-import { keepBounded } from '../process/log-file';
+import { boundRegularly } from '../process/log-file';
 import { ownerOf } from '../process/owner';
 import { deviceLock } from './device-lock';
 import { failure } from './failure';
@@ -35,7 +35,7 @@ async function main(folder: string): Promise<void> {
   console.log(`${spec.name} on ${spec.device}, sandbox: ${sandbox} (${detail})`);
   const status = new StatusFile(folder, owner, sandbox, spec.spentSeconds);
   const log = new BoundedLog(join(folder, 'log'), spec.logBytes);
-  keepBounded(join(folder, 'runner.log'));
+  boundRegularly(join(folder, 'runner.log'));
   const scratch = join(folder, 'scratch');
   if (sandbox === 'none') await mkdir(scratch, { recursive: true });
   try {

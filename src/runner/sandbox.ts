@@ -4,23 +4,21 @@
  * gone afterwards. It stops cheating and accidents; it does not stop an attacker with a kernel exploit. Without it
  * (`none`) only the environment is cleared and descendants are ended: every status says so.
  */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { availableParallelism, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { promisify } from 'node:util';
 import { z } from 'zod';
 import type { Sandbox } from '../domain/experiment';
 import { errorCode } from '../process/error-code';
+import { outputOf } from '../process/run-program';
 import { FILTER_DESCRIPTOR, sendFilter } from '../process/supervise';
 import { seccompFilter } from '../process/seccomp';
 import { gpuFiles, gpuIndex, gpuMemoryFiles, isGpu } from './gpu-file';
 import { kernelSettings } from './kernel-settings';
 import { howToSandbox } from './why-no-sandbox';
-
-const run = promisify(execFile);
 
 /** What a process in the sandbox gets. Paths are the host's; `place` is where a folder appears inside. */
 export interface Room {
@@ -64,7 +62,9 @@ const PROBE_MS = 10 * 60_000;
 const INSTALL =
   'install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)';
 /** What bubblewrap shows of the host's /dev. */
-const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
+export const SHARED_DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map(
+  (name) => `/dev/${name}`,
+);
 /** Parts of /sys that only root can read, and root needs no capability for it: they show the whole host. */
 const SYS_FOLDERS_OF_ROOT = [
   'kernel/debug',
@@ -102,7 +102,7 @@ const SYSTEM_FILES = [
   '/etc/localtime',
 ];
 /**
- * Runs first inside, and begins the command only when it is told to: keep.py says why. The command takes this process
+ * Runs first inside, and begins the command only when it is told to: supervisor.py says why. The command takes this process
  * over. As the first one of its namespace it takes all others with it when it ends, and only the host can end it by
  * SIGKILL: the kernel ignores that when it comes from inside.
  */
@@ -180,7 +180,7 @@ const exitSchema = z.tuple([z.int().nullable(), z.string().nullable()]);
 /** The smallest sandbox, through its gate. */
 export function smallest(command: string[]): Pick<Enclosed, 'argv' | 'filter' | 'devices'> {
   const argv = ['bwrap', ...walls(1 << 20), '--as-pid-1', '--', ...GATE, ...command];
-  return { argv, filter: seccompFilter(), devices: DEVICES };
+  return { argv, filter: seccompFilter(), devices: SHARED_DEVICES };
 }
 
 /** Turns a room into a command line. */
@@ -225,7 +225,7 @@ export async function enclose(sandbox: Sandbox, room: Room): Promise<Enclosed> {
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
     cwd: '/',
     filter: seccompFilter(),
-    devices: [...DEVICES, ...ownGpu],
+    devices: [...SHARED_DEVICES, ...ownGpu],
   };
 }
 
@@ -277,7 +277,7 @@ const pythonPathsSchema = z.array(z.string().startsWith('/'));
 async function pythonFolders(python: string): Promise<string[]> {
   const ask =
     'import json, os, sys; print(json.dumps([p for p in [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path] if os.path.isdir(p)]))';
-  const { stdout } = await run(python, ['-IB', '-c', ask], { timeout: PROBE_MS });
+  const stdout = await outputOf(python, ['-IB', '-c', ask], { timeoutMs: PROBE_MS });
   const said = pythonPathsSchema.parse(JSON.parse(stdout));
   // An interpreter is often a link to another one, which may be a link again.
   const links = [dirname(dirname(python)), dirname(dirname(realpathSync(python)))];

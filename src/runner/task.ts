@@ -23,8 +23,8 @@ const common = {
   python: z.string(),
   device: z.string(),
   command: commandSchema,
-  /** Where graph.json and weights.safetensors are handed in. */
-  handin: z.string(),
+  /** Where graph.json and weights.safetensors are submitted. */
+  submission: z.string(),
   logBytes: z.int().positive(),
   scratchBytes: z.int().positive(),
   /** Wall seconds that this attempt had used when it was stopped before. */
@@ -39,13 +39,13 @@ export const trainSpecSchema = z.strictObject({
   startupSeconds: seconds,
   /** Of these, how long the GPU may be at work; null where only `startupSeconds` counts. */
   startupGpuSeconds: seconds.nullable(),
-  handinSeconds: seconds,
+  submissionSeconds: seconds,
   stallSeconds: seconds,
   /** From `start`, where the budget is steps: a budget of seconds is its own cap. */
   trainSeconds: seconds,
   weightsBytes: z.int().positive(),
   /** Whether it is only tried out: on made-up data, nothing compiled. */
-  rehearsal: z.boolean().optional(),
+  smokeTest: z.boolean().optional(),
 });
 
 export const scoreSpecSchema = z.strictObject({
@@ -74,7 +74,7 @@ export const taskStatusSchema = z.strictObject({
    * `queued`: waits for the device's lock. `done` is final, with or without a failure. `stopped`: ended by request,
    * or with a failure by the host's trouble; to be begun again in its folder, and not counted as an attempt.
    */
-  phase: z.enum(['queued', 'starting', 'training', 'handing-in', 'scoring', 'done', 'stopped']),
+  phase: z.enum(['queued', 'starting', 'training', 'submitting', 'scoring', 'done', 'stopped']),
   /** Wall clock, milliseconds since the epoch; for people, never for decisions. */
   updatedAt: z.number(),
   /** When the clock of the budget began and ends, on the same wall clock; null before `start`, deadline null with a budget of steps. */

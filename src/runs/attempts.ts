@@ -24,7 +24,7 @@ export interface Attempt {
 /** Names a run. */
 export type Run = Pick<TrainInput, 'study' | 'number' | 'run'>;
 
-/** Where a run's folders are: attempts, and the hand-in that its training leaves for its scoring. */
+/** Where a run's folders are: attempts, and the submission that its training leaves for its scoring. */
 export function runFolder({ study, number, run }: Run): string {
   return join(studyState(study.labId, study.tag), 'runs', experimentName(number), String(run));
 }

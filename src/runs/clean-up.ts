@@ -1,5 +1,5 @@
 /**
- * After an experiment: takes away what is needed no more. The hand-ins of a kept one stay, and of everything else what a person
+ * After an experiment: takes away what is needed no more. The submissions of a kept one stay, and of everything else what a person
  * reads: statuses, and logs of a bounded size.
  */
 import { readdir, rm, stat } from 'node:fs/promises';
@@ -46,7 +46,7 @@ async function removeCutOff(path: string): Promise<void> {
 }
 
 async function cleanUpRun(folder: string, isKept: boolean): Promise<void> {
-  if (!isKept) await remove(join(folder, 'handin'));
+  if (!isKept) await remove(join(folder, 'submission'));
   for (const attempt of await entries(folder)) {
     if (/^(train|score)-/.test(attempt)) await shorten(join(folder, attempt));
   }

@@ -1,7 +1,7 @@
 /** Ends runners, whoever has started them. */
 import { dirname, join } from 'node:path';
 import { entriesOf } from '../process/entries';
-import { unlist } from '../process/listed';
+import { unregister } from '../process/register';
 import { terminate } from '../process/owner';
 import { attemptsOf, ownerOfAttempt, runFolder, type Run } from './attempts';
 import type { StudyRef } from '../domain/run';
@@ -17,7 +17,7 @@ export async function endRun(run: Run): Promise<void> {
       const owner = await ownerOfAttempt(attempt);
       if (owner === null) return;
       await terminate(owner, { graceMs: STOP_MS });
-      await unlist(join(attempt.folder, 'lock'));
+      await unregister(join(attempt.folder, 'lock'));
     }),
   );
 }

@@ -14,10 +14,11 @@ import type { ComparableRuns } from '../domain/seed';
 import type { LabConfig } from '../labs/lab-yaml';
 import type { Blobs } from '../labs/export';
 import { holderOf } from '../process/detach';
+import { lastLine } from '../process/excerpt';
 import { errorCode } from '../process/error-code';
 import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { requireRoom } from '../process/free-space';
-import { launchListed, unlist } from '../process/listed';
+import { launchRegistered, unregister } from '../process/register';
 import { isAlive, isOfEarlierLife, terminate, type Owner } from '../process/owner';
 import { studyState } from '../process/paths';
 import { deviceLock } from '../runner/device-lock';
@@ -92,6 +93,8 @@ const MAX_STARTS = 10;
 /** Steps are counted as their batches are handed out, a few ahead. */
 const SAME_STEP = 3;
 const POLL_MS = 250;
+/** How long a cancelled activity waits for the server to confirm the cancellation. */
+const ANSWER_MS = 3_000;
 /** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
 const ROOM_BYTES = 64e6;
 /** What a runner may know of the worker's environment: no keys. */
@@ -100,7 +103,7 @@ const ENVIRONMENT = /^(PATH|HOME|USER|LANG|TMPDIR|LD_LIBRARY_PATH|XDG_.*|AUTORES
 export const runnerEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([variable]) => ENVIRONMENT.test(variable)));
 
-export const handinFolder = (input: TrainInput): string => join(runFolder(input), 'handin');
+export const submissionFolder = (input: TrainInput): string => join(runFolder(input), 'submission');
 
 /** What a training's and a scoring's spec have in common. */
 export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting, tree: string) {
@@ -111,7 +114,7 @@ export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting,
     data,
     python,
     device: input.device,
-    handin: handinFolder(input),
+    submission: submissionFolder(input),
     logBytes: lab.caps.log_bytes,
     scratchBytes: lab.caps.scratch_bytes,
   } as const;
@@ -148,7 +151,7 @@ export async function attend(task: Task): Promise<Outcome> {
   };
   return heartbeatWhile(
     ownFolder(task.input).then(async () => orHostError(task, await untilDone(task, show))),
-    () => progress,
+    { study: task.input.study, details: () => progress },
   );
 }
 
@@ -200,7 +203,7 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
   const context = Context.current();
   for (;;) {
     if (context.cancellationSignal.aborted) await context.cancelled;
-    if (await isEnded(task.input.study)) throw ended(task);
+    await throwIfEnded(task);
     const attempts = await attemptsOf(task.input, task.kind);
     const last = attempts.at(-1);
     const owner = last === undefined ? null : await ownerOfAttempt(last);
@@ -248,7 +251,7 @@ async function start(
   const device = await deviceLock(input.device);
   const holder = await holderOf(device);
   if (holder !== null) log.info(`${name} waits for ${input.device}, held by ${holder.name}`);
-  const owner = await launchListed({
+  const owner = await launchRegistered({
     command: [process.execPath, runner, folder],
     cwd: folder,
     env: runnerEnvironment(),
@@ -268,10 +271,8 @@ async function start(
     await Context.current().sleep(POLL_MS);
     return;
   }
-  if (await isEnded(input.study)) {
-    await terminate(owner, { graceMs: STOP_MS });
-    throw ended(task);
-  }
+  if (await isEnded(input.study)) await terminate(owner, { graceMs: STOP_MS });
+  await throwIfEnded(task);
   log.info(`${name}: ${kind} ${number} started`, { pid: owner.pid });
   const status = await follow(folder, owner, show);
   if (status === null || status.phase === 'queued') {
@@ -282,9 +283,15 @@ async function start(
   throwTrouble(task, status);
 }
 
-/** Nobody waits for this activity any more; it has only not heard of that. */
-const ended = ({ input }: Task): Error =>
-  ApplicationFailure.nonRetryable(`${taskName(input)} was cancelled meanwhile`, 'Ended');
+/**
+ * Ends an activity whose workflow was cancelled: as cancelled once the server says so, or with a failure that nobody waits for.
+ * @throws CancelledFailure or ApplicationFailure if the workflow was cancelled
+ */
+async function throwIfEnded({ input }: Task): Promise<void> {
+  if (!(await isEnded(input.study))) return;
+  await Context.current().sleep(ANSWER_MS);
+  throw ApplicationFailure.nonRetryable(`${taskName(input)} was cancelled meanwhile`, 'Ended');
+}
 
 /** The host's trouble is thrown, for Temporal to try again later, a minute apart at most. */
 function throwTrouble({ input }: Task, status: TaskStatus | null): void {
@@ -304,7 +311,7 @@ async function follow(
     const status = await statusOf(folder);
     if (status !== null) show(status);
     if (!alive) {
-      await unlist(join(folder, 'lock'));
+      await unregister(join(folder, 'lock'));
       return status;
     }
     try {
@@ -353,10 +360,9 @@ function outcome(before: Attempt[], status: TaskStatus, failure: Failure | null)
 
 async function lastWords(folder: string): Promise<string> {
   const text = await readFile(join(folder, 'runner.log'), 'utf8').catch(() => '');
-  const lines = text.trimEnd().split('\n');
-  // An error's message stands above its stack.
-  const line = lines.findLast((each) => /^\w*Error\b/.test(each)) ?? lines.at(-1);
-  return line?.trim() ?? '';
+  // An error's message is above its stack.
+  const error = text.split('\n').findLast((line) => /^\w*Error\b/.test(line));
+  return error?.trim() ?? lastLine(text);
 }
 
 function progressOf({ phase, step, lastLoss, tokens, deadline }: TaskStatus): Progress {

@@ -3,12 +3,12 @@
  * are in its history, and are applied here as the workflow applied them.
  */
 import type { Client } from '@temporalio/client';
-import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
 import type { Payload } from '@temporalio/common';
 import { z } from 'zod';
 import { BadRequest, parseBudgetChange, parseHint, parseIdea } from '../domain/requests';
 import { adjustLimits, hint, idea, newStudy, takeIn, type StudyState } from '../domain/study';
 import type { Asked, Waiting } from '../domain/waiting';
+import { decodeValues } from '../temporal/decode';
 import { experimentOf } from '../temporal/executions';
 
 const limit = z.number().nullable();
@@ -38,7 +38,7 @@ export async function askedInHistory(
 ): Promise<AskedOf | null> {
   const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
   const decode = (from: { payloads?: Payload[] | null } | null | undefined): Promise<unknown[]> =>
-    decodeArrayFromPayloads(client.options.loadedDataConverter, from?.payloads);
+    decodeValues(client.options.loadedDataConverter, from);
   let state: StudyState | null = null;
   let experiments = 0;
   for (const event of events ?? []) {

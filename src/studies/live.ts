@@ -8,11 +8,6 @@ import {
   type Client,
   type WorkflowExecutionDescription,
 } from '@temporalio/client';
-import {
-  decodeArrayFromPayloads,
-  decodeOptionalFailureToOptionalError,
-} from '@temporalio/common/lib/internal-non-workflow';
-import { optionalTsToMs } from '@temporalio/common/lib/time';
 import type { Payload } from '@temporalio/common';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -21,6 +16,7 @@ import { experimentName } from '../domain/experiment';
 import type { StudyStatus } from '../domain/status';
 import type { StudyConfig } from '../domain/study';
 import type { Connected } from '../temporal/connection';
+import { decodeValues, failureMessage } from '../temporal/decode';
 import { failingTask, type FailingTask } from '../temporal/failing-task';
 import { CliError } from './errors';
 import type { CurrentExperiment, PendingActivity } from './snapshot';
@@ -101,7 +97,7 @@ async function inputOf(client: Client, workflowId: string): Promise<unknown[] | 
     );
     const [first] = history?.events ?? [];
     const { input } = first?.workflowExecutionStartedEventAttributes ?? {};
-    return await decodeArrayFromPayloads(loadedDataConverter, input?.payloads);
+    return await decodeValues(loadedDataConverter, input);
   } catch (error) {
     if (hasCode(error, NOT_FOUND)) return null;
     throw error;
@@ -159,24 +155,28 @@ export async function pendingActivity(
   const [pending] = raw.pendingActivities ?? [];
   if (pending === undefined) return null;
   const converter = client.options.loadedDataConverter;
-  const failure = await decodeOptionalFailureToOptionalError(converter, pending.lastFailure);
   return {
     name: pending.activityType?.name ?? 'activity',
     isWaiting: Number(pending.state) === SCHEDULED,
     attempt: pending.attempt ?? 1,
-    next: optionalTsToMs(pending.nextAttemptScheduleTime) ?? null,
-    lastFailure: failure?.message ?? null,
-    progress: await progressOf(converter, pending.heartbeatDetails?.payloads),
+    next: milliseconds(pending.nextAttemptScheduleTime),
+    lastFailure: await failureMessage(converter, pending.lastFailure),
+    progress: await progressOf(converter, pending.heartbeatDetails),
   };
 }
+
+/** Milliseconds since the epoch; null if the server gave no time. */
+const milliseconds = (
+  time: { seconds?: unknown; nanos?: number | null } | null | undefined,
+): number | null => (time ? Number(time.seconds ?? 0) * 1000 + Math.floor((time.nanos ?? 0) / 1e6) : null);
 
 /** null for a heartbeat that says something else, or nothing that can be read. */
 async function progressOf(
   converter: Client['options']['loadedDataConverter'],
-  payloads: Payload[] | null | undefined,
+  heartbeat: { payloads?: Payload[] | null } | null | undefined,
 ): Promise<Progress | null> {
   try {
-    const [beat] = await decodeArrayFromPayloads(converter, payloads);
+    const [beat] = await decodeValues(converter, heartbeat);
     return progressSchema.safeParse(beat).data ?? null;
   } catch (error) {
     // A key that is missing here is for the user to mend.

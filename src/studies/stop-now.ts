@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { endRuns } from '../runs/end-runs';
 import { markEnded } from '../runs/ended';
 import { endPreparer } from '../activities/prepare-data';
-import { endRehearsal } from '../activities/smoke-test';
+import { endSmokeTest } from '../activities/smoke-test';
 import type { StudyConfig } from '../domain/study';
 import { experimentOf } from '../temporal/executions';
 import { failingTask } from '../temporal/failing-task';
@@ -106,7 +106,7 @@ async function terminate(
     });
   const number = experimentOf(study.workflowId, workflowId);
   if (number === null) await endPreparer(study);
-  else await Promise.all([endRuns(study, number), endRehearsal(study, number)]);
+  else await Promise.all([endRuns(study, number), endSmokeTest(study, number)]);
 }
 
 async function childrenOf(

@@ -1,4 +1,4 @@
-/** Which build of this package runs: what tells an old worker from a current one. */
+/** Identifies the build of this package, to tell an old worker from a current one. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -8,7 +8,7 @@ import { asset, packageRoot } from '../process/package-root';
 export const buildIdFile = (): string => join(packageRoot(), 'dist', 'build-id');
 
 /**
- * 12 hex digits over all that was built.
+ * 12 hex digits: a hash of the build's output.
  * @throws Error if nothing is built
  */
 export function buildId(): string {
@@ -23,6 +23,6 @@ export function buildId(): string {
 
 const versionSchema = z.object({ version: z.string() });
 
-/** The release: `0.5.0`. */
+/** The release, such as `0.5.0`. */
 export const packageVersion = (): string =>
   versionSchema.parse(JSON.parse(readFileSync(asset('package.json'), 'utf8'))).version;

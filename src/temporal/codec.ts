@@ -1,9 +1,8 @@
 /**
- * Encrypts what studies say through Temporal, where a key is set: inputs, results, heartbeats, failures, summaries.
- * AES-256-GCM, in the form that Temporal's samples use: metadata `encoding` and `encryption-key-id`; data is
- * 12 bytes of IV, the encrypted payload message, 16 bytes of tag. It does not cover what Temporal itself has to
- * read: ids, names of activities and queues, search attributes, times. What was not encrypted is read as it is, so a study
- * that began without a key goes on with one.
+ * Encrypts Temporal payloads if a key is set: inputs, results, heartbeats, failures, summaries. AES-256-GCM, in the format of
+ * Temporal's samples: metadata `encoding` and `encryption-key-id`; data is 12 bytes of IV, the encrypted payload message,
+ * 16 bytes of tag. Temporal itself must read ids, names of activities and queues, search attributes and times, so these stay
+ * plain. Plain payloads are decoded as they are, so a study that began without a key continues with one.
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -19,7 +18,7 @@ const TAG_BYTES = 16;
 const VARIABLE = 'AUTORESEARCH_CODEC_KEY';
 const FILE_VARIABLE = 'AUTORESEARCH_CODEC_KEY_FILE';
 
-/** A payload cannot be read with the keys that are set, or these make no sense. Never holds a key. */
+/** The keys are invalid, or none of them decrypts a payload. The message never contains a key. */
 export class CodecKeyError extends Error {
   override name = 'CodecKeyError';
   constructor(
@@ -32,14 +31,14 @@ export class CodecKeyError extends Error {
 }
 
 export interface CodecKey {
-  /** 8 hex digits of the key's own hash: names it in payloads and messages without telling it. */
+  /** 8 hex digits of the key's hash: identifies the key without revealing it. */
   id: string;
   secret: Buffer;
 }
 
 /**
- * The keys of the environment, the one that encrypts first; the others only decrypt what was encrypted with them.
- * None: nothing is encrypted.
+ * The environment's keys. The first one encrypts; the others only decrypt older payloads. Without keys nothing is
+ * encrypted.
  * @throws CodecKeyError
  */
 export function codecKeys(): CodecKey[] {
@@ -50,7 +49,7 @@ export function codecKeys(): CodecKey[] {
   const text = file === '' ? value : readKeyFile(file);
   const where = file === '' ? VARIABLE : file;
   const keys = text.split(/[\s,]+/u).filter((word) => word !== '');
-  if (keys.length === 0 && file !== '') throw new CodecKeyError(`${file} holds no key`, MAKE_ONE);
+  if (keys.length === 0 && file !== '') throw new CodecKeyError(`${file} contains no key`, MAKE_ONE);
   return keys.map((word, index) => {
     const secret = Buffer.from(word, 'base64');
     if (secret.length === KEY_BYTES && /^[\w+/=-]+$/u.test(word)) return { id: keyId(secret), secret };
@@ -68,14 +67,14 @@ function readKeyFile(file: string): string {
   } catch (error) {
     throw new CodecKeyError(
       `${FILE_VARIABLE}=${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      'let it name a file with one key a line, the one that encrypts first',
+      'set it to a file with one key per line, the encrypting key first',
       { cause: error },
     );
   }
 }
 
 /**
- * For clients, workers and replay alike. Without a key too, so that an encrypted payload is told as such.
+ * For clients, workers and replay. Without a key it reports encrypted payloads with a CodecKeyError.
  * @throws CodecKeyError
  */
 export function dataConverter(keys = codecKeys()): DataConverter {
@@ -85,12 +84,12 @@ export function dataConverter(keys = codecKeys()): DataConverter {
     : { ...converter, failureConverterPath: asset('dist', 'temporal', 'failure-converter.js') };
 }
 
-/** The workflows, in the build that hides the words of failures where there is a key: a bundle cannot ask for it. */
+/** The workflow bundle: with keys the build that also encrypts failure messages, because a bundle cannot read the environment. */
 export const workflowBundle = (keys = codecKeys()): { codePath: string } => ({
   codePath: asset('dist', keys.length === 0 ? 'workflows.bundle.js' : 'workflows.encrypted.bundle.js'),
 });
 
-/** Encrypts with the first of its keys, decrypts with the one that a payload names; without keys it encrypts nothing. */
+/** Encrypts with the first key, decrypts with the key that the payload names. Without keys it encrypts nothing. */
 export class EncryptionCodec implements PayloadCodec {
   constructor(private readonly keys: readonly CodecKey[]) {}
 
@@ -106,13 +105,13 @@ export class EncryptionCodec implements PayloadCodec {
 
   #decrypt({ metadata, data }: Payload): Payload {
     const named = metadata?.['encryption-key-id'];
-    const id = named ? decode(named) : 'without a name';
+    const id = named ? decode(named) : '(unnamed)';
     const key = this.keys.find((each) => each.id === id);
     if (key === undefined) {
       const have = this.keys.map((each) => each.id).join(', ');
       throw new CodecKeyError(
-        `a payload is encrypted with key ${id}, and ${have === '' ? `no ${VARIABLE} is set` : `only ${have} is known`}`,
-        `let ${VARIABLE} (or the file that ${FILE_VARIABLE} names) hold that key, for the worker and for each command`,
+        `a payload is encrypted with key ${id}, but ${have === '' ? `${VARIABLE} is not set` : `only ${have} is set`}`,
+        `add that key to ${VARIABLE} (or to the file in ${FILE_VARIABLE}), for the worker and for each command`,
       );
     }
     return decrypt(data ?? new Uint8Array(), key);
@@ -142,8 +141,8 @@ function decrypt(data: Uint8Array, { id, secret }: CodecKey): Payload {
     return temporal.api.common.v1.Payload.decode(Buffer.concat(plain));
   } catch (error) {
     throw new CodecKeyError(
-      `a payload that says it is encrypted with key ${id} cannot be decrypted: it was changed on its way`,
-      'compare with a backup of the Temporal database; the record in git is not concerned',
+      `a payload encrypted with key ${id} cannot be decrypted: it was modified`,
+      'compare with a backup of the Temporal database; the ledger in git is not affected',
       { cause: error },
     );
   }

@@ -1,9 +1,9 @@
 /**
- * The way to the Temporal server: the standard environment variables and profiles of Temporal's own tools
- * (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE), else the dev server of ours.
+ * Connects to the Temporal server: the one in the environment variables and profiles of Temporal's own tools
+ * (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS…, TEMPORAL_PROFILE), else our own dev server.
  */
 import { createHash } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { CodecKeyError, codecKeys, dataConverter, type CodecKey } from './codec';
 import type { ServerAddress } from './server-address';
@@ -13,9 +13,11 @@ import { whyUnreachable } from './why-unreachable';
 import { readWorkerInfo, workerInfoFile } from './worker-info';
 
 const CONNECT_MS = 4_000;
+/** For pages of histories: grpc-js's default limit is 4 MB. The SDK sets the same number under a name that grpc-js ignores. */
+const MAX_RECEIVED_BYTES = 128 * 1024 * 1024;
 const DEFAULT_NAMESPACE = 'default';
 
-/** No server can be reached: the message says which address and why, `todo` what to do. */
+/** The server cannot be reached. The message has the address and the reason, `todo` the remedy. */
 export class ServerUnavailable extends Error {
   override name = 'ServerUnavailable';
   constructor(
@@ -33,7 +35,7 @@ export interface Connected extends ServerAddress {
 }
 
 /**
- * Where the user's environment says that the server is; null when it names no address.
+ * The server that the user's environment names; null if it names none.
  * @throws ServerUnavailable if the profile or its files cannot be read
  */
 export function namedServer(): ServerAddress | null {
@@ -41,31 +43,31 @@ export function namedServer(): ServerAddress | null {
   return address === undefined ? null : { address, namespace, options, ui: null, ours: false };
 }
 
-/** Names what a connection is let in by, without telling it: a worker keeps what it was started with. */
+/** Hash of the credentials, to see whether a running worker was started with the same ones. */
 export const credentialsId = ({ options }: ServerAddress): string =>
   createHash('sha256').update(JSON.stringify(options)).digest('hex').slice(0, 8);
 
-/** The namespace that the environment names, or Temporal's default. */
+/** The environment's namespace, or Temporal's default. */
 export const namedNamespace = (): string => environment().namespace;
 
 /**
- * Where the server is. Does not connect.
- * @throws ServerUnavailable if none is named and none of ours runs
+ * The address of the server. Does not connect.
+ * @throws ServerUnavailable if the environment names none and our own does not run
  */
 export async function serverAddress(): Promise<ServerAddress> {
   const named = namedServer();
   if (named !== null) return named;
   const running = await runningServer();
   if (running === null) {
-    throw new ServerUnavailable('no Temporal server is running, and TEMPORAL_ADDRESS names none', UP);
+    throw new ServerUnavailable('no Temporal server is running, and TEMPORAL_ADDRESS is not set', UP);
   }
   return { address: running.address, namespace: namedNamespace(), options: {}, ui: running.ui, ours: true };
 }
 
 /**
  * Connects a client. The caller closes `connection`.
- * @throws ServerUnavailable within a few seconds if there is no server, or it does not let us in
- * @throws CodecKeyError if what the worker of this host encrypts could not be read here
+ * @throws ServerUnavailable within a few seconds if no server answers or it refuses the credentials
+ * @throws CodecKeyError if this host's worker encrypts with a key that is not set here
  */
 export async function connect(server?: ServerAddress): Promise<Connected> {
   const target = server ?? (await serverAddress());
@@ -76,8 +78,7 @@ export async function connect(server?: ServerAddress): Promise<Connected> {
       address: target.address,
       ...target.options,
       connectTimeout: CONNECT_MS,
-      // grpc-js would take http_proxy for this host's own addresses too.
-      ...(isLoopback(target.address) && { channelArgs: { 'grpc.enable_http_proxy': 0 } }),
+      channelArgs: channelArgs(target.address),
     });
     const client = new Client({
       connection,
@@ -90,20 +91,29 @@ export async function connect(server?: ServerAddress): Promise<Connected> {
   }
 }
 
-/** A worker that encrypts is not talked to without its key, nor followed by one that lacks it: the last one counts. */
+/** Options for grpc-js. */
+export function channelArgs(address: string): NonNullable<ConnectionOptions['channelArgs']> {
+  return {
+    'grpc.max_receive_message_length': MAX_RECEIVED_BYTES,
+    // grpc-js would send loopback addresses through http_proxy too.
+    ...(isLoopback(address) && { 'grpc.enable_http_proxy': 0 }),
+  };
+}
+
+/** Requires the key that this host's last worker encrypts with, so that no later worker or command lacks it. */
 async function checkKeys(keys: readonly CodecKey[]): Promise<void> {
   const needed = (await readWorkerInfo())?.has.codecKeys[0];
   if (needed === undefined || keys.some(({ id }) => id === needed)) return;
   const have = keys.map(({ id }) => id).join(', ');
   throw new CodecKeyError(
-    `the worker of this host encrypts with key ${needed}, and ${have === '' ? 'no AUTORESEARCH_CODEC_KEY' : `only ${have}`} is set here`,
-    `set it as it was for \`up\`; to encrypt no more, stop the studies, and remove ${workerInfoFile()}`,
+    `the worker of this host encrypts with key ${needed}, but ${have === '' ? 'AUTORESEARCH_CODEC_KEY is not set' : `only ${have} is set`} here`,
+    `set the key that \`up\` had. To stop encrypting, stop the studies and remove ${workerInfoFile()}`,
   );
 }
 
 /**
- * Says why a server could not be reached, for clients and workers.
- * @param proxy the one it was asked through; workers use none
+ * The error for a server that could not be reached, for clients and workers.
+ * @param proxy the proxy of the attempt; workers use none
  */
 export async function unavailable(
   server: ServerAddress,
@@ -114,10 +124,10 @@ export async function unavailable(
   const through = proxy === null ? '' : `through the proxy ${proxy}: `;
   const reason = `${through}${(await whyUnreachable(server)) ?? deepest(error)}`;
   const todo = ours
-    ? `${UP}; if it goes on: \`npx autoresearch down\`, then up again`
-    : 'check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the credentials (or the profile in temporal.toml); ' +
-      'without them a server of our own is used';
-  return new ServerUnavailable(`the Temporal server at ${address} was not reached: ${reason}`, todo, {
+    ? `${UP}; if that does not help: \`npx autoresearch down\`, then \`npx autoresearch up\``
+    : 'check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the credentials (or the profile in temporal.toml). ' +
+      'Without them `npx autoresearch up` starts its own server';
+  return new ServerUnavailable(`cannot reach the Temporal server at ${address}: ${reason}`, todo, {
     cause: error,
   });
 }
@@ -139,7 +149,7 @@ function environment(): Pick<ServerAddress, 'namespace' | 'options'> & { address
   } catch (error) {
     throw new ServerUnavailable(
       `the Temporal profile cannot be used: ${error instanceof Error ? error.message : String(error)}`,
-      'mend temporal.toml (TEMPORAL_CONFIG_FILE names it) or unset TEMPORAL_PROFILE',
+      'fix temporal.toml (TEMPORAL_CONFIG_FILE names it) or unset TEMPORAL_PROFILE',
       { cause: error },
     );
   }

@@ -1,4 +1,4 @@
-/** The workflow executions that the server has: a study's own runs and its experiments', and the studies that go on. */
+/** Lists workflow executions: the runs of a study and its experiments, and the open studies. */
 import type { Client } from '@temporalio/client';
 import { SCORE, STUDY, VERDICT } from './search-attributes';
 
@@ -7,21 +7,21 @@ export interface Execution {
   runId: string;
   /** `RUNNING`, `COMPLETED`, `CONTINUED_AS_NEW`, … */
   status: string;
-  /** Search attributes; null where the workflow has not set them. */
+  /** Search attributes; null if the workflow has not set them. */
   verdict: string | null;
   score: number | null;
 }
 
-/** Workflow ids of a study's experiments begin with this. */
+/** Prefix of the workflow ids of a study's experiments. */
 export const experimentPrefix = (workflowId: string): string => `${workflowId}/exp-`;
 
-/** The number of the experiment whose workflow id this is; null where it is no experiment of the study. */
+/** The experiment's number in a workflow id; null if the id is not of an experiment of this study. */
 export function experimentOf(study: string, workflowId: string): number | null {
   const prefix = experimentPrefix(study);
   return workflowId.startsWith(prefix) ? Number(workflowId.slice(prefix.length)) : null;
 }
 
-/** In no order. The newest may be missing: the server's list follows what happens with some delay. */
+/** Unordered. The newest may be missing: the server's list is eventually consistent. */
 export async function listExecutions(client: Client, workflowId: string): Promise<Execution[]> {
   const query = `WorkflowId = '${workflowId}' OR WorkflowId STARTS_WITH '${experimentPrefix(workflowId)}'`;
   const found: Execution[] = [];
@@ -39,7 +39,7 @@ export async function listExecutions(client: Client, workflowId: string): Promis
   return found;
 }
 
-/** A workflow that has not ended: a study, or one of its experiments. */
+/** An open workflow: a study or one of its experiments. */
 export interface OpenWorkflow {
   workflowId: string;
   runId: string;
@@ -50,7 +50,7 @@ export interface OpenWorkflow {
   version: string | null;
 }
 
-/** Of the workflows that have not ended, on one task queue. */
+/** The open workflows of one task queue. */
 export async function openWorkflows(client: Client, taskQueue: string): Promise<OpenWorkflow[]> {
   const query = `ExecutionStatus = 'Running' AND TaskQueue = '${taskQueue}'`;
   const found: OpenWorkflow[] = [];
@@ -69,10 +69,10 @@ export async function openWorkflows(client: Client, taskQueue: string): Promise<
   return found;
 }
 
-/** The key of a study's memo that holds the release which started it. */
+/** Memo key of the release that started a study. */
 export const VERSION_MEMO = 'autoresearchVersion';
 
-/** The workflow ids of the studies that have not ended, on one task queue. */
+/** The workflow ids of the open studies of one task queue. */
 export const openStudies = async (client: Client, taskQueue: string): Promise<string[]> =>
   (await openWorkflows(client, taskQueue))
     .filter(({ isStudy }) => isStudy)

@@ -1,25 +1,25 @@
 /**
- * Workflow tasks that fail again and again: the workflow stands still, takes no message, and the server calls it running. A history
- * that this build's code does not follow does it, and so does a result that this code cannot read.
+ * Finds workflow tasks that fail repeatedly. Such a workflow makes no progress and answers no message, but the server lists it as
+ * running. The cause is a history that this build's code cannot replay, or a result that it cannot decode.
  */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow';
 import { temporal } from '@temporalio/proto';
+import { failureMessage } from './decode';
 
 export interface FailingTask {
   workflowId: string;
-  /** The next try: 2 after the first failure. */
+  /** Number of the next attempt: 2 after the first failure. */
   attempt: number;
   /** What the worker reported. */
   reason: string;
 }
 
-/** A message that came while the worker answered fails the task too. It is tried again at once, and goes well. */
+/** A message that arrives while the worker answers fails the task too; the retry succeeds at once. */
 const HARMLESS = temporal.api.enums.v1.WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND;
-/** Messages that came since the failure stand behind it. */
+/** Enough to read past messages that arrived after the failure. */
 const EVENTS_READ = 200;
 
-/** Null where the last try went well, where there was none, and where it only came too late: the worker is busy, or gone. */
+/** Null if the last attempt succeeded, if there was none, or if it timed out because the worker is busy or gone. */
 export async function failingTask(
   client: Client,
   { workflowId, runId, raw }: Pick<WorkflowExecutionDescription, 'workflowId' | 'runId' | 'raw'>,
@@ -36,9 +36,8 @@ export async function failingTask(
     const failed = event.workflowTaskFailedEventAttributes;
     if (!failed) continue;
     if (failed.cause === HARMLESS) return null;
-    const { loadedDataConverter } = client.options;
-    const error = await decodeOptionalFailureToOptionalError(loadedDataConverter, failed.failure);
-    return { workflowId, attempt, reason: error?.message ?? 'the worker gave no reason' };
+    const message = await failureMessage(client.options.loadedDataConverter, failed.failure);
+    return { workflowId, attempt, reason: message ?? 'the worker gave no reason' };
   }
   return null;
 }

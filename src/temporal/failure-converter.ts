@@ -1,6 +1,6 @@
 /**
- * Puts the words and the stack of a failure where the codec encrypts them. Loaded by the SDK by its path, by workers,
- * clients and in the workflows' encrypted bundle; either converter reads what the other wrote.
+ * Moves a failure's message and stack to where the codec encrypts them. Workers, clients and the encrypted workflow bundle load it
+ * by path. Each converter can read the other's failures.
  */
 import { DefaultFailureConverter } from '@temporalio/common';
 

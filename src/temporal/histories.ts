@@ -1,6 +1,6 @@
 /**
- * The event histories of a study that the server still has: every run of the study's workflow, along its
- * continue-as-new chains, and every run of its experiments'. Closed ones go at the namespace's retention.
+ * Fetches a study's event histories: every run of the study's workflow along its continue-as-new chain, and every run of its
+ * experiments. The server deletes closed ones after the namespace's retention.
  */
 import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { History } from '@temporalio/common/lib/proto-utils';
@@ -13,24 +13,24 @@ export interface RunHistory {
   history: History;
 }
 
-/** How much of a study its histories tell. */
+/** How much of a study its histories cover. */
 export interface Coverage {
   /** In the ledger. */
   experiments: number;
-  /** Of those: they ended so long ago that the server has them no more, or ran on another server. */
+  /** Of those: the server has deleted their histories, or they ran on another server. */
   withoutHistory: number;
 }
 
 type Run = Omit<RunHistory, 'history'>;
 
-/** Experiments fetched at once: a server far away answers slowly, but many. */
+/** Experiments fetched concurrently, for a server with high latency. */
 const AT_ONCE = 8;
 /** gRPC's NOT_FOUND. */
 const NOT_FOUND = 5;
 
 /**
- * The study's runs first, oldest first, then its experiments' by number. A study may go on meanwhile: its last
- * histories are then open.
+ * The study's runs, oldest first, then its experiments by number. If the study is still running, its last histories
+ * are open.
  */
 export async function* studyHistories(client: Client, workflowId: string): AsyncGenerator<RunHistory> {
   const listed = await listExecutions(client, workflowId);
@@ -40,7 +40,7 @@ export async function* studyHistories(client: Client, workflowId: string): Async
     listed.filter((run) => run.workflowId === workflowId),
   );
   yield* studies;
-  // The server's list may lag behind; what a study's own events say does not.
+  // The server's list may lag behind; the study's own events do not.
   const runs = [
     ...listed.filter((run) => run.workflowId !== workflowId),
     ...studies.flatMap(({ history }) => startedChildren(history)),
@@ -54,7 +54,7 @@ export async function* studyHistories(client: Client, workflowId: string): Async
   }
 }
 
-/** @param recorded the numbers of the experiments that the ledger had before the histories were fetched */
+/** @param recorded experiment numbers in the ledger before the histories were fetched */
 export function coverageOf(
   workflowId: string,
   recorded: readonly number[],
@@ -69,7 +69,7 @@ export function coverageOf(
 const experimentNumber = (study: string, { workflowId }: Pick<Run, 'workflowId'>): number =>
   Number(workflowId.slice(experimentPrefix(study).length) || Number.NaN);
 
-/** The histories of these workflows, as far as the server has them. */
+/** The histories of these workflows that the server still has. */
 export async function* historiesOf(client: Client, runs: readonly Run[]): AsyncGenerator<RunHistory> {
   for (const each of runs) {
     const run = await fetchRun(client, each);
@@ -77,7 +77,7 @@ export async function* historiesOf(client: Client, runs: readonly Run[]): AsyncG
   }
 }
 
-/** Of the study itself: those that the server lists, the one that its id stands for, and their whole chains. */
+/** Runs of the study's workflow: those that the server lists, the current one, and their whole chains. */
 async function studyRuns(client: Client, workflowId: string, listed: readonly Run[]): Promise<RunHistory[]> {
   const found: RunHistory[] = [];
   const known = new Set<string>();
@@ -94,7 +94,7 @@ async function studyRuns(client: Client, workflowId: string, listed: readonly Ru
   return found.toSorted((a, b) => begunAt(a.history) - begunAt(b.history));
 }
 
-/** Null where the server has it no more. */
+/** Null if the server has deleted it. */
 async function fetchRun(client: Client, { workflowId, runId }: Run): Promise<RunHistory | null> {
   const history = await unlessGone(client.workflow.getHandle(workflowId, runId).fetchHistory());
   return history === null ? null : { workflowId, runId, history };
@@ -110,7 +110,7 @@ async function unlessGone<T>(asked: Promise<T>): Promise<T | null> {
   }
 }
 
-/** The runs before and after one in its chain, and the one from which it was reset; that is its own where it was not. */
+/** The runs before and after one in its chain, and the one that it was reset from (itself if it was not). */
 function neighbours({ events }: History): string[] {
   const first = events?.[0]?.workflowExecutionStartedEventAttributes;
   const last = events?.at(-1);

@@ -1,6 +1,6 @@
 /**
- * By what name studies find this host's worker: task queues carry it, and a running workflow keeps the name that it began
- * with. A host's own name may change (another network, a renamed machine), so the first one is kept in the state folder.
+ * The host name in task queue names. A running study's queue names do not change, but a host's name may (another network, a renamed
+ * machine). So the state folder stores the first one.
  */
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -15,16 +15,16 @@ const hostNameSchema = z.object({ format: z.literal(1), name: z.string().min(1) 
 
 const hostNameFile = (): string => join(stateRoot(), 'host-name.json');
 
-/** AUTORESEARCH_HOST, or the name that was kept, or where there is none yet the host's own. */
-export const hostName = (): string => wanted() ?? kept() ?? hostname();
+/** AUTORESEARCH_HOST, else the saved name, else the system's host name. */
+export const hostName = (): string => configured() ?? saved() ?? hostname();
 
-function wanted(): string | null {
+function configured(): string | null {
   const name = process.env['AUTORESEARCH_HOST'] ?? '';
   return name === '' ? null : name;
 }
 
-/** Null also where the file is damaged: then the host's own name, which mostly is the one that was in it. */
-function kept(): string | null {
+/** Null also for a damaged file: the system's name is then most likely the same. */
+function saved(): string | null {
   try {
     return hostNameSchema.parse(JSON.parse(readFileSync(hostNameFile(), 'utf8'))).name;
   } catch {
@@ -32,11 +32,12 @@ function kept(): string | null {
   }
 }
 
-/** From now on this host is called so, whatever it calls itself later. Callers hold the lock of `up`. */
-export async function keepHostName(say: Say): Promise<void> {
-  const [before, name] = [kept(), hostName()];
+/** Saves the host name for all later starts. Callers hold the lock of `up`. */
+export async function saveHostName(say: Say): Promise<void> {
+  const [before, name] = [saved(), hostName()];
   if (before === name) return;
   await mkdir(stateRoot(), { recursive: true });
   await writeJsonAtomic(hostNameFile(), { format: 1, name });
-  if (before !== null) say(`this host is ${name} now: studies that began on ${before} wait for that name`);
+  if (before !== null)
+    say(`this host's name is now ${name}: studies that began on ${before} wait for a worker of that name`);
 }

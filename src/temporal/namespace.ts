@@ -1,28 +1,28 @@
-/** Readies a namespace for studies: history kept long enough, and the search attributes registered. */
+/** Prepares a namespace for studies: sets the retention and registers the search attributes. */
 import { isGrpcServiceError } from '@temporalio/client';
 import type { SearchAttributeType } from '@temporalio/common';
-import { msToTs } from '@temporalio/common/lib/time';
+import { google } from '@temporalio/proto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServerUnavailable, type Connected } from './connection';
 import { SEARCH_ATTRIBUTES } from './search-attributes';
 
-/** Closed workflows are gone after this. Git holds the record; this is for looking things up in the UI. */
+/** The server deletes closed workflows after this. Git has the record; the UI has the details until then. */
 export const RETENTION_DAYS = 90;
 const DAY_SECONDS = 86_400;
-const RETENTION = msToTs(RETENTION_DAYS * DAY_SECONDS * 1000);
-/** New namespaces and attributes reach the server's caches a little later. */
+const RETENTION = google.protobuf.Duration.fromObject({ seconds: RETENTION_DAYS * DAY_SECONDS });
+/** The server's caches learn of new namespaces and attributes with a delay. */
 const USABLE_MS = 30_000;
 
-/** temporal.api.enums.v1.IndexedValueType, for the types that we use. */
+/** temporal.api.enums.v1.IndexedValueType of the types that we use. */
 const TYPES: Partial<Record<SearchAttributeType, number>> = { KEYWORD: 2, DOUBLE: 4 };
-/** gRPC's status codes that tell us something. */
+/** gRPC status codes. */
 const INVALID_ARGUMENT = new Set<number>([3]);
 const NOT_FOUND = new Set<number>([5]);
 
-/** What a namespace has. */
+/** What a namespace has of what studies need. */
 interface NamespaceState {
   retentionDays: number;
-  /** Search attributes of ours that are not registered, or with another type. */
+  /** Our search attributes that are not registered, or registered with another type. */
   missing: string[];
   mistyped: string[];
 }
@@ -34,7 +34,7 @@ export async function inspectNamespace(connected: Connected): Promise<NamespaceS
   if (found === null) {
     throw new ServerUnavailable(
       `the Temporal server at ${connected.address} has no namespace ${namespace}`,
-      `create it (\`npx autoresearch up --create-namespace\`, where you may) or name another in TEMPORAL_NAMESPACE`,
+      `create it (\`npx autoresearch up --create-namespace\`, with permission to) or set TEMPORAL_NAMESPACE to another`,
     );
   }
   const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
@@ -50,28 +50,26 @@ export async function inspectNamespace(connected: Connected): Promise<NamespaceS
 }
 
 /**
- * Raises the retention and registers the search attributes, as far as they are not there and we may.
- * @param create also the namespace; on a server not ours it may be another's, mistyped
- * @returns what could not be done, a line each
- * @throws ServerUnavailable if there is no such namespace, and it is not to be created or we may not
+ * Raises the retention and registers missing search attributes, if permitted.
+ * @param create also creates the namespace; off by default on the user's server, where the name may be mistyped
+ * @returns warnings: a line for each step that failed
+ * @throws ServerUnavailable if the namespace does not exist and may not be created
  */
 export async function prepareNamespace(connected: Connected, create: boolean): Promise<string[]> {
   const { connection, namespace } = connected;
   if (create) await createNamespace(connected);
   const found = await inspectNamespace(connected).catch((error: unknown) => {
-    // Not everyone may look: Temporal Cloud, for one, tells its search attributes elsewhere.
+    // Not every server permits this: Temporal Cloud lists search attributes elsewhere.
     if (connected.ours || !isGrpcServiceError(error)) throw error;
     return checkLetIn(connected).then(() => error.details);
   });
   if (typeof found === 'string') {
     const names = SEARCH_ATTRIBUTES.map(({ name, type }) => `${name} (${type.toLowerCase()})`).join(', ');
-    return [
-      `namespace ${namespace} may not be looked at (${found}): it needs the search attributes ${names}`,
-    ];
+    return [`cannot inspect namespace ${namespace} (${found}): it needs the search attributes ${names}`];
   }
   const { retentionDays, missing, mistyped } = found;
   const warnings = mistyped.map(
-    (name) => `search attribute ${name} of namespace ${namespace} has another type: studies will not start`,
+    (name) => `search attribute ${name} of namespace ${namespace} has the wrong type: studies cannot start`,
   );
   if (retentionDays < RETENTION_DAYS) {
     const config = { workflowExecutionRetentionTtl: RETENTION };
@@ -92,22 +90,22 @@ export async function prepareNamespace(connected: Connected, create: boolean): P
       .catch((error: Error) =>
         warnings.push(
           `search attributes ${missing.join(', ')} are not registered (${error.message}): ` +
-            'ask for them, for studies will not start without',
+            'ask your administrator to register them; studies cannot start without them',
         ),
       );
   }
   return warnings;
 }
 
-/** Studies are listed, whatever else is not allowed. */
+/** Checks that we may list workflows, which every command needs. */
 async function checkLetIn({ connection, namespace, address }: Connected): Promise<void> {
   await connection.workflowService
     .listWorkflowExecutions({ namespace, pageSize: 1 })
     .catch((error: unknown) => {
       if (!isGrpcServiceError(error)) throw error;
       throw new ServerUnavailable(
-        `the Temporal server at ${address} does not let us into namespace ${namespace}: ${error.details}`,
-        'check TEMPORAL_API_KEY (or the profile that is used) and what it may do, and TEMPORAL_NAMESPACE',
+        `the Temporal server at ${address} denies access to namespace ${namespace}: ${error.details}`,
+        'check TEMPORAL_NAMESPACE, and TEMPORAL_API_KEY (or the profile) and its permissions',
         { cause: error },
       );
     });
@@ -120,8 +118,8 @@ async function createNamespace({ connection, namespace }: Connected): Promise<vo
   await connection.workflowService.registerNamespace(request).catch((error: unknown) => {
     if (!isGrpcServiceError(error)) throw error;
     throw new ServerUnavailable(
-      `the Temporal server does not let us create namespace ${namespace}: ${error.details}`,
-      'have it created, with a retention of 30 days or more, or name another in TEMPORAL_NAMESPACE',
+      `the Temporal server does not permit creating namespace ${namespace}: ${error.details}`,
+      'ask your administrator to create it, with a retention of 30 days or more, or set TEMPORAL_NAMESPACE to another',
       { cause: error },
     );
   });
@@ -135,7 +133,7 @@ async function untilUsable({ connection, namespace }: Connected): Promise<void> 
   );
 }
 
-/** Repeats a request for as long as the server's caches do not know yet what it is about. */
+/** Repeats a request until the server's caches know the new object. */
 async function untilAccepted(refusal: ReadonlySet<number>, request: () => Promise<unknown>): Promise<void> {
   const end = performance.now() + USABLE_MS;
   while ((await ignore(refusal, request())) === null) {

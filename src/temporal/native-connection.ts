@@ -1,4 +1,4 @@
-/** The worker's way to the same server. Apart from connection.ts: it loads the native part of the SDK. */
+/** The worker's connection. Apart from connection.ts because it loads the SDK's native module. */
 import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
 import { serverAddress, unavailable } from './connection';
 import type { ServerAddress } from './server-address';
@@ -7,7 +7,7 @@ interface NativeConnected extends ServerAddress {
   connection: NativeConnection;
 }
 
-/** @throws ServerUnavailable if there is no server, or it does not let us in */
+/** @throws ServerUnavailable if no server answers or it refuses the credentials */
 export async function connectNative(): Promise<NativeConnected> {
   const server = await serverAddress();
   const options: NativeConnectionOptions = { address: server.address, ...server.options };

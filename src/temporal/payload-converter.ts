@@ -1,13 +1,12 @@
 /**
- * How workflows read what is sent to them. A message that no JSON can be made of would fail the workflow's task, again and
- * again and for ever, for it stays in its history. So the workflow gets to see that there was something unreadable, and
- * refuses that like any other request that it does not understand. What is encrypted with an unknown key never comes
- * here: the codec fails before, and the task succeeds once the key is there.
+ * Decodes payloads for workflows. A signal that is not JSON stays in the history, so an error here would fail the workflow's task for
+ * ever. The workflow receives `{unreadable}` instead and refuses it like any invalid request. Payloads encrypted with an unknown key
+ * fail earlier, in the codec; the task succeeds once the key is set.
  */
 import { DefaultPayloadConverter, type Payload } from '@temporalio/common';
 
 class ForgivingPayloadConverter extends DefaultPayloadConverter {
-  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as the SDK has it
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the SDK's signature
   override fromPayload<T>(payload: Payload): T {
     try {
       return super.fromPayload<T>(payload);
@@ -18,5 +17,5 @@ class ForgivingPayloadConverter extends DefaultPayloadConverter {
   }
 }
 
-/** By the name that the bundler looks for. */
+/** The bundler looks for this name. */
 export const payloadConverter = new ForgivingPayloadConverter();

@@ -1,6 +1,6 @@
 /**
- * Task queue names. All of them name the host: a study's lab and its runs lie on one, and another host's worker on the
- * same server must not take its work.
+ * Task queue names. They include the host: a study's lab and runs are on one host, and another host's worker must not take
+ * its tasks.
  */
 import { hostName } from './host-name';
 
@@ -9,10 +9,10 @@ const host = (): string =>
     .toLowerCase()
     .replace(/[^a-z0-9.-]/g, '-');
 
-/** Workflows, and the activities that need the lab's git. */
+/** The queue of workflows and of activities that need the lab's git. */
 export const controlQueue = (): string => `autoresearch-${host()}`;
 
-/** One device's own queue, by its id (`cuda:0`, `cpu`); the same when the worker is started again. */
+/** The queue of one device, by its id (`cuda:0`, `cpu`); the same after a restart. */
 export function laneQueue(device: string): string {
   const index = /^cuda:(\d+)$/.exec(device)?.[1];
   return index === undefined ? `cpu-${host()}` : `gpu-${host()}-${index}`;

@@ -1,6 +1,6 @@
 /**
- * Replays histories through workflow code, and says where that would now do something else than it did. What is
- * compared is what the code asked for (which activity, child, timer, in which order), not with which arguments.
+ * Replays histories through workflow code and finds the first event that the code would not produce. Replay compares the commands
+ * (which activity, child or timer, in which order), not their arguments.
  */
 import { PassThrough } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
@@ -19,17 +19,19 @@ import type { RunHistory } from './histories';
 export interface Replayed {
   workflowId: string;
   runId: string;
-  /** How many the history has. */
+  /** Length of the history. */
   events: number;
-  /** null where the code does what it did. */
+  /** null if the code follows the history. */
   failure: ReplayFailure | null;
 }
 
 export interface ReplayFailure {
-  /** `stuck`: the history makes no sense to the SDK, which then waits for ever. */
+  /** `stuck`: the SDK waits for ever, as it does for a malformed history. */
   kind: 'nondeterminism' | 'error' | 'stuck';
   message: string;
-  /** The first event that the code would not have caused; null where there is none to name. */
+  /** The SDK's own text, which names the command of the code; null if `message` has it all. */
+  detail: string | null;
+  /** The first event that the code does not follow; null if unknown. */
   event: { id: number; type: string } | null;
 }
 
@@ -38,16 +40,16 @@ export type WorkflowBundle = NonNullable<ReplayWorkerOptions['workflowBundle']>;
 /** The longest history takes seconds. */
 const STUCK_MS = 60_000;
 
-/** What goes wrong in a replay is our answer; the SDK would tell it as well, at length. Once a process. */
+/** Silences the SDK's own report of replay failures, which we report ourselves. Once per process. */
 export function silenceSdk(): void {
   const logger = new DefaultLogger('ERROR', () => undefined);
   Runtime.install({ logger, telemetryOptions: { logging: { filter: 'OFF' } } });
 }
 
 /**
- * Replays one history after the other, by one worker.
- * @param stuckMs how long each may take. A worker that is stuck stays so: the process then has to be ended
- * @throws CodecKeyError if one is encrypted with a key that is not set
+ * Replays the histories one after the other in one worker.
+ * @param stuckMs limit for each history. A stuck worker cannot be stopped: exit the process then
+ * @throws CodecKeyError if a history is encrypted with a key that is not set
  */
 export async function* replay(
   workflowBundle: WorkflowBundle,
@@ -68,9 +70,9 @@ export async function* replay(
 }
 
 class Replayer {
-  readonly #fed = new PassThrough({ objectMode: true });
+  readonly #input = new PassThrough({ objectMode: true });
   readonly #results: AsyncIterator<ReplayResult>;
-  /** The SDK makes one of many failures of it. */
+  /** The SDK hides this error in a general failure. */
   #unreadable: CodecKeyError | null = null;
 
   constructor(
@@ -80,7 +82,7 @@ class Replayer {
     const { payloadCodecs = [], ...converter } = dataConverter();
     const noting = payloadCodecs.map((codec) => this.#noting(codec));
     const options = { workflowBundle, dataConverter: { ...converter, payloadCodecs: noting } };
-    this.#results = Worker.runReplayHistories(options, this.#fed);
+    this.#results = Worker.runReplayHistories(options, this.#input);
   }
 
   #noting(codec: PayloadCodec): PayloadCodec {
@@ -96,48 +98,48 @@ class Replayer {
 
   async replay(history: History): Promise<ReplayFailure | null> {
     const gap = findGap(history);
-    if (gap !== null) return { kind: 'error', message: gap, event: null };
-    this.#fed.write({ workflowId: 'replayed', history });
+    if (gap !== null) return { kind: 'error', message: gap, detail: null, event: null };
+    this.#input.write({ workflowId: 'replayed', history });
     const timer = new AbortController();
     const stuck = setTimeout(this.stuckMs, null, { signal: timer.signal }).catch(() => null);
     const result = await Promise.race([this.#results.next(), stuck]);
     timer.abort();
     if (this.#unreadable !== null) throw this.#unreadable;
     if (result === null) {
-      const message = `no end within ${this.stuckMs / 1000} s: no server writes such a history`;
-      return { kind: 'stuck', message, event: null };
+      const message = `the replay did not end within ${this.stuckMs / 1000} s: the history is malformed`;
+      return { kind: 'stuck', message, detail: null, event: null };
     }
     const error = result.done === true ? undefined : result.value.error;
     return error === undefined ? null : describe(error);
   }
 
   async end(): Promise<void> {
-    this.#fed.end();
+    this.#input.end();
     await this.#results.next();
   }
 }
 
-/** The SDK waits for ever for events that are missing. */
+/** The SDK waits for ever for missing events. */
 function findGap({ events }: History): string | null {
   if (!events?.[0]?.workflowExecutionStartedEventAttributes || events.length < 2) {
     return 'the history does not begin with the start of a workflow and its first task';
   }
   const index = events.findIndex(({ eventId }, nth) => Number(eventId) !== nth + 1);
   if (index < 0) return null;
-  return `event ${String(events[index]?.eventId)} comes where event ${index + 1} should be: the history is not whole`;
+  return `expected event ${index + 1}, found event ${String(events[index]?.eventId)}: the history is incomplete`;
 }
 
 function describe(error: Error): ReplayFailure {
-  // The SDK gives the core's failure as Rust prints it.
-  const message = /Failure \{ message: "((?:[^"\\]|\\.)*)"/.exec(error.message)?.[1] ?? error.message;
-  const kind = error.name === 'DeterminismViolationError' ? 'nondeterminism' : 'error';
-  return { kind, message: message.replace(/^\[TMPRL\d+\] /, ''), event: null };
+  if (error.name !== 'DeterminismViolationError')
+    return { kind: 'error', message: error.message, detail: null, event: null };
+  const message = 'the workflow code does not follow its history';
+  return { kind: 'nondeterminism', message, detail: error.message, event: null };
 }
 
-/** The event that the shortest failing beginning of the history ends with. */
+/** Bisects: the last event of the shortest failing prefix of the history. */
 async function findEvent(replayer: Replayer, history: History): Promise<ReplayFailure['event']> {
   const events = history.events ?? [];
-  // A start and a task fail never; the whole has failed.
+  // The first two events never fail; the whole history has failed.
   let [good, bad] = [2, events.length];
   while (bad - good > 1) {
     const middle = Math.floor((good + bad) / 2);

@@ -1,7 +1,6 @@
-/** Where a Temporal server is. */
+/** Address and credentials of a Temporal server. */
 import type { ConnectionOptions, TLSConfig } from '@temporalio/client';
 
-/** Where the server is and how to get in. */
 export interface ServerAddress {
   address: string;
   namespace: string;
@@ -11,8 +10,8 @@ export interface ServerAddress {
     apiKey?: string;
     metadata?: NonNullable<ConnectionOptions['metadata']>;
   };
-  /** The Temporal UI; null when it is not known. */
+  /** URL of the Temporal UI; null if unknown. */
   ui: string | null;
-  /** Started by `autoresearch up`, not named by the user. */
+  /** True for the dev server that `autoresearch up` starts, false for one that the user names. */
   ours: boolean;
 }

@@ -1,4 +1,4 @@
-/** Why a Temporal server was not reached. gRPC goes on trying until its time is up, and keeps the reason to itself. */
+/** Finds out why a Temporal server cannot be reached. gRPC retries until its deadline and does not report the reason. */
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,17 +6,17 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { ServerAddress } from './server-address';
 
 const ANSWER_MS = 2_000;
-/** With TLS 1.3 a server tells that it refuses our certificate only after the handshake. */
+/** With TLS 1.3 a server refuses our certificate only after the handshake. */
 const ALERT_MS = 500;
 
-/** What OpenSSL calls it, and what it means here. */
+/** OpenSSL's error codes and what they mean here. */
 const ALERTS: [RegExp, string][] = [
-  [/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/u, 'it asks for a client certificate, and none was shown'],
-  [/ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE|DECRYPT)/u, 'it does not accept our client certificate'],
+  [/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/u, 'it requires a client certificate, and none is configured'],
+  [/ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE|DECRYPT)/u, 'it rejects the client certificate'],
   [/WRONG_VERSION_NUMBER|PACKET_LENGTH/u, 'it does not speak TLS, and TLS is configured'],
 ];
 
-/** @returns the reason; null when none can be seen */
+/** @returns the reason; null if plain TCP and TLS both work */
 export async function whyUnreachable({ address, options }: ServerAddress): Promise<string | null> {
   const [, host = '', port = ''] = /^(?:\w+:\/\/)?\[?(.*?)\]?:(\d+)$/u.exec(address) ?? [];
   const at = { host, port: Number(port) };
@@ -43,14 +43,14 @@ function secured(
   const name = serverNameOverride ?? host;
   return {
     ALPNProtocols: ['h2'],
-    // The name to be shown may not be an address (RFC 6066); it is checked all the same.
+    // SNI may not be an IP address (RFC 6066). Node still checks the certificate.
     ...(/^[\d.]+$|:/u.test(name) ? {} : { servername: name }),
     ...(ca ? { ca: Buffer.from(ca) } : {}),
     ...(pair ? { cert: Buffer.from(pair.crt), key: Buffer.from(pair.key) } : {}),
   };
 }
 
-/** Opens a connection and waits for `event`, then for a refusal. @returns what failed, or null */
+/** Opens a connection, waits for `event`, then `refusalMs` for a refusal. @returns the failure, or null */
 async function attempt(open: () => Socket, event: string, refusalMs = 0): Promise<string | null> {
   let socket: Socket | null = null;
   try {
@@ -60,7 +60,7 @@ async function attempt(open: () => Socket, event: string, refusalMs = 0): Promis
     const signal = AbortSignal.timeout(ANSWER_MS);
     await once(socket, event, { signal });
     if (refusalMs === 0) return null;
-    // Reading is what brings an alert.
+    // Node reports a TLS alert only while reading.
     socket.resume();
     return await Promise.race([failed, sleep(refusalMs, null)]);
   } catch (error) {
@@ -75,7 +75,7 @@ function reasonOf(error: unknown): string {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const meaning = ALERTS.find(([pattern]) => pattern.test(code))?.[1];
   if (meaning !== undefined) return `${meaning} (${code})`;
-  if (error.name === 'AbortError') return `it does not answer within ${ANSWER_MS / 1000} s`;
+  if (error.name === 'AbortError') return `no answer within ${ANSWER_MS / 1000} s`;
   if (/CERT|SIGNED|ISSUER|ALTNAME|LEAF/u.test(code))
     return `its certificate is not trusted: ${error.message} (${code})`;
   return error.message === '' ? code : error.message;

@@ -1,6 +1,6 @@
 /**
- * What of a shell's environment a worker's work depends on: keys, addresses and proxies. A detached worker keeps what it was started with,
- * so others compare their own with it, by hashes that a random key of this host makes: no value can be guessed from them.
+ * The environment variables that a worker's results depend on: keys, addresses and proxies. A detached worker has those of the shell that
+ * started it, so commands compare their own with it. They compare HMACs under a random key of this host, which reveal no value.
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,9 +8,12 @@ import { join } from 'node:path';
 import { errorCode } from '../process/error-code';
 import { stateRoot } from '../process/paths';
 
-/** Of the Messages API and of agents, of proxies and their certificates. Temporal's own are compared as credentials. */
+/**
+ * Messages API, agents, proxies, certificates, and the worker's own settings. Temporal's own variables are compared as
+ * credentials.
+ */
 const NAMES =
-  /^(?!TEMPORAL_)(\w+_(API_KEY|AUTH_TOKEN|OAUTH_TOKEN|BASE_URL)|(?:https?|all|no)_proxy|(?:HTTPS?|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS)$/u;
+  /^(?!TEMPORAL_)(\w+_(API_KEY|AUTH_TOKEN|OAUTH_TOKEN|BASE_URL)|(?:https?|all|no)_proxy|(?:HTTPS?|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|AUTORESEARCH_(PROMETHEUS|OTLP|LOG|(WORKFLOW|ACTIVITY)_(SLOTS|POLLERS)|WORKFLOW_CACHE)|OTEL_EXPORTER_OTLP_\w+)$/u;
 const KEY_BYTES = 32;
 const DIGITS = 16;
 
@@ -18,7 +21,7 @@ const keyFile = (): string => join(stateRoot(), 'environment.key');
 
 type Environment = Record<string, string | undefined>;
 
-/** Those variables of an environment that are not empty, each with the hash of its value. */
+/** The non-empty variables among them, each with the hash of its value. */
 export function hashedVariables(environment: Environment): Record<string, string> {
   const variables = Object.entries(set(environment));
   if (variables.length === 0) return {};
@@ -31,7 +34,7 @@ export function hashedVariables(environment: Environment): Record<string, string
   );
 }
 
-/** What a running worker has of them, so that the next one has it too; empty where the system does not show it. */
+/** Those of a running worker, for its successor; empty if the system hides them. */
 export function variablesOf(pid: number): Record<string, string> {
   try {
     const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
@@ -48,7 +51,7 @@ function set(environment: Environment): Record<string, string> {
   return Object.fromEntries(found);
 }
 
-/** Made at the first use. */
+/** Created at first use. */
 function hostKey(): Buffer {
   const found = readKey();
   if (found !== null) return found;
@@ -58,7 +61,7 @@ function hostKey(): Buffer {
   try {
     linkSync(temporary, keyFile());
   } catch (error) {
-    // Another process was faster, and its key counts.
+    // Another process was faster: use its key.
     if (errorCode(error) !== 'EEXIST') throw error;
   } finally {
     rmSync(temporary, { force: true });
@@ -66,7 +69,7 @@ function hostKey(): Buffer {
   return readFileSync(keyFile());
 }
 
-/** Null where there is none; a damaged one is removed. */
+/** Null if there is none. Removes a damaged one. */
 function readKey(): Buffer | null {
   try {
     const key = readFileSync(keyFile());

@@ -1,6 +1,6 @@
 /**
- * What a worker says of itself (`worker.json`), written by the worker once it polls. A detached worker keeps
- * the environment and the build that it was started with: others read here what those are.
+ * Describes this host's worker (`worker.json`): its build, server and environment. The worker writes it once it polls; commands read
+ * it to decide whether to replace the worker.
  */
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -10,7 +10,7 @@ import { workerState } from '../process/paths';
 import { codecKeys } from './codec';
 import { hashedVariables } from './worker-environment';
 
-/** Not strict: after a step back within a minor version, that release reads what a newer one wrote. */
+/** Not strict: after a downgrade within a minor version, the older release reads a newer one's file. */
 const workerInfoSchema = z.object({
   format: z.literal(2),
   owner: ownerSchema,
@@ -20,41 +20,41 @@ const workerInfoSchema = z.object({
   namespace: z.string(),
   /** See `credentialsId`. */
   credentials: z.string(),
-  /** Every task queue that it polls. */
+  /** The task queues that it polls. */
   queues: z.array(z.string()),
-  /** `cuda:0`, `cpu`: what its lanes train on. */
+  /** Device ids of its lanes: `cuda:0`, `cpu`. */
   devices: z.array(z.string()),
   /** The trainer's Python interpreter. */
   python: z.string(),
-  /** The version of torch that it had; null where that was not found out. */
+  /** Its version of torch; null if unknown. */
   torch: z.string().nullable(),
-  /** What its environment has, never the values. */
+  /** Its environment, without values. */
   has: z.object({
     anthropicKey: z.boolean(),
     /** See `hashedVariables`. */
     variables: z.record(z.string(), z.string()),
-    /** Ids of the codec's keys, the one that encrypts first. */
+    /** Ids of the codec's keys, the encrypting key first. */
     codecKeys: z.array(z.string()),
   }),
   /** ISO 8601. */
   startedAt: z.string(),
-  /** It has been asked to end, and takes no more work. */
+  /** It is shutting down and takes no more tasks. */
   isEnding: z.boolean(),
 });
 export type WorkerInfo = z.infer<typeof workerInfoSchema>;
 
 export const workerInfoFile = (): string => join(workerState(), 'worker.json');
-/** Held by the worker for its life. */
+/** The worker holds this lock for its life. */
 export const workerLock = (): string => join(workerState(), 'worker.lock');
 
-/** What the last worker said, alive or not; null if there never was one, or that cannot be read any more. */
+/** The last worker's description, alive or not; null if there was none or the file is damaged. */
 export const readWorkerInfo = (): Promise<WorkerInfo | null> =>
   readJsonIfWhole(workerInfoFile(), workerInfoSchema);
 
-/** For the worker alone, once it runs. */
+/** Only the worker calls this, once it polls. */
 export const writeWorkerInfo = (info: WorkerInfo): Promise<void> => writeJsonAtomic(workerInfoFile(), info);
 
-/** What of this process's environment a worker's work depends on. */
+/** This process's environment, as far as a worker's results depend on it. */
 export const environmentHas = (): WorkerInfo['has'] => ({
   variables: hashedVariables(process.env),
   anthropicKey: (process.env['ANTHROPIC_API_KEY'] ?? '') !== '',

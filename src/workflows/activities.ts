@@ -20,8 +20,8 @@ const retry: RetryPolicy = {
   maximumInterval: '1 minute',
 };
 
-/** Every activity beats once a second. So long after a worker's death the next one gets its work. */
-const HEARTBEAT = '10 seconds';
+/** Activities send a heartbeat every 10 s. This long after a worker's death, another worker gets its work; runs go on meanwhile. */
+const HEARTBEAT = '30 seconds';
 /** Above the caps, for exporting files, killing and writing. */
 const MARGIN_SECONDS = 120;
 /** Nobody may serve a lane any more: its GPU is gone, or the worker was told of another one. Then the study is opened anew. */
@@ -39,7 +39,7 @@ export const { openStudy } = proxyActivities<ControlActivities>({
 
 export const { propose } = proxyActivities<ControlActivities>({
   startToCloseTimeout: '2 hours', // a coding agent's working time; researchers have shorter limits of their own
-  heartbeatTimeout: '30 seconds', // asking twice costs money: a worker that only stumbles is given time
+  heartbeatTimeout: '1 minute', // asking twice costs money, so a worker that only stalls gets more time
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry,
 });
@@ -68,7 +68,7 @@ export function onLane(queue: string, budget: TrainBudget, caps: Caps) {
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   };
-  const training = caps.startup + ('seconds' in budget ? budget.seconds : STEPS_SECONDS) + caps.handin;
+  const training = caps.startup + ('seconds' in budget ? budget.seconds : STEPS_SECONDS) + caps.submission;
   const trainingAtMost = MAX_ATTEMPTS * training + MARGIN_SECONDS;
   // Other studies' runs, which may come first, are likely to be as long as ours.
   const scheduleToStartTimeout = 1000 * Math.max(LANE_SECONDS, 'seconds' in budget ? trainingAtMost : 0);

@@ -20,8 +20,8 @@ import type { StudyConfig } from '../domain/study';
 import type { Waiting } from '../domain/waiting';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
 import { apply, onLane, propose, record } from './activities';
-import { endWork } from './end-work';
-import { isHandinMissing, isTimeout } from './failures';
+import { stoppedOnCancel } from './end-work';
+import { isSubmissionMissing } from './failures';
 
 export interface ExperimentInput {
   study: StudyConfig;
@@ -57,7 +57,7 @@ interface Tried {
 /** Crashes that a researcher may mend: what was rejected, or died by a foreign hand, is not one. */
 const REPAIRABLE = new Set<Reason>(['error', 'timeout', 'oom', 'diverged', 'unscorable']);
 
-/** So often a run is trained when each of its hand-ins is lost: then something is wrong with the host. */
+/** How often a run is trained again when its submission is lost; more losses mean a broken host. */
 const MAX_ROUNDS = 3;
 
 /**
@@ -66,18 +66,20 @@ const MAX_ROUNDS = 3;
  * is run again when the study resumes.
  */
 export async function experiment(input: ExperimentInput): Promise<ExperimentDone> {
-  try {
-    return await toItsRecord(input);
-  } catch (error) {
-    const { cancelRequested, consideredCancelled } = CancellationScope.current();
-    if (!consideredCancelled) throw error;
-    await endWork({ study: input.study, experiment: input.number });
-    if (isTimeout(error)) await cancelRequested;
-    throw error;
-  }
+  const { study, number } = input;
+  const result = await stoppedOnCancel({ study, experiment: number }, () => toItsVerdict(input));
+  // A verdict that was reached is recorded, also when "stop now" comes just then.
+  const { summary, taken } = await CancellationScope.nonCancellable(() =>
+    record.executeWithOptions({ summary: `${result.decision.verdict}: ${result.decision.detail}` }, [result]),
+  );
+  upsertSearchAttributes([
+    { key: VERDICT, value: summary.verdict },
+    ...(summary.score === null ? [] : [{ key: SCORE, value: summary.score }]),
+  ]);
+  return { summary, taken };
 }
 
-async function toItsRecord(input: ExperimentInput): Promise<ExperimentDone> {
+async function toItsVerdict(input: ExperimentInput): Promise<RecordInput> {
   const { study, number, incumbent, waiting } = input;
   const startedAt = new Date().toISOString();
   const proposed = number === 0 ? null : await ask(input, null);
@@ -108,7 +110,7 @@ async function toItsRecord(input: ExperimentInput): Promise<ExperimentDone> {
   const { commit, decision, failure } = tried;
   show(decision);
 
-  const result: RecordInput = {
+  return {
     study,
     number,
     commit,
@@ -126,15 +128,6 @@ async function toItsRecord(input: ExperimentInput): Promise<ExperimentDone> {
     class: input.class,
     limits: input.limits,
   };
-  // A verdict that was reached is recorded, also when "stop now" comes just then.
-  const { summary, taken } = await CancellationScope.nonCancellable(() =>
-    record.executeWithOptions({ summary: `${decision.verdict}: ${decision.detail}` }, [result]),
-  );
-  upsertSearchAttributes([
-    { key: VERDICT, value: summary.verdict },
-    ...(summary.score === null ? [] : [{ key: SCORE, value: summary.score }]),
-  ]);
-  return { summary, taken };
 }
 
 function isRepairable(tried: Tried): tried is Tried & { failure: Failure } {
@@ -246,7 +239,7 @@ async function trainAndScore(
         scoreWallSeconds: scored?.wallSeconds ?? 0,
       };
     } catch (error) {
-      if (!isHandinMissing(error) || round === MAX_ROUNDS) throw error;
+      if (!isSubmissionMissing(error) || round === MAX_ROUNDS) throw error;
     }
   }
 }

@@ -15,12 +15,8 @@ export const isBudgetExhausted = (error: unknown): error is ApplicationFailure =
 export const isDataGone = (error: unknown): boolean =>
   causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'DataGone');
 
-export const isHandinMissing = (error: unknown): boolean =>
-  causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'HandinMissing');
-
-/** What a cancelled activity ends with when it has lost its worker just then. */
-export const isTimeout = (error: unknown): boolean =>
-  causesOf(error).some((cause) => cause instanceof TimeoutFailure);
+export const isSubmissionMissing = (error: unknown): boolean =>
+  causesOf(error).some((cause) => cause instanceof ApplicationFailure && cause.type === 'SubmissionMissing');
 
 /** Nobody has begun an activity for as long as it may wait. */
 export const isNeverStarted = (error: unknown): boolean =>

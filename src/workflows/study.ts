@@ -45,9 +45,9 @@ import {
 } from '../domain/study';
 import { PHASE, RESEARCHER, SCORE, STUDY } from '../temporal/search-attributes';
 import { openStudy, save } from './activities';
-import { endWork } from './end-work';
+import { stoppedOnCancel } from './end-work';
 import { experiment, type ExperimentDone, type ExperimentInput } from './experiment';
-import { causesOf, isBudgetExhausted, isDataGone, isNeverStarted, isTimeout, messageOf } from './failures';
+import { causesOf, isBudgetExhausted, isDataGone, isNeverStarted, messageOf } from './failures';
 import * as messages from './messages';
 
 /**
@@ -192,11 +192,9 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   async function open(): Promise<OpenedStudy | null> {
     isOpening = true;
     try {
-      const found = await interruptible(() => openStudy(config));
-      if (found === null) {
-        await endWork({ study: config, experiment: null });
-        return null;
-      }
+      const ended = { study: config, experiment: null };
+      const found = await interruptible(() => stoppedOnCancel(ended, () => openStudy(config), show));
+      if (found === null) return null;
       state = adopt(state, found.state, found.last, workflowInfo().startTime.getTime());
       return found;
     } catch (error) {
@@ -214,10 +212,8 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
     try {
       return await scope.run(work);
     } catch (error) {
-      const isLost = scope.consideredCancelled && isTimeout(error);
-      if (!isCancellation(error) && !isLost) throw error;
-      // The experiment alone was cancelled, not the study.
-      if (!scope.consideredCancelled) throw error;
+      // An experiment that was cancelled alone fails here like any other error.
+      if (!isCancellation(error) || !scope.consideredCancelled) throw error;
       // Cancelled from outside, in the UI for instance.
       if (CancellationScope.current().consideredCancelled) state = stop(state, true);
       return null;
@@ -262,6 +258,8 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
       }
       const noMoney = causesOf(error).find(isBudgetExhausted);
       if (noMoney === undefined) fail(`experiment ${number} could not be done`, error);
+      // Another limit came meanwhile: the experiment is tried again with it.
+      else if (state.limits.dollars !== limits.dollars) return;
       // More money would end the pause that a person has asked for meanwhile.
       else if (state.paused?.by !== 'user') state = pause(state, { by: 'limit', reason: noMoney.message });
     } finally {

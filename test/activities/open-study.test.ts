@@ -70,7 +70,7 @@ test('a fresh study gets base, ledger and branch, and an empty state', async () 
   expect(git(root, 'rev-parse', baseRef('nov21'), branchRef('nov21')).split('\n')).toEqual([base, base]);
   expect(opened.state).toEqual(rebuild(study.limits, []));
   expect(opened.last).toBeNull();
-  expect(opened.caps).toEqual({ startup: 300, handin: 30, score: 600 });
+  expect(opened.caps).toEqual({ startup: 300, submission: 30, score: 600 });
   expect(opened.class).toMatchObject({
     device: 'cpu',
     torch: '2.15',
@@ -227,4 +227,20 @@ test('another device or another torch than the study was scored with is refused,
     type: 'StudyMismatch',
     message: expect.stringMatching(/another device \(cpu, NVIDIA H200\) .*: bring that back/),
   });
+});
+
+test('what an agent may not have is refused before the baseline, and only where a command proposes', async () => {
+  const { study } = newStudy();
+  process.env['AUTORESEARCH_AGENT_WRITES'] = '/nowhere/at/all';
+  try {
+    await openStudy(study);
+    const asking = { ...newStudy().study, researcher: 'command+tpe', researcherCommand: 'agent' };
+    await expect(openStudy(asking)).rejects.toMatchObject({
+      type: 'AgentSettingsError',
+      nonRetryable: true,
+      message: expect.stringContaining('there is no such file or folder'),
+    });
+  } finally {
+    delete process.env['AUTORESEARCH_AGENT_WRITES'];
+  }
 });

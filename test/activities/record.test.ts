@@ -32,7 +32,7 @@ async function open() {
 
 type Place = Awaited<ReturnType<typeof open>>;
 
-/** What the workflow hands in at the end of experiment `number`, on top of `incumbent`. */
+/** What the workflow passes on at the end of experiment `number`, on top of `incumbent`. */
 async function finished(
   { git: repository, study, base }: Place,
   number: number,
@@ -262,6 +262,7 @@ test('a run is compared with those of the commit that it builds on; the first ha
     split: 'val',
     budget: { steps: 1 },
     device: 'cpu',
+    class: first.class,
   } as const;
   expect(await comparableRuns({ ...of, number: 1, commit: first.commit })).toEqual({ own: [], parent: [] });
   await record(first);

@@ -25,7 +25,7 @@ import { hashTree } from '../../src/labs/export';
 import { ensureInventory } from '../../src/runner/inventory';
 import { holderOf } from '../../src/process/detach';
 import { readJson } from '../../src/process/json-file';
-import { listed } from '../../src/process/listed';
+import { registered } from '../../src/process/register';
 import { isAlive, ownerOf, type Owner } from '../../src/process/owner';
 import { studyState } from '../../src/process/paths';
 import { deviceLock } from '../../src/runner/device-lock';
@@ -43,6 +43,8 @@ beforeAll(() => {
 });
 afterAll(() => workshop.close());
 
+const MACHINE = { device: 'test × 2', torch: '2.11' };
+
 /** 0 is the baseline's. */
 let number = 1;
 
@@ -57,11 +59,10 @@ function input(change: Partial<TrainInput> = {}): TrainInput {
     split: 'val',
     budget: { steps: 20 },
     device: 'cpu',
+    class: { ...MACHINE, lab: '0', data: '0' },
     ...change,
   };
 }
-
-const MACHINE = { device: 'test × 2', torch: '2.11' };
 
 const SCORE = `import json, sys; a = dict(zip(sys.argv[1::2], sys.argv[2::2])); json.dump({"value": len(open(a["--weights"]).read()), "tokens": 1, "bytes": 2, "seconds": 0.5, "parameters": 3}, open(a["--out"], "w"))`;
 
@@ -126,7 +127,7 @@ const seedsSeen = (of: TrainInput, attempt: number): string[] =>
   logOf(of, attempt).match(/"seed": \d+/g) ?? [];
 
 describe('train and evaluate', () => {
-  it('train, then score what was handed in', async () => {
+  it('train, then score what was submitted', async () => {
     const of = input();
     const worker = activity();
     const result = await train(of, ['slow'], worker);
@@ -153,7 +154,7 @@ describe('train and evaluate', () => {
     const of = input();
     const first = await train(of, ['happy']);
     expect(await train(of, ['crash'])).toEqual(first);
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 
   it('answer for no other commit, seed or budget: that run is put aside, with its logs', async () => {
@@ -177,9 +178,15 @@ describe('train and evaluate', () => {
     expect(attempts).toBe(1);
   });
 
-  it('do not score without a hand-in', async () => {
+  it('do not score without a submission', async () => {
     const scoring = activity().environment.run(createEvaluate(dependencies([])), input());
-    await expect(scoring).rejects.toMatchObject({ type: 'HandinMissing', nonRetryable: true });
+    await expect(scoring).rejects.toMatchObject({ type: 'SubmissionMissing', nonRetryable: true });
+  });
+
+  it('refuse a run on held-back data, which this lab has not, before it starts', async () => {
+    const of = input({ split: 'holdout' });
+    await expect(train(of, ['happy'])).rejects.toMatchObject({ type: 'NoHoldout', nonRetryable: true });
+    expect(logOf(of, 1)).toBe('');
   });
 
   it.each(['device', 'torch'] as const)('are refused by a worker with another %s', async (key) => {
@@ -192,12 +199,12 @@ describe('train and evaluate', () => {
     await expect(scoring).rejects.toMatchObject(refused);
   });
 
-  it('train again what was handed in and lost, and say so when it is lost each time', async () => {
+  it('train again what was submitted and lost, and say so when it is lost each time', async () => {
     const of = input();
     const lose = async () => {
-      rmSync(join(runFolder(of), 'handin', 'weights.safetensors'));
+      rmSync(join(runFolder(of), 'submission', 'weights.safetensors'));
       const scoring = activity().environment.run(createEvaluate(dependencies([])), of);
-      await expect(scoring).rejects.toMatchObject({ type: 'HandinMissing' });
+      await expect(scoring).rejects.toMatchObject({ type: 'SubmissionMissing' });
     };
     const first = await train(of, ['happy']);
     await lose();
@@ -209,7 +216,7 @@ describe('train and evaluate', () => {
     await lose();
     expect(await train(of, ['happy'])).toMatchObject({
       attempts: 3,
-      failure: { reason: 'lost', message: expect.stringContaining('its hand-in was gone') },
+      failure: { reason: 'lost', message: expect.stringContaining('its submission was gone') },
     });
   });
 });
@@ -219,7 +226,7 @@ describe('a run is found again', () => {
     const of = input();
     const [one, two] = await Promise.all([train(of, ['slow']), train(of, ['slow'])]);
     expect(one).toEqual(two);
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
     expect(seedsSeen(of, 1)).toHaveLength(1);
   });
 
@@ -506,7 +513,7 @@ describe('a run that is lost', () => {
     expect(result).toMatchObject({ failure: null, attempts: 1, metrics: { steps: 20 } });
     expect(spent).toBeGreaterThan(0.1);
     expect(result.wallSeconds).toBeGreaterThan(spent + result.trainSeconds);
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 });
 
@@ -543,7 +550,7 @@ describe('when the study cancels', () => {
     expect((await running).failure).toBeNull();
     // Nothing has begun, so that the same folder serves.
     expect(await train(two, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
-    expect(readdirSync(runFolder(two)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(two)).toSorted()).toEqual(['submission', 'train-1']);
   });
 });
 
@@ -554,7 +561,7 @@ const endWork = ({ study, number: experiment }: TrainInput, runId: string) =>
 
 async function expectFree(): Promise<void> {
   expect(await holderOf(await deviceLock('cpu'))).toBeNull();
-  expect(await listed()).toEqual([]);
+  expect(await registered()).toEqual([]);
 }
 
 describe('when a cancelled activity has lost its worker', () => {
@@ -574,7 +581,7 @@ describe('when a cancelled activity has lost its worker', () => {
     await expectFree();
     const again = await train(of, ['happy'], activity(newRunId()));
     expect(again).toMatchObject({ failure: null, attempts: 1, metrics: { steps: 20 } });
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 
   it('its scoring is ended', async () => {
@@ -660,7 +667,7 @@ describe('trouble of the host', () => {
       await expect(train(of, ['happy'])).rejects.toThrow(/no cuda:99 here: \d+ GPUs were found/);
     expect(await statusOf(of)).toMatchObject({ phase: 'stopped', failure: { reason: 'lost' } });
     expect(await train({ ...of, device: 'cpu' }, ['happy'])).toMatchObject({ failure: null, attempts: 1 });
-    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['handin', 'train-1']);
+    expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 
   it('is a full disk: it says how much room it waits for, and goes on by itself', async () => {
@@ -668,7 +675,7 @@ describe('trouble of the host', () => {
     const hungry = dependencies(['happy'], undefined, { log_bytes: 2 ** 52 });
     for (let retry = 0; retry < 2; retry++)
       await expect(activity().environment.run(createTrain(hungry), of)).rejects.toThrow(
-        /waits for room on the disk: \d+ MB are free in the state folder .*, a run needs 4503\d+ MB/,
+        /waiting for disk space: \d+ MB free in the state folder .*, a run needs 4503\d+ MB/,
       );
     expect(await statusOf(of)).toBeNull();
     expect(await train(of, ['happy'])).toMatchObject({ failure: null, attempts: 1 });

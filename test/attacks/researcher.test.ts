@@ -1,6 +1,6 @@
 /** What a `command` may try against its host, as root and as a plain user. Everything is real: bubblewrap, git, processes. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FILES, git, makeLab, temporary, write } from '../lab/make-lab';
@@ -129,6 +129,7 @@ try unshare -U true; try unshare -Ur true; try unshare -m true; try nsenter -t 1
 grep -q '^CapEff:.0*$' /proc/self/status || echo "DONE: capabilities"
 [ "$(ls -d /proc/[0-9]* | wc -l)" -lt 30 ] || echo "DONE: processes of the host"
 cp /bin/sh ./sh; chmod u+s ./sh
+for device in null zero full random urandom; do try chmod "$(stat -c %a /dev/$device)" /dev/$device; done
 git config core.hooksPath /tmp; git commit -q --allow-empty -m x
 echo "X = 1" >train.py`;
 
@@ -166,6 +167,55 @@ describe.each(users)('as %s', (_name, uid) => {
     expect(said).toContain('helped');
     expect(said.split('\n').filter((line) => line.startsWith('DONE'))).toEqual([]);
     expect(readdirSync(join(proposalFolder(world), 'worktree'))).toEqual([]);
+  });
+
+  test.each(['..', '../..', '../.local/state', '../../../../../..'])(
+    'a link to %s that it leaves among the settings of agents shows nothing to the next one',
+    (target) => {
+      const world = makeWorld(uid, 'bubblewrap');
+      const plant = `cd ${world.home}/.claude; for name in rules agents hooks settings.json; do ln -s ${target} $name; done`;
+      attack(world, `(${plant}); echo "X = 1" >train.py`);
+      expect(readlinkSync(join(world.home, '.claude/rules'))).toBe(target);
+      expect(attack(world, `H=${world.home}\n${SEARCH}`)).toMatchObject({
+        proposal: { edits: [{ path: 'train.py', content: 'FOUND = 0\n' }] },
+      });
+    },
+  );
+
+  test('programs inside a folder that it may write cannot be written, and links there show nothing', () => {
+    const world = makeWorld(uid, 'bubblewrap');
+    write(world.home, {
+      '.claude/local/claude': '#!/bin/sh\necho ran\n',
+      'private/notes': `${PLANTED} notes\n`,
+    });
+    chmodSync(join(world.home, '.claude/local/claude'), 0o755);
+    if (uid !== null) execFileSync('chown', ['-R', `${uid}:${uid}`, world.home]);
+    world.env['PATH'] = `${world.home}/.claude/local:${world.home}/.claude/bin:${world.env['PATH']}`;
+    const script = `claude; H=${world.home}; echo planted 2>/dev/null >>$H/.claude/local/claude && echo DONE
+mkdir -p $H/.claude/bin && ln -s $H/private/notes $H/.claude/bin/notes; echo "X = 1" >train.py`;
+    attack(world, script);
+    expect(transcriptOf(world)).toMatch(/^ran$/m);
+    expect(transcriptOf(world)).not.toMatch(/^DONE$/m);
+    expect(attack(world, `H=${world.home}\n${SEARCH}`)).toMatchObject({
+      proposal: { edits: [{ path: 'train.py', content: 'FOUND = 0\n' }] },
+    });
+  });
+
+  test('the text that the validation rows come from is hidden, wherever it lies', () => {
+    const world = makeWorld(uid, 'bubblewrap');
+    write(world.home, { 'agent/text/val.txt': `${PLANTED} text\n` });
+    write(world.lab, { 'lab.yaml': FILES['lab.yaml']!.replace('py] }', `py], source: ../agent/text }`) });
+    if (uid !== null) execFileSync('chown', ['-R', `${uid}:${uid}`, world.root]);
+    const asOwner = (...args: string[]) =>
+      execFileSync(world.prefix[0] ?? 'env', [...world.prefix.slice(1), 'git', ...args], {
+        cwd: world.lab,
+        env: { ...world.env, GIT_CONFIG_GLOBAL: '/dev/null' },
+      });
+    asOwner('-c', 'user.name=u', '-c', 'user.email=u@localhost', 'commit', '-qam', 'Own text');
+    world.base = asOwner('rev-parse', 'HEAD').toString().trim();
+    expect(attack(world, `H=${world.home}\n${SEARCH}`)).toMatchObject({
+      proposal: { edits: [{ path: 'train.py', content: 'FOUND = 0\n' }] },
+    });
   });
 
   test.each([

@@ -40,8 +40,8 @@ json.dump({"value": 1.5, "tokens": 1, "bytes": 2, "seconds": 0.5, "parameters": 
 
 function scoring(change: Partial<ScoreSpec> = {}, ...words: string[]): ScoreSpec {
   const spec = workshop.scoreSpec(['python', '-c', HONEST, ...words], { python: place.python, ...change });
-  mkdirSync(spec.handin);
-  for (const file of ['graph.json', 'weights.safetensors']) writeFileSync(join(spec.handin, file), file);
+  mkdirSync(spec.submission);
+  for (const file of ['graph.json', 'weights.safetensors']) writeFileSync(join(spec.submission, file), file);
   return spec;
 }
 
@@ -85,6 +85,7 @@ it('what comes and goes while it scores takes the score with it', async () => {
 
 it('an environment that is not what it was ends the retries: the study pauses, and a person looks', async () => {
   const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
+  const machine = { device: 'x', torch: 'y' };
   const input = {
     study,
     number: 1,
@@ -94,12 +95,13 @@ it('an environment that is not what it was ends the retries: the study pauses, a
     split: 'val' as const,
     budget: { steps: 1 },
     device: 'cpu',
+    class: { ...machine, lab: '0', data: '0' },
   };
-  const handin = join(runFolder(input), 'handin');
-  mkdirSync(handin, { recursive: true });
+  const submission = join(runFolder(input), 'submission');
+  mkdirSync(submission, { recursive: true });
   const { commit, seed, budget } = input;
   writeFileSync(`${runFolder(input)}.json`, JSON.stringify({ base: study.base, commit, seed, budget }));
-  for (const file of ['graph.json', 'weights.safetensors']) writeFileSync(join(handin, file), file);
+  for (const file of ['graph.json', 'weights.safetensors']) writeFileSync(join(submission, file), file);
   const evaluate = createEvaluate({
     runner: workshop.runner,
     comparableRuns: () => Promise.resolve({ own: [], parent: [] }),
@@ -111,7 +113,7 @@ it('an environment that is not what it was ends the retries: the study pauses, a
     resolveRun: async () => {
       await checkEnvironment(place.python);
       const lab = labOf([], ['python', '-c', HONEST]);
-      return { python: place.python, data: workshop.data, lab, machine: { device: 'x', torch: 'y' } };
+      return { python: place.python, data: workshop.data, lab, machine };
     },
   });
   const score = () =>

@@ -18,13 +18,13 @@ import { POINTS, RUNNING } from './points.mjs';
 import { between } from './random.mjs';
 
 const seconds = (low, high) => between(low * 1_000, high * 1_000);
-/** An activity is given up after 10 s without a heartbeat, a proposal after 30 s. */
-const LONGER_THAN_A_HEARTBEAT = seconds(11, 15);
-const LONGER_THAN_A_PROPOSAL = seconds(32, 40);
+/** An activity is given up after 30 s without a heartbeat, a proposal after 60 s. */
+const LONGER_THAN_A_HEARTBEAT = seconds(31, 36);
+const LONGER_THAN_A_PROPOSAL = seconds(62, 70);
 /** Retries are a minute apart at most. */
 const LONGER_THAN_A_RETRY = seconds(70, 100);
-const TAKEN_OVER_MS = 20_000;
-const MISSED_MS = 13_000;
+const TAKEN_OVER_MS = 40_000;
+const MISSED_MS = 33_000;
 
 const hasDisk = ({ isSmall }) => isSmall;
 const hasNetwork = ({ proxy }) => proxy !== null;

@@ -51,6 +51,7 @@ const LEAK_MS = 4_000;
 /** With more servers and workers that begin at once than there are cores, those that begin are not in time for anybody. */
 const coldStarts = atMost(availableParallelism());
 
+const here = dirname(fileURLToPath(import.meta.url));
 const build = resolve(values.build);
 const compiled = async (path) => (await import(pathToFileURL(join(build, 'dist', path)).href)).default;
 const total = {
@@ -83,8 +84,8 @@ const began = performance.now();
 const elapsed = () => Math.round((performance.now() - began) / 100) / 10;
 
 async function main() {
-  const host = await findHost();
   const root = mkdtempSync(join(tmpdir(), 'ch-'));
+  const host = await findHost(root);
   const installations = [];
   let counted = 'kills';
   for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => void abandon(root, installations));
@@ -140,18 +141,15 @@ async function abandon(root, installations) {
   process.exit(130);
 }
 
-async function findHost() {
-  const { trainerPython } = await compiled('host/trainer-python.js');
+async function findHost(root) {
   const { toolCache } = await compiled('process/paths.js');
   const { findTemporal } = await compiled('host/temporal-binary.js');
-  const python = trainerPython();
   const temporal = await findTemporal();
-  if (python === null || temporal === null)
-    throw new Error(
-      'the Python environment or the Temporal server is not there yet: run `npm run setup` first',
-    );
+  if (temporal === null) throw new Error('the Temporal server is not there yet: run `npm run setup` first');
   const askSelf = ['-c', 'import sys; print(sys.executable)'];
   const python3 = execFileSync('python3', askSelf, { encoding: 'utf8' }).trim();
+  const small = join(here, '..', 'small_python.py');
+  const python = execFileSync(python3, [small, join(root, 'python')], { encoding: 'utf8' }).trim();
   const [git, server, bwrap] = ['git', temporal.path, 'bwrap'].map(which);
   return { python, python3, tools: toolCache(), git, temporal: server, bwrap };
 }

@@ -83,7 +83,7 @@ const SEEN = {
   'runner takes over, no heartbeat yet': { look: inPhase('train', 'queued') },
   'candidate starts': { look: inPhase('train', 'starting') },
   'candidate trains': { look: inPhase('train', 'training') },
-  'candidate hands in': { look: inPhase('train', 'handing-in') },
+  'candidate submits': { look: inPhase('train', 'submitting') },
   'trained, not yet answered': { look: inPhase('train', 'done') },
   'scorer to be started': { look: hasFile('score', 'spec.json') },
   'scorer at work': { look: inPhase('score', 'scoring') },
@@ -99,7 +99,7 @@ export const RUNNING = [
   'runner takes over, no heartbeat yet',
   'candidate starts',
   'candidate trains',
-  'candidate hands in',
+  'candidate submits',
   'scorer to be started',
   'scorer at work',
 ];

@@ -70,7 +70,7 @@ const FAULTS = {
   'a sandbox outlives its runner': {
     change: [
       'src/process/supervisor.py',
-      'LIFELINE:\n                    hear()',
+      'LIFELINE:\n                    check_lifeline()',
       'LIFELINE:\n                    poll.unregister(LIFELINE)',
     ],
     strikes: ['--only', 'runner killed@candidate trains', '--experiments', '4', '--kills', '2'],

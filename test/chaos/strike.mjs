@@ -147,10 +147,10 @@ async function crowds(installation) {
   const first = installation.processes();
   await sleep(CROWD_MS);
   const pids = new Set(first.map(({ pid }) => pid));
-  // A candidate for the device's lock waits as hold.py, which is not a runner yet.
+  // A candidate for the device's lock waits as lock-and-exec.py, which is not a runner yet.
   const stayed = installation
     .processes()
-    .filter(({ pid, command }) => pids.has(pid) && !command.includes('hold.py'));
+    .filter(({ pid, command }) => pids.has(pid) && !command.includes('lock-and-exec.py'));
   return ['server', 'worker', 'runner', 'trainer']
     .map((role) => stayed.filter((each) => each.role === role))
     .filter((found) => found.length > 1)

@@ -60,7 +60,7 @@ test('with nothing running, tells every part, and what to do where something is 
     worker: 'warning',
   });
   expect(checks.find(({ name }) => name === 'limits of a run')?.found).toMatch(
-    /^processes: (cgroup v2|RLIMIT_NPROC|pid_max of the PID namespace|only watched by the runner); memory: /,
+    /^processes: (cgroup v2|RLIMIT_NPROC|pid_max of the PID namespace|only the runner watches it); memory: /,
   );
   for (const { state, todo } of checks) expect(todo === null).toBe(state === 'ok');
 });

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FILES, git, LAB_YAML, makeLab, temporary } from '../lab/make-lab';
+import { openLedger } from '../../src/ledger/ledger';
+import { FILES, git, LAB_YAML, makeLab, makeStudy, temporary } from '../lab/make-lab';
 import { asJson, autoresearch, labWith } from './invoke';
 
 const KNOBS = 'knobs: [{ name: LEARNING_RATE, type: float, low: 0.01, high: 1, log: true }]\n';
@@ -95,11 +96,20 @@ describe('start, before it needs a server', () => {
   });
 
   it('refuses a tag that the lab knows, and names a free one: exit code 6', async () => {
+    const { root, git: repository, base } = makeLab(withKnobs);
+    await openLedger(repository, makeStudy(root, base, 'taken'));
+    const { exitCode, stderr } = await autoresearch('start', '--lab', root, '--tag', 'taken');
+    expect(exitCode).toBe(6);
+    expect(stderr).toMatch(/knows a study taken[^]*resume taken[^]*--tag \w+\n/);
+  });
+
+  it('refuses a tag whose branch somebody has made by hand, and does not say that there is a study to resume', async () => {
     const { root } = makeLab(withKnobs);
     git(root, 'branch', 'autoresearch/taken');
     const { exitCode, stderr } = await autoresearch('start', '--lab', root, '--tag', 'taken');
     expect(exitCode).toBe(6);
-    expect(stderr).toMatch(/knows a study taken[^]*--tag \w+\n/);
+    expect(stderr).toMatch(/branch autoresearch\/taken[^]*git branch -m autoresearch\/taken[^]*--tag \w+\n/);
+    expect(stderr).not.toContain('resume');
   });
 });
 

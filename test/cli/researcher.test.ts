@@ -54,6 +54,19 @@ test('options that do not go together are refused with what to do', async () => 
   await expect(choose({ researcher: 'claude+tpe' }, null, '')).rejects.toThrow('names no knobs');
 });
 
+test('a variable that gives an agent too much is refused at once', async () => {
+  process.env['AUTORESEARCH_AGENT_READS'] = '/etc';
+  try {
+    await expect(choose({ researcher: 'command', command: 'agent' })).rejects.toMatchObject({
+      name: 'AgentSettingsError',
+      message: expect.stringContaining('AUTORESEARCH_AGENT_READS names "/etc"'),
+    });
+    expect(await choose({ researcher: 'tpe' })).toMatchObject({ researcher: 'tpe' });
+  } finally {
+    delete process.env['AUTORESEARCH_AGENT_READS'];
+  }
+});
+
 test('a limit in dollars covers a call of a command, whose cost nobody knows before it ends', async () => {
   const command = { researcher: 'command', command: 'agent' } as const;
   expect(await choose(command, 2)).toMatchObject({ callDollars: null });

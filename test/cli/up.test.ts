@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { launchListed } from '../../src/process/listed';
+import { launchRegistered } from '../../src/process/register';
 import { isAlive, ownerOf, ownerSchema, terminate } from '../../src/process/owner';
 import { asset } from '../../src/process/package-root';
 
@@ -252,7 +252,7 @@ test('down ends live runs of ours, and nothing that is not ours', async () => {
   await up(...(await portArguments()));
   const folder = join(state.home(), 'autoresearch', 'run');
   mkdirSync(folder, { recursive: true });
-  const runner = await launchListed({
+  const runner = await launchRegistered({
     command: ['sleep', '600'],
     cwd: folder,
     env: process.env,

@@ -213,7 +213,8 @@ describe('an archive', () => {
         events: expect.any(Number),
         failure: {
           kind: 'nondeterminism',
-          message: expect.stringContaining(
+          message: 'the workflow code does not follow its history',
+          detail: expect.stringContaining(
             "'pretend' does not match activity type of activity command 'train'",
           ),
           event: { id: 17, type: 'ActivityTaskScheduled' },

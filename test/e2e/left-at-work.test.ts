@@ -18,7 +18,7 @@ jest.setTimeout(500_000);
 const TAG = 'left';
 const LOOK_MS = 400;
 const entrySchema = z.object({ name: z.string(), lock: z.string() });
-/** A dead worker is missed after 10 s, on a quiet machine; what is at work would never end. */
+/** A dead worker is missed after 30 s, on a quiet machine; what is at work would never end. */
 const FREE_SECONDS = 120;
 let service: Service;
 /** Of experiment 1. */

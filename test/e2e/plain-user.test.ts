@@ -1,12 +1,11 @@
 /** A whole study as a user without rights has it, from `up` to `down`, contained as root's are. The smallest lab, everything else real. */
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { isAlive } from '../../src/process/owner';
 import { findTemporal } from '../../src/host/temporal-binary';
 import { done, outcome, startTiny, whole } from '../production/tiny';
 import { until } from '../workflows/world';
-import { Service } from './service';
+import { Service, smallPython } from './service';
 
 jest.setTimeout(400_000);
 const TAG = 'plain';
@@ -15,22 +14,6 @@ const PYTHON = '/usr/bin/python3';
 // Anybody but root runs all the other tests as a plain user.
 const asRoot = process.getuid?.() === 0 ? describe : describe.skip;
 let service: Service;
-
-/** An interpreter that has what `up` looks for by name; the lab needs none of it. */
-function makePython(folder: string): string {
-  execFileSync(PYTHON, ['-m', 'venv', '--without-pip', folder]);
-  const python = join(folder, 'bin', 'python');
-  const code = 'import sysconfig; print(sysconfig.get_paths()["purelib"])';
-  const site = execFileSync(python, ['-c', code], { encoding: 'utf8' }).trim();
-  for (const name of ['torch', 'numpy', 'tokenizers', 'safetensors', 'optuna'])
-    writeFileSync(join(site, `${name}.py`), '');
-  mkdirSync(join(site, 'torch-0.dist-info'));
-  writeFileSync(
-    join(site, 'torch-0.dist-info', 'METADATA'),
-    'Metadata-Version: 2.1\nName: torch\nVersion: 0\n',
-  );
-  return python;
-}
 
 asRoot('as the user nobody', () => {
   beforeAll(async () => {
@@ -44,7 +27,7 @@ asRoot('as the user nobody', () => {
     Object.assign(service.env, {
       PATH: `${bin}:/usr/local/bin:/usr/bin:/bin`,
       XDG_CACHE_HOME: join(service.root, 'cache'),
-      AUTORESEARCH_PYTHON: makePython(join(service.root, 'python')),
+      AUTORESEARCH_PYTHON: smallPython(join(service.root, 'python'), PYTHON),
       AUTORESEARCH_DEVICES: 'cpu',
     });
     service.handOver(service.root);

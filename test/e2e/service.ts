@@ -5,12 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Owner } from '../../src/process/owner';
-import { packageRoot } from '../../src/process/package-root';
+import { asset, packageRoot } from '../../src/process/package-root';
 import { cacheRoot } from '../../src/process/paths';
 import { findTemporal } from '../../src/host/temporal-binary';
 import { freePort } from '../ports';
 
 const run = promisify(execFile);
+
+/** An environment without torch, for labs that need none: looked through in no time before each scoring. */
+export const smallPython = (folder: string, base: string): string =>
+  execFileSync(base, [asset('test', 'small_python.py'), folder], { encoding: 'utf8' }).trim();
 
 export interface Answered {
   code: number;

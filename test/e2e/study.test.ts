@@ -33,7 +33,7 @@ const limitReached = (count: number): Promise<StatusAnswer> =>
 const trainings = (number: number): TaskStatus[] =>
   attempts(service, TAG, number, 'train').flatMap(({ status }) => status ?? []);
 
-/** The training of an experiment that is about to begin, once its candidate is at work; its hand-in is far away then. */
+/** The training of an experiment that is about to begin, once its candidate is at work; its submission is far away then. */
 async function begun(experiment: number): Promise<{ runner: Owner; candidate: Owner }> {
   const find = () => {
     const runner = trainings(experiment).at(-1)?.owner;

@@ -1,4 +1,4 @@
-/** What a run on a GPU compiles with. */
+/** The compiler and headers of runs on a GPU. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,10 +11,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** An interpreter, as far as it is asked where its headers are. */
+/** A stand-in interpreter that prints where its headers are. */
 const python = (): string => join(fakePrograms({ python: `echo ${folder}` }), 'python');
 
-test('a compiler and the headers', async () => {
+test('finds a compiler and the headers', async () => {
   writeFileSync(join(folder, 'Python.h'), '');
   const path = fakePrograms({ clang: '' });
   expect(await compilerFor(python(), path)).toMatchObject({
@@ -24,8 +24,8 @@ test('a compiler and the headers', async () => {
 });
 
 test.each([
-  ['nothing', {}, /^neither gcc nor clang is there, and \/.*\/Python\.h is not:/u],
-  ['no headers', { gcc: '' }, /^\/.*\/Python\.h is not:/u],
+  ['nothing', {}, /^neither gcc nor clang is installed, and \/.*\/Python\.h is missing:/u],
+  ['no headers', { gcc: '' }, /^\/.*\/Python\.h is missing:/u],
 ])('%s: what is missing, and how to get it', async (_what, programs, found) => {
   expect(await compilerFor(python(), fakePrograms(programs))).toMatchObject({
     state: 'warning',

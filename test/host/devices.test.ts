@@ -1,4 +1,4 @@
-/** Whether there is a GPU is a question that may have no answer yet: then none is given. */
+/** Device detection, also while the driver does not respond. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ afterEach(() => {
 function nvidiaSmi(script: string): void {
   process.env['PATH'] = `${fakePrograms({ 'nvidia-smi': script })}:${before['PATH']}`;
 }
-/** What a loaded driver shows. */
+/** A root folder with the files of a loaded driver. */
 function loaded(): void {
   mkdirSync(join(root, 'dev'));
   writeFileSync(join(root, 'dev', 'nvidia0'), '');
@@ -27,7 +27,7 @@ function loaded(): void {
 }
 const ids = async (): Promise<string[]> => (await detectDevices(root)).map(({ id }) => id);
 
-test('GPUs as nvidia-smi lists them; without it, or without a driver, the CPU', async () => {
+test('lists the GPUs of nvidia-smi; without it, or without a driver, the CPU', async () => {
   nvidiaSmi(`printf '0, NVIDIA H200\\n1, NVIDIA H200\\n'`);
   expect(await ids()).toEqual(['cuda:0', 'cuda:1']);
   nvidiaSmi('echo "NVIDIA-SMI has failed" >&2; exit 9');
@@ -36,22 +36,31 @@ test('GPUs as nvidia-smi lists them; without it, or without a driver, the CPU', 
   expect(await ids()).toEqual(['cpu']);
 });
 
-test('a driver that is there and does not answer is no host without a GPU', async () => {
+test('throws if a driver is loaded and nvidia-smi fails', async () => {
   loaded();
   nvidiaSmi('echo "Unable to determine the device handle" >&2; exit 18');
   await expect(ids()).rejects.toMatchObject({
     name: 'DevicesUnknown',
-    message: expect.stringMatching(/nvidia-smi failed \(18: Unable to.*\/dev\/nvidia0$/u),
+    message: expect.stringMatching(/nvidia-smi failed \(exit code 18: Unable to.*\/dev\/nvidia0$/u),
     todo: expect.stringContaining('AUTORESEARCH_DEVICES=cpu'),
   });
   process.env['AUTORESEARCH_DEVICES'] = 'cpu';
   expect(await ids()).toEqual(['cpu']);
 });
 
-test('neither is one that takes too long', async () => {
+test('throws if nvidia-smi takes too long', async () => {
   nvidiaSmi('exec sleep 600');
   await expect(ids()).rejects.toMatchObject({
     name: 'DevicesUnknown',
-    message: expect.stringContaining('did not answer'),
+    message: expect.stringContaining('did not end within'),
   });
 }, 60_000);
+
+test('a device that is named twice is refused: two lanes would train on it at once', async () => {
+  nvidiaSmi(`printf '0, NVIDIA H200\\n1, NVIDIA H200\\n'`);
+  process.env['AUTORESEARCH_DEVICES'] = 'cuda:1, cuda:0,cuda:1';
+  await expect(ids()).rejects.toMatchObject({
+    name: 'MissingPrerequisite',
+    message: 'AUTORESEARCH_DEVICES names cuda:1 twice',
+  });
+});

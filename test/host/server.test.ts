@@ -16,7 +16,7 @@ useOwnState();
 
 const quiet = (): void => undefined;
 
-test('a fresh server keeps history for 90 days and takes our search attributes at once', async () => {
+test('a new server has a retention of 90 days and accepts our search attributes at once', async () => {
   const server = await ensureServer(await freePorts(), quiet);
   expect(server).toMatchObject({ state: 'started', ours: true, warnings: [] });
   const connected = await connect();
@@ -38,12 +38,12 @@ test('a fresh server keeps history for 90 days and takes our search attributes a
     }
     return found;
   };
-  // Written after the start has been answered.
+  // The server indexes them after it has answered the start.
   expect(await until(find, ({ length }) => length > 0)).toEqual(['study-nov21']);
   await connected.connection.close();
 });
 
-test('it is found again, not started twice', async () => {
+test('finds the running server instead of starting a second one', async () => {
   const ports = await freePorts();
   const first = await ensureServer(ports, quiet);
   const owner = (await runningServer())?.owner;
@@ -55,10 +55,10 @@ test('it is found again, not started twice', async () => {
   });
 });
 
-test('found while it is ending, it is started anew', async () => {
+test('restarts a server that is ending', async () => {
   await ensureServer(await freePorts(), quiet);
   const { owner } = (await runningServer())!;
-  // It lives, and takes no calls any more.
+  // It is alive but takes no more calls.
   process.kill(owner.pid, 'SIGSTOP');
   const ready = ensureServer({}, quiet);
   setTimeout(() => process.kill(owner.pid, 'SIGKILL'), 1_000);
@@ -66,18 +66,18 @@ test('found while it is ending, it is started anew', async () => {
   expect((await runningServer())?.owner).not.toEqual(owner);
 });
 
-test('found frozen, it is waited for', async () => {
+test('waits for a frozen server', async () => {
   await ensureServer(await freePorts(), quiet);
   const { owner } = (await runningServer())!;
   process.kill(owner.pid, 'SIGSTOP');
   const ready = ensureServer({}, quiet);
-  // Longer than a connection is waited for.
+  // Longer than the connection timeout.
   setTimeout(() => process.kill(owner.pid, 'SIGCONT'), 6_000);
   expect(await ready).toMatchObject({ state: 'running' });
   expect((await runningServer())?.owner).toEqual(owner);
 });
 
-test('one that dies when it has just begun to listen is started again', async () => {
+test('restarts a server that dies just after it listens', async () => {
   const ports = await freePorts();
   const ready = ensureServer(ports, quiet);
   await until(
@@ -87,7 +87,7 @@ test('one that dies when it has just begun to listen is started again', async ()
     5,
   );
   const { owner } = (await runningServer())!;
-  // It takes no more calls, so that it dies before it is ready.
+  // Frozen, so that it dies before it is ready.
   process.kill(owner.pid, 'SIGSTOP');
   await sleep(1_000);
   process.kill(owner.pid, 'SIGKILL');
@@ -95,12 +95,12 @@ test('one that dies when it has just begun to listen is started again', async ()
   expect((await runningServer())?.owner).not.toEqual(owner);
 });
 
-test('found before it listens, it is waited for', async () => {
+test('waits for a server that does not listen yet', async () => {
   const ports = await freePorts();
   const first = ensureServer(ports, quiet);
   const { owner } = (await until(runningServer, (info) => info !== null, 30, 5))!;
   process.kill(owner.pid, 'SIGSTOP');
-  // As after an `up` that was killed once it had started the server.
+  // As after an `up` that was killed right after it started the server.
   const second = ensureServer({}, quiet);
   setTimeout(() => process.kill(owner.pid, 'SIGCONT'), 1_000);
   expect(await second).toMatchObject({ state: 'running' });
@@ -108,7 +108,7 @@ test('found before it listens, it is waited for', async () => {
   expect((await runningServer())?.owner).toEqual(owner);
 });
 
-test('killed, it comes back at the same address with its data', async () => {
+test('after a kill it restarts at the same address with its data', async () => {
   const { address } = await ensureServer(await freePorts(), quiet);
   const before = await connect();
   await before.client.workflow.start('study', { workflowId: 'study-kept', taskQueue: 'nobody' });
@@ -122,7 +122,7 @@ test('killed, it comes back at the same address with its data', async () => {
   await after.connection.close();
 });
 
-test('a port that is asked for and in use is refused, and nothing is started', async () => {
+test('refuses a requested port that is in use, and starts nothing', async () => {
   const other = await listen(0);
   const { uiPort } = await freePorts();
   await expect(ensureServer({ port: portOf(other), uiPort }, quiet)).rejects.toMatchObject({
@@ -134,7 +134,7 @@ test('a port that is asked for and in use is refused, and nothing is started', a
   other.close();
 });
 
-test('when the last ports are taken meanwhile, others are taken and said', async () => {
+test('chooses and reports other ports if the last ones are taken', async () => {
   const ports = await freePorts();
   await ensureServer(ports, quiet);
   await stopDevServer();
@@ -160,7 +160,7 @@ test.each([
   expect((await runningServer())?.owner.pid).not.toBe(lost.pid);
 });
 
-test('a server that the environment names is used, prepared, and not ours to stop', async () => {
+test('uses and prepares a server that the environment names, and never stops it', async () => {
   const { address } = await ensureServer(await freePorts(), quiet);
   process.env['TEMPORAL_ADDRESS'] = address;
   expect(await ensureServer({}, quiet)).toMatchObject({ state: 'named', ours: false, ui: null, address });
@@ -171,7 +171,7 @@ test('a server that the environment names is used, prepared, and not ours to sto
   });
 });
 
-test('a namespace that is named for the server of ours is made', async () => {
+test('creates the named namespace on our own server', async () => {
   process.env['TEMPORAL_NAMESPACE'] = 'research';
   expect(await ensureServer(await freePorts(), quiet)).toMatchObject({ namespace: 'research', warnings: [] });
   const connected = await connect();

@@ -10,7 +10,7 @@ let cache = '';
 beforeEach(() => {
   cache = mkdtempSync(join(tmpdir(), 'autoresearch-cache-'));
   process.env['XDG_CACHE_HOME'] = cache;
-  // No test shall download a server: whatever speaks HTTPS finds no proxy there.
+  // Prevents a real download: nothing listens at this proxy.
   process.env['HTTPS_PROXY'] = 'http://127.0.0.1:9';
 });
 afterEach(() => {
@@ -21,7 +21,7 @@ afterEach(() => {
 const TEMPORAL = `echo 'temporal version 1.5.1 (Server 1.29.1, UI 2.42.1)'`;
 const BASE = ['sh', 'env', 'node', 'python3', 'cp', 'mkdir', 'chmod', 'cat'];
 
-test("the user's own comes first", async () => {
+test("prefers the user's own binary", async () => {
   process.env['PATH'] = `${fakePrograms({ temporal: TEMPORAL })}:${realPrograms(BASE)}`;
   expect(await ensureTemporal(() => undefined)).toEqual({
     path: 'temporal',
@@ -29,7 +29,7 @@ test("the user's own comes first", async () => {
   });
 });
 
-test('what does not run or is no Temporal is passed over, down to a build with Go, which is then found', async () => {
+test('skips binaries that do not run, builds with Go and finds the build again', async () => {
   const broken = {
     temporal: 'echo "another program"',
     go: goThatInstalls(
@@ -45,7 +45,7 @@ test('what does not run or is no Temporal is passed over, down to a build with G
   expect(await findTemporal()).toEqual(binary);
 });
 
-test('when nothing works, tells each that was tried and what to install', async () => {
+test('reports each failed attempt and what to install', async () => {
   process.env['PATH'] =
     `${fakePrograms({ go: goThatInstalls('echo "no route to host" >&2; exit 1') })}:${realPrograms(BASE)}`;
   await expect(ensureTemporal(() => undefined)).rejects.toMatchObject({

@@ -18,7 +18,7 @@ afterEach(() => {
   rmSync(cache, { recursive: true, force: true });
 });
 
-/** Notes how it is called, and makes an "environment" whose interpreter is the host's. */
+/** A stand-in uv: logs its calls and makes an "environment" whose interpreter is the host's. */
 const FAKE_UV = `
 case "$1" in
   --version) echo 'uv 0.13.8 (fake)'; exit 0 ;;
@@ -43,7 +43,7 @@ function useFakeUv(): { calls: () => string[] } {
   };
 }
 
-test('it is made once, checked by hashes, and then found', async () => {
+test('makes the environment once, with hashes, and finds it afterwards', async () => {
   const uv = useFakeUv();
   expect(trainerPython()).toBeNull();
   const said: string[] = [];
@@ -57,7 +57,7 @@ test('it is made once, checked by hashes, and then found', async () => {
   expect(uv.calls()).toHaveLength(2);
 });
 
-test('two at once make it once', async () => {
+test('two concurrent calls make it once', async () => {
   const uv = useFakeUv();
   const [one, other] = await Promise.all([
     ensureTrainerPython(() => undefined),
@@ -67,7 +67,7 @@ test('two at once make it once', async () => {
   expect(uv.calls()).toHaveLength(2);
 });
 
-test('a half-made one is not used, and is made anew', async () => {
+test('makes an incomplete environment again', async () => {
   useFakeUv();
   const python = await ensureTrainerPython(() => undefined);
   const folder = dirname(dirname(python));
@@ -93,7 +93,7 @@ test.each([
   expect(trainerPython()).toBeNull();
 });
 
-test('without a Python that will do, says what was found and what to install', async () => {
+test('without a suitable Python reports what was found and what to install', async () => {
   const old = fakePrograms({ python3: `printf '/usr/bin/python3\\n3.9.2\\n'` });
   const real = realPrograms(['sh', 'env']);
   process.env['PATH'] = `${old}:${real}`;
@@ -106,7 +106,7 @@ test('without a Python that will do, says what was found and what to install', a
   await expect(systemPython()).rejects.toThrow('none was found');
 });
 
-test('AUTORESEARCH_PYTHON is checked: that it runs, is new enough, and has the modules', async () => {
+test('checks that AUTORESEARCH_PYTHON runs, is new enough and has the modules', async () => {
   process.env['AUTORESEARCH_PYTHON'] = '/nowhere/python';
   await expect(ensureTrainerPython(() => undefined)).rejects.toThrow('/nowhere/python does not run');
   const folder = fakePrograms({ old: `printf '/usr/bin/python3\\n3.9.2\\n'` });

@@ -40,6 +40,12 @@ test.each([
   expect(isRefusedInWords(refusalOf(text))).toBe(true);
 });
 
+test('the cap for the submission goes by its name of version 0.4 too', () => {
+  const lab = (name: string): string => LAB_YAML.replace('caps: {', `caps: { ${name}: 7,`);
+  expect(parseLabConfig(lab('handin_seconds')).caps.submission_seconds).toBe(7);
+  expect(parseLabConfig(lab('submission_seconds')).caps.submission_seconds).toBe(7);
+});
+
 /** A lab with some of its values changed for anything. */
 const damaged = fc
   .tuple(fc.array(fc.tuple(fc.nat(), fc.jsonValue()), { minLength: 1, maxLength: 3 }), fc.boolean())

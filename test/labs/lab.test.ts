@@ -177,3 +177,15 @@ describe('init', () => {
     expect(existsSync(join(parent, 'broken'))).toBe(false);
   });
 });
+
+test('what only the first experiment would run into is refused before there is a study', async () => {
+  const { root } = makeLab();
+  git(root, 'branch', 'autoresearch');
+  await expect(openLab(root)).rejects.toThrow(/branch "autoresearch".*git branch -m autoresearch/);
+  git(root, 'branch', '-D', 'autoresearch');
+  const head = git(root, 'rev-parse', 'HEAD').trim();
+  git(root, 'update-index', '--add', '--cacheinfo', `160000,${head},third_party/dep`);
+  mkdirSync(join(root, 'third_party', 'dep'), { recursive: true });
+  git(root, 'commit', '-qm', 'submodule');
+  await expect(openLab(root)).rejects.toThrow(/"third_party\/dep" is a submodule/);
+});

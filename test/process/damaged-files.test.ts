@@ -1,6 +1,6 @@
 /**
- * The files by which processes of ours find each other (server.json, worker.json, a lock's holder, a run's status.json and
- * spec.json), whatever they hold: each reader takes what is whole, and treats the rest as absent or says what to do.
+ * Damaged files by which our processes find each other: server.json, worker.json, a lock's holder, a run's status.json and
+ * spec.json. Each reader accepts a valid file, and treats any other as absent or reports it with a remedy.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -67,21 +67,21 @@ const spec = {
   device: 'cpu',
   command: ['true'],
   blobs: {},
-  handin: '/handin',
+  submission: '/submission',
   logBytes: 1,
   scratchBytes: 1,
   spentSeconds: 0,
   scoreSeconds: 1,
 };
 
-/** Writes what a damage makes of `value`; null takes the file away. */
+/** Writes `value` with a damage applied; null removes the file. */
 function write(path: string, text: string | null): void {
   mkdirSync(dirname(path), { recursive: true });
   rmSync(path, { force: true });
   if (text !== null) writeFileSync(path, text);
 }
 
-/** Whatever becomes of the file, `holds` gives true; otherwise what was found. */
+/** `holds` must be true for every damage; fails with what was found. */
 async function exception(
   path: () => string,
   value: object,
@@ -113,14 +113,14 @@ async function launched(content: object, file: string): Promise<boolean> {
 }
 const held = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
 
-test('undamaged, each is found', async () => {
+test('finds each undamaged file', async () => {
   write(serverInfoFile(), JSON.stringify(server));
   write(workerInfoFile(), JSON.stringify(worker));
   expect(await runningServer()).toEqual(server);
   expect(await runningWorker()).toEqual(worker);
 });
 
-test('server.json is read whole, or not at all', async () => {
+test('reads server.json if it is valid, else nothing', async () => {
   expect(
     await exception(serverInfoFile, server, async () => {
       const found = await readServerInfo();
@@ -130,7 +130,7 @@ test('server.json is read whole, or not at all', async () => {
   ).toBeNull();
 });
 
-test('worker.json is read whole, or not at all', async () => {
+test('reads worker.json if it is valid, else nothing', async () => {
   expect(
     await exception(workerInfoFile, worker, async () => {
       const found = await readWorkerInfo();
@@ -141,7 +141,7 @@ test('worker.json is read whole, or not at all', async () => {
   ).toBeNull();
 });
 
-test("a lock's holder is somebody who is there, or nobody", async () => {
+test("reads a lock's holder only if that process is alive", async () => {
   const lock = join(folder, 'lock');
   const holder = { ...self, name: 'test' };
   expect(
@@ -158,7 +158,7 @@ test("a lock's holder is somebody who is there, or nobody", async () => {
   ).toBeNull();
 });
 
-test('status.json of a run is read whole, or not at all, by the worker as by `logs`', async () => {
+test('worker and `logs` read status.json of a run if it is valid, else nothing', async () => {
   const study = makeStudy(folder, 'b'.repeat(40), 'nov21');
   const run = () => join(studyState(study.labId, study.tag), 'runs', '0001', '1', 'train-1');
   expect(
@@ -177,7 +177,7 @@ test('status.json of a run is read whole, or not at all, by the worker as by `lo
   ).toBeNull();
 });
 
-test('spec.json of a run is read whole, or its runner says which file it is, and what to do', async () => {
+test('a runner reads spec.json if it is valid, else names the file and the remedy', async () => {
   const path = join(folder, 'spec.json');
   expect(
     await exception(
@@ -193,8 +193,8 @@ test('spec.json of a run is read whole, or its runner says which file it is, and
   ).toBeNull();
 });
 
-describe('a process that is launched beside a damaged file', () => {
-  test('server.json never keeps the server from being started', async () => {
+describe('a process launched beside a damaged file', () => {
+  test('a damaged server.json never prevents the start of the server', async () => {
     const file = join(folder, 'server.json');
     const { owner: _owner, ...content } = server;
     expect(
@@ -207,7 +207,7 @@ describe('a process that is launched beside a damaged file', () => {
     ).toBeNull();
   }, 60_000);
 
-  test('status.json: the run begins, or has begun and nothing is touched', async () => {
+  test('with a damaged status.json the run begins, or has begun and is left alone', async () => {
     const file = join(folder, 'status.json');
     expect(
       await exception(

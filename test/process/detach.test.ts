@@ -47,14 +47,14 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 }
 
 describe('launch', () => {
-  it('gives one process for ten simultaneous launches', async () => {
+  it('starts one process for ten simultaneous launches', async () => {
     const owners = await Promise.all(Array.from({ length: 10 }, () => start(['sleep', '60'])));
     const ours = owners.filter((owner) => owner !== null);
     expect(ours).toHaveLength(1);
     expect(await holderOf(join(folder, 'lock'))).toEqual({ ...ours[0], name: 'test' });
   });
 
-  it('keeps pid and start time over the exec, in a session of its own, and frees the lock when killed', async () => {
+  it('has the same pid and start time after exec, its own session, and frees the lock when killed', async () => {
     const owner = (await start(['sh', '-c', 'echo said; exec sleep 60']))!;
     expect(isAlive(owner)).toBe(true);
     const stat = await readFile(`/proc/${owner.pid}/stat`, 'utf8');
@@ -66,7 +66,7 @@ describe('launch', () => {
     expect(await start(['sleep', '60'])).not.toBeNull();
   });
 
-  it('waits for a further lock, says so, and goes on when it is free', async () => {
+  it('waits for a second lock, reports it, and continues when it is free', async () => {
     const first = (await start(['sleep', '60'], { lock: 'device', name: 'nov21/0001 run 1' }))!;
     const second = (await start(['sh', '-c', 'touch began; exec sleep 60'], { waitFor: ['device'] }))!;
     expect((await holderOf(join(folder, 'device')))?.name).toBe('nov21/0001 run 1');
@@ -84,7 +84,7 @@ describe('launch', () => {
     expect((await holderOf(join(folder, 'device')))?.pid).toBe(second.pid);
   });
 
-  it('does not hand its lock on to children of a Node process', async () => {
+  it('does not pass its lock to children of a Node process', async () => {
     const script =
       "require('node:child_process').spawn('sleep',['60'],{detached:true,stdio:'ignore'}).unref();console.log(1)";
     const owner = (await start([process.execPath, '-e', `const c=${script}`]))!;
@@ -92,14 +92,14 @@ describe('launch', () => {
     expect(await start(['sleep', '60'])).not.toBeNull();
   });
 
-  it('says what could not be started', async () => {
+  it('reports a command that cannot be started', async () => {
     await expect(start(['/no/such/program'])).rejects.toThrow(
       /cannot start \/no\/such\/program: .*No such file/,
     );
     await expect(start(['sleep', '60'], { lock: '.' })).rejects.toThrow(/Is a directory/);
   });
 
-  it('does not start again what has begun, and starts again what has not', async () => {
+  it('does not start a command that has begun before, unless it never began', async () => {
     const queued = join(folder, 'queued.json');
     const first = (await start(['sleep', '60']))!;
     await terminate(first, { graceMs: 0 });
@@ -110,25 +110,25 @@ describe('launch', () => {
     expect(await readJson(queued, z.unknown())).toEqual({ phase: 'done' });
   });
 
-  it('keeps no pipe of its parent open', async () => {
+  it('closes the pipes of its parent', async () => {
     const parent = spawn(process.execPath, ['-e', LAUNCH, folder], {
       stdio: ['ignore', 'pipe', 'inherit'],
       cwd: packageRoot(),
     });
-    // Ends when the last process that holds the pipe does.
+    // Ends when the last process with the pipe does.
     expect((await text(parent.stdout)).trim()).toBe('launched');
     const holder = (await holderOf(join(folder, 'lock')))!;
     started.push({ pid: holder.pid, startTime: holder.startTime, bootId: holder.bootId });
   });
 });
 
-/** Another process that launches: what it has inherited is not for the one it starts. */
+/** Launches from another process, whose inherited descriptors the child must not get. */
 const LAUNCH = `
   const { spawn } = require('node:child_process');
   const [folder] = process.argv.slice(1);
   const lock = folder + '/lock';
   const task = { lock, name: 'x', wait: [], queued: null, adopt: false, command: ['sleep', '60'] };
-  const args = ['-I', '-S', 'src/process/holder.py', JSON.stringify(task)];
+  const args = ['-I', '-S', 'src/process/lock-and-exec.py', JSON.stringify(task)];
   const stdio = ['ignore', 'ignore', 'inherit', 'pipe', 'ignore', 'ignore', 'ignore', 'ignore', 'ignore', 1];
   const child = spawn('python3', args, { detached: true, stdio });
   child.stdio[3].resume().on('close', () => { console.log('launched'); process.exit(); });

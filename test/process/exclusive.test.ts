@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asset } from '../../src/process/package-root';
+import { launch } from '../../src/process/detach';
 import { exclusively } from '../../src/process/exclusive';
 
 const folder = mkdtempSync(join(tmpdir(), 'autoresearch-lock-'));
@@ -12,7 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let locks = 0;
 const freshLock = (): string => join(folder, String(locks++), 'work.lock');
 
-test('one after the other, and the second is told that it waits', async () => {
+test('runs one after the other, and tells the second that it waits', async () => {
   const lock = freshLock();
   const events: string[] = [];
   const work = (name: string, isDone: () => boolean) => async (): Promise<string> => {
@@ -35,7 +33,7 @@ test('one after the other, and the second is told that it waits', async () => {
   expect(events).toEqual(['first begins', 'second waits', 'first ends', 'second begins', 'second ends']);
 });
 
-test('work that fails frees the lock', async () => {
+test('frees the lock if the work fails', async () => {
   const lock = freshLock();
   const failing = exclusively(
     lock,
@@ -48,21 +46,19 @@ test('work that fails frees the lock', async () => {
   expect(waited).not.toHaveBeenCalled();
 });
 
-test('a holder that is killed frees the lock', async () => {
+test('shares its lock with launch, whose death frees it', async () => {
   const lock = freshLock();
-  await exclusively(
+  const holder = (await launch({
+    command: ['sleep', '600'],
+    cwd: folder,
+    env: process.env,
+    log: `${lock}.log`,
     lock,
-    () => undefined,
-    async () => undefined,
-  );
-  const holder = spawn('python3', [asset('src', 'process', 'lock.py'), lock], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  await once(holder.stdout, 'data');
+    name: 'holder',
+  }))!;
   const waited = jest.fn();
   const waiting = exclusively(lock, waited, async () => 'done');
   while (waited.mock.calls.length === 0) await sleep(10);
-  // pyenv's python3 is a shim that becomes the interpreter: the pid stays.
-  holder.kill('SIGKILL');
+  process.kill(holder.pid, 'SIGKILL');
   expect(await waiting).toBe('done');
 });

@@ -4,17 +4,17 @@ import { freeBytes, requireRoom } from '../../src/process/free-space';
 
 const folder = join(tmpdir(), 'not', 'there', 'yet');
 
-test('room is asked of the disk where the folder will be', async () => {
+test('checks the disk of a folder that does not exist yet', async () => {
   expect(await freeBytes(folder)).toBeGreaterThan(0);
   await expect(requireRoom([{ what: 'the state folder', folder, bytes: 1 }])).resolves.toBeUndefined();
 });
 
-test('too little is told with where, how much, and what to do', async () => {
+test('too little space is an error with folder, size and remedy', async () => {
   const needs = [
     { what: 'the state folder', folder, bytes: 1 },
     { what: "the lab's git", folder, bytes: 1e18 },
   ];
   await expect(requireRoom(needs)).rejects.toThrow(
-    /waits for room on the disk: \d+ MB are free in the lab's git .*yet, a run needs 1000000000000 MB\. Free some/,
+    /waiting for disk space: \d+ MB free in the lab's git .*yet, a run needs 1000000000000 MB\. Free some/,
   );
 });

@@ -13,7 +13,7 @@ afterEach(() => rm(folder, { recursive: true }));
 describe('json files', () => {
   const schema = z.strictObject({ a: z.number() });
 
-  it('round-trips, replaces, and knows absent from broken', async () => {
+  it('round-trips, replaces, and tells absent from damaged', async () => {
     const path = join(folder, 'x.json');
     expect(await readJson(path, schema)).toBeNull();
     await writeJsonAtomic(path, { a: 1 });
@@ -27,7 +27,7 @@ describe('json files', () => {
     await expect(readJsonIfWhole(folder, schema)).rejects.toThrow('EISDIR');
   });
 
-  it('is one whole version when many write at once, and leaves nothing else behind', async () => {
+  it('is one complete version after concurrent writes, without temporary files', async () => {
     const path = join(folder, 'x.json');
     await Promise.all(Array.from({ length: 20 }, (_, a) => writeJsonAtomic(path, { a })));
     expect(await readJson(path, schema)).toEqual({ a: expect.any(Number) });

@@ -10,14 +10,14 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { boundLog, endOfLog } from '../../src/process/log-file';
+import { boundLog, tailOfLog } from '../../src/process/log-file';
 
 const folder = mkdtempSync(join(tmpdir(), 'log-'));
 const log = join(folder, 'a.log');
 beforeEach(() => writeFileSync(log, ''));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test('a log that grows on and on stays bounded, with its beginning and its end', async () => {
+test('bounds a growing log and leaves its beginning and its end', async () => {
   const writer = openSync(log, 'a');
   writeSync(writer, 'the first line\n');
   for (let hour = 0; hour < 20; hour++) {
@@ -31,11 +31,11 @@ test('a log that grows on and on stays bounded, with its beginning and its end',
   expect(text).toMatch(/bytes left out …\]\n[^]*hour 19, line 99\nthe last line\n$/);
 });
 
-test('a small log is left as it is, and one that is not there is none', async () => {
+test('does not change a small log, and ignores a missing one', async () => {
   appendFileSync(log, 'short');
   expect(await boundLog(log, 2_000)).toBe(5);
   expect(readFileSync(log, 'utf8')).toBe('short');
-  expect(await endOfLog(log, 2)).toBe('ort');
+  expect(await tailOfLog(log, 2)).toBe('ort');
   expect(await boundLog(join(folder, 'none.log'))).toBe(0);
-  expect(await endOfLog(join(folder, 'none.log'), 0)).toBe('');
+  expect(await tailOfLog(join(folder, 'none.log'), 0)).toBe('');
 });

@@ -12,24 +12,24 @@ async function printed(child: { stdout: NodeJS.ReadableStream }): Promise<string
 }
 
 describe('owner', () => {
-  it('is not another process with its pid, nor one of another boot', () => {
+  it('differs from another process with the same pid, and from one of another boot', () => {
     const self = ownerOf(process.pid)!;
     expect(isAlive(self)).toBe(true);
     expect(isAlive({ ...self, startTime: '1' })).toBe(false);
     expect(isAlive({ ...self, bootId: 'another' })).toBe(false);
   });
 
-  it('is of an earlier life when machine or container have begun since', () => {
+  it('is of an earlier life if machine or container have started since', () => {
     const self = ownerOf(process.pid)!;
     expect(isOfEarlierLife(self)).toBe(false);
     expect(isOfEarlierLife(ownerOf(1)!)).toBe(false);
     expect(isOfEarlierLife({ ...self, bootId: 'another' })).toBe(true);
-    // A container keeps its host's boot id, and begins with its own process 1.
+    // A container has its host's boot id and its own process 1.
     const begun = Number(ownerOf(1)!.startTime);
     expect(isOfEarlierLife({ ...self, startTime: String(begun - 1) })).toBe(true);
   });
 
-  it('is not alive as a zombie, which still answers a signal', async () => {
+  it('is not alive as a zombie, which still accepts a signal', async () => {
     // Python never waits for its child.
     const code =
       'import os,time\npid=os.fork()\nif pid==0: os._exit(0)\nprint(pid,flush=True)\ntime.sleep(60)';
@@ -41,7 +41,7 @@ describe('owner', () => {
     await once(parent, 'exit');
   });
 
-  it('is known behind a name with spaces and parentheses', async () => {
+  it('is found if its name has spaces and parentheses', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'owner-'));
     const name = join(folder, 'a) b (c');
     copyFileSync('/bin/sleep', name);
@@ -56,7 +56,7 @@ describe('owner', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('ends though it ignores SIGTERM and is stopped; ending it twice is no error', async () => {
+  it('ends although it ignores SIGTERM and is stopped; ending it twice is no error', async () => {
     const child = spawn('sh', ['-c', "trap '' TERM; echo deaf; while :; do sleep 0.1; done"]);
     await printed(child);
     const owner = ownerOf(child.pid!)!;

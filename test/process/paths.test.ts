@@ -21,23 +21,23 @@ function rootWith(runtime: string): string {
 }
 
 describe('the folder of sockets', () => {
-  test('is in XDG_RUNTIME_DIR, which may have to be made', () => {
+  test('is in XDG_RUNTIME_DIR, also if that does not exist yet', () => {
     expect(rootWith(folder)).toBe(join(folder, 'autoresearch'));
     expect(rootWith(join(folder, 'new', 'er'))).toBe(join(folder, 'new', 'er', 'autoresearch'));
     expect(existsSync(join(folder, 'new'))).toBe(false);
   });
 
-  test('is elsewhere where that is too long, or relative', () => {
+  test('is elsewhere if XDG_RUNTIME_DIR is too long or relative', () => {
     expect(rootWith(join(folder, 'x'.repeat(40)))).toBe(ELSEWHERE);
     expect(rootWith('run')).toBe(ELSEWHERE);
   });
 });
 
-// Root may write everywhere, and only root can give a folder away.
+// Root can write everywhere, and only root can change a folder's owner.
 const isRoot = userInfo().uid === 0;
 
 (isRoot ? describe.skip : describe)('for a plain user', () => {
-  test('is elsewhere where XDG_RUNTIME_DIR cannot be written', () => {
+  test('is elsewhere if XDG_RUNTIME_DIR is not writable', () => {
     chmodSync(folder, 0o500);
     expect(rootWith(folder)).toBe(ELSEWHERE);
     chmodSync(folder, 0o700);
@@ -45,7 +45,7 @@ const isRoot = userInfo().uid === 0;
 });
 
 (isRoot ? describe : describe.skip)('for root', () => {
-  test('is elsewhere where XDG_RUNTIME_DIR, or our folder in it, is somebody else’s', () => {
+  test('is elsewhere if another user owns XDG_RUNTIME_DIR or our folder in it', () => {
     mkdirSync(join(folder, 'autoresearch'));
     chownSync(join(folder, 'autoresearch'), 65_534, 65_534);
     expect(rootWith(folder)).toBe(ELSEWHERE);

@@ -1,6 +1,6 @@
 import { seccompFilter } from '../../src/process/seccomp';
 
-/** Does what the kernel does with a program: struct sock_filter by struct sock_filter, over a struct seccomp_data. */
+/** Interprets a seccomp program as the kernel does: each struct sock_filter over a struct seccomp_data. */
 function result(filter: Buffer, audit: number, number: number, first = 0): number {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(number >>> 0, 0);
@@ -30,10 +30,10 @@ const KILL = 0x80000000;
 const refuse = (errno: number): number => 0x00050000 | errno;
 const [EPERM, ENOSYS, EAFNOSUPPORT] = [1, 38, 97].map(refuse) as [number, number, number];
 const CLONE_NEWUSER = 0x10000000;
-/** What the C library gives clone for a thread. */
+/** The C library's clone flags for a thread. */
 const THREAD = 0x3d0f00;
 
-// The kernel's numbers; attacks.test.ts asks the kernel of this host for its own architecture's.
+// The kernel's numbers; attacks.test.ts tests the real kernel on this host's architecture.
 describe.each([
   ['x64', 0xc000003e, { read: 0, unshare: 272, setns: 308, mount: 165, clone: 56, socket: 41, keyctl: 250 }],
   [
@@ -45,13 +45,13 @@ describe.each([
   const filter = seccompFilter(architecture)!;
   const of = (number: number, first?: number): number => result(filter, audit, number, first);
 
-  test('ordinary calls, threads and sockets are allowed', () => {
+  test('allows ordinary calls, threads and sockets', () => {
     expect(of(calls.read)).toBe(ALLOW);
     expect(of(calls.clone, THREAD)).toBe(ALLOW);
     for (const family of [1, 2, 10, 16]) expect(of(calls.socket, family)).toBe(ALLOW);
   });
 
-  test('namespaces, mounts, keyrings and other sockets are refused', () => {
+  test('refuses namespaces, mounts, keyrings and other sockets', () => {
     for (const number of [calls.unshare, calls.setns, calls.mount, calls.keyctl])
       expect(of(number)).toBe(EPERM);
     for (const bit of [17, 25, 26, 27, 28, 29, 30]) expect(of(calls.clone, THREAD | (1 << bit))).toBe(EPERM);
@@ -59,15 +59,15 @@ describe.each([
     for (const family of [0, 3, 17, 38, 40]) expect(of(calls.socket, family)).toBe(EAFNOSUPPORT);
   });
 
-  test('calls of another architecture end the process', () => {
+  test('kills the process for a call of another architecture', () => {
     expect(result(filter, 0x40000003, 20)).toBe(KILL);
   });
 });
 
-test('x32 calls do not exist', () => {
+test('reports x32 calls as missing', () => {
   expect(result(seccompFilter('x64')!, 0xc000003e, 272 | 0x40000000)).toBe(ENOSYS);
 });
 
-test('for an architecture without a table there is no filter', () => {
+test('has no filter for an unknown architecture', () => {
   expect(seccompFilter('riscv64')).toBeNull();
 });

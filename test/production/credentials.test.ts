@@ -106,8 +106,8 @@ describe('a server that asks for a certificate', () => {
     const impostor = refusal('pause', TAG);
     settings(certificates({ certificate: '/nowhere/client.pem', key: '/nowhere/client.key' }));
     const absent = refusal('pause', TAG);
-    expect(await none).toMatch(/asks for a client certificate, and none was shown/);
-    expect(await strange).toMatch(/does not accept our client certificate/);
+    expect(await none).toMatch(/requires a client certificate, and none is configured/);
+    expect(await strange).toMatch(/rejects the client certificate/);
     expect(await open).toMatch(/it speaks TLS, and neither TEMPORAL_TLS nor/);
     expect(await impostor).toMatch(/its certificate is not trusted/);
     expect(await absent).toMatch(/\/nowhere\/client.pem/);

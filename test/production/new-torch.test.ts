@@ -67,7 +67,7 @@ test('the study goes on with its torch, and the new one comes when it has ended'
   const { code, stdout } = await service.run('up', ...service.ports);
   expect([code, stdout]).toEqual([
     0,
-    expect.stringContaining(`torch ${NEWER} comes with the first \`up\` after that`),
+    expect.stringContaining(`the first \`up\` after they have ended switches to torch ${NEWER}`),
   ]);
   letGo(service, TAG, 1);
   expect(await outcome(service, TAG, 3)).toEqual(whole(3));

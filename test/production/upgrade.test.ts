@@ -35,7 +35,9 @@ test('a release that forgot `patched` is refused in the middle of an experiment;
   const refused = await service.run('up', ...service.ports);
   expect([refused.code, refused.stderr]).toEqual([
     6,
-    expect.stringMatching(/cannot go on: study-upgraded\/exp-0001 at event \d+ \(ActivityTaskScheduled\)/u),
+    expect.stringMatching(
+      /cannot continue with this one .*: study-upgraded\/exp-0001 at event \d+ \(ActivityTaskScheduled\)/u,
+    ),
   ]);
   service.program = today;
   expect(await up()).toMatchObject({ worker: { state: 'running', owner: worker.owner } });
@@ -58,7 +60,9 @@ test('a step back is refused while an experiment has taken the new step', async 
   const refused = await service.run('up', ...service.ports);
   expect([refused.code, refused.stderr]).toEqual([
     6,
-    expect.stringMatching(/exp-0003 at event \d+ \(MarkerRecorded\)[^]*`stop` the study, and `resume` it/u),
+    expect.stringMatching(
+      /exp-0003 at event \d+ \(MarkerRecorded\)[^]*`stop` the study with it and `resume` it/u,
+    ),
   ]);
 });
 

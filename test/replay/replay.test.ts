@@ -100,7 +100,7 @@ describe('a history that was tampered with is caught', () => {
       {
         failure: {
           kind: 'error',
-          message: 'event 13 comes where event 10 should be: the history is not whole',
+          message: 'expected event 10, found event 13: the history is incomplete',
         },
       },
       { failure: { kind: 'error' } },

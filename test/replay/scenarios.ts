@@ -248,8 +248,8 @@ const SCENARIOS: Record<string, (scene: Scene) => Promise<void>> = {
     await end(study);
   },
 
-  async 'hand-in-lost'({ world, start }) {
-    world.handinsToLose.set(1, 1).set(2, 3);
+  async 'submission-lost'({ world, start }) {
+    world.submissionsToLose.set(1, 1).set(2, 3);
     const study = await start();
     await paused(study);
     await end(study);

@@ -31,6 +31,7 @@ async function options(
         path,
         protection: 'none: a plain folder',
         env: {},
+        devices: [],
         enclose: (line: string) => Promise.resolve(['/bin/sh', '-c', line]),
         changes: async (): Promise<Changes> => {
           const content = await readFile(join(path, 'train.py'), 'utf8');

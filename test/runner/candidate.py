@@ -119,7 +119,7 @@ def slow():
 
 
 def late():
-    """Starts when a file is there, and hands in at once."""
+    """Starts when a file is there, and submits at once."""
     while not os.path.exists(sys.argv[2]):
         time.sleep(0.01)
     client = begun()
@@ -192,7 +192,7 @@ def stall():
     time.sleep(600)
 
 
-def never_hands_in():
+def never_submits():
     client = begun()
     steps(client, lambda _: time.sleep(0.01))
     time.sleep(600)

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
-import { keep } from '../../src/process/supervise';
+import { supervise } from '../../src/process/supervise';
 import { Cgroup, NoCgroupError, type CgroupFiles } from '../../src/runner/cgroup';
 
 /** A tree of plain files as the kernel shows cgroups: it keeps what is written, and bounds nobody. */
@@ -82,10 +82,10 @@ test('a command begins in its cgroup', async () => {
   const { folder } = Cgroup.make(files);
   const procs = join(folder, 'cgroup.procs');
   writeFileSync(procs, '');
-  const kept = await keep({ command: ['/bin/cat', procs], cgroup: folder });
+  const supervised = await supervise({ command: ['/bin/cat', procs], cgroup: folder });
   let said = '';
-  kept.keeper.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
-  expect(await kept.exited).toEqual({ code: 0, signal: null });
+  supervised.supervisor.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  expect(await supervised.exited).toEqual({ code: 0, signal: null });
   // "0" is whoever writes it.
   expect(said).toBe('0');
 });

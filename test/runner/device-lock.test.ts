@@ -50,7 +50,7 @@ function hold(user: number, lock: string, wait: string) {
   });
   const child = spawn(
     id[0]!,
-    [...id.slice(1), '/usr/bin/python3', '-I', '-S', asset('src', 'process', 'holder.py'), task],
+    [...id.slice(1), '/usr/bin/python3', '-I', '-S', asset('src', 'process', 'lock-and-exec.py'), task],
     {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     },

@@ -103,12 +103,12 @@ test('where torch knows no CUDA there is nothing to try the GPU with', async () 
   expect(status).toMatchObject({ phase: 'done', failure: { reason: 'error' } });
 });
 
-test('a hand-in on a GPU that is gone since is a hand-in', async () => {
+test('a submission on a GPU that is gone since is a submission', async () => {
   const { status } = await workshop.run(await onGpu(GONE, ['happy']), none);
   expect(status).toMatchObject({ phase: 'done', failure: null });
 });
 
-test('a scorer that finds no GPU does not make its hand-in unscorable', async () => {
+test('a scorer that finds no GPU does not make its submission unscorable', async () => {
   const { python, device } = await onGpu(GONE, []);
   const fault = '{"error": {"reason": "unscorable", "message": "the graph does not run: CUDA error"}}';
   const script = `import sys\nopen(sys.argv[sys.argv.index("--out") + 1], "w").write('${fault}')\nsys.exit(3)`;

@@ -27,7 +27,7 @@ const PID_MAX = '/proc/sys/kernel/pid_max';
 const [major = 0, minor = 0] = release().split('.').map(Number);
 const isRoot = process.getuid?.() === 0;
 
-/** What the keeper says, and what the sandbox prints. `prefix` stands before the keeper's command line. */
+/** What the supervisor says, and what the sandbox prints. `prefix` stands before the supervisor's command line. */
 async function boundedBomb(
   prefix: string[],
   tasks: number | null,
@@ -51,15 +51,15 @@ async function boundedBomb(
     asset('src', 'process', 'supervisor.py'),
     task,
   ];
-  const keeper = spawn(program, words, {
+  const supervisor = spawn(program, words, {
     stdio: ['ignore', 'pipe', 'inherit', 'pipe', 'ignore', 'ignore', 'pipe'],
   });
-  sendFilter(keeper, filter!);
-  const lifeline = keeper.stdio[3];
-  if (!(lifeline instanceof Readable) || keeper.stdout === null) throw new Error('no lifeline');
+  sendFilter(supervisor, filter!);
+  const lifeline = supervisor.stdio[3];
+  if (!(lifeline instanceof Readable) || supervisor.stdout === null) throw new Error('no lifeline');
   let said = '';
   lifeline.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
-  const children = Number(await text(keeper.stdout));
+  const children = Number(await text(supervisor.stdout));
   lifeline.destroy();
   return { said, children };
 }

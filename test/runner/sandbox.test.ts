@@ -83,7 +83,7 @@ describe('in bubblewrap', () => {
     expect(log).not.toContain(hostname());
   });
 
-  it('leaves nobody behind after a hand-in', async () => {
+  it('leaves nobody behind after a submission', async () => {
     const marker = `marker-${process.pid}-a`;
     const { status } = await workshop.run(workshop.trainSpec(['leftovers', marker]));
     expect(status.failure).toBeNull();
@@ -190,12 +190,12 @@ describe('in bubblewrap', () => {
     });
   });
 
-  it('keeps nothing on the disk but log, status and hand-in', async () => {
+  it('keeps nothing on the disk but log, status and submission', async () => {
     const runtime = join(process.env['XDG_RUNTIME_DIR']!, 'autoresearch');
     const before = await readdir(runtime).catch(() => []);
     const { folder } = await workshop.run(workshop.trainSpec(['happy']));
     expect((await readdir(folder)).toSorted()).toEqual([
-      'handin',
+      'submission',
       'lock',
       'log',
       'runner.log',
@@ -224,7 +224,7 @@ asRoot('as the user nobody', () => {
     const runtime = await mkdtemp(join(tmpdir(), 'rt-'));
     await chown(runtime, nobody, nobody);
     await chmod(workshop.folder, 0o755);
-    await chown(join(spec.handin, '..'), nobody, nobody);
+    await chown(join(spec.submission, '..'), nobody, nobody);
     const { status } = await workshop.run(spec, {
       env: { XDG_RUNTIME_DIR: runtime, HOME: '/nonexistent' },
       prefix: ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'],
@@ -238,7 +238,7 @@ asRoot('as the user nobody', () => {
   it('a training that no longer wants to be ended first is rejected', async () => {
     const spec = workshop.trainSpec(['spares_itself'], { budget: { seconds: 600 } });
     await chmod(workshop.folder, 0o755);
-    await chown(join(spec.handin, '..'), nobody, nobody);
+    await chown(join(spec.submission, '..'), nobody, nobody);
     const { log, status } = await workshop.run(spec, {
       env: { HOME: '/nonexistent' },
       prefix: ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'],
@@ -256,7 +256,7 @@ asRoot('with the XDG_RUNTIME_DIR of another user, as `su` leaves it', () => {
     const nobody = 65_534;
     const spec = workshop.trainSpec(['happy']);
     await chmod(workshop.folder, 0o755);
-    await chown(join(spec.handin, '..'), nobody, nobody);
+    await chown(join(spec.submission, '..'), nobody, nobody);
     const runtime = await mkdtemp(join(tmpdir(), 'rt-'));
     const { status } = await workshop.run(spec, {
       env: { XDG_RUNTIME_DIR: runtime, HOME: '/nonexistent' },
@@ -343,8 +343,9 @@ describe('a runner that is stopped for a while', () => {
 async function scoring(script: string, change: Partial<ScoreSpec> = {}): Promise<ScoreSpec> {
   const code = `import json, os, sys\na = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n${script}`;
   const spec = workshop.scoreSpec(['python', '-c', code], change);
-  await mkdir(spec.handin);
-  for (const file of ['graph.json', 'weights.safetensors']) await writeFile(join(spec.handin, file), file);
+  await mkdir(spec.submission);
+  for (const file of ['graph.json', 'weights.safetensors'])
+    await writeFile(join(spec.submission, file), file);
   return spec;
 }
 
@@ -355,7 +356,7 @@ const write = (value: string): string => `open(a["--out"], "w").write(${value})\
 const good = 'json.dumps({"value": 1.5, "tokens": 10, "bytes": 40, "seconds": 0.1, "parameters": 7})';
 
 describe('scoring', () => {
-  it('takes the score from the file, sees data and hand-in, and cannot change them', async () => {
+  it('takes the score from the file, sees data and submission, and cannot change them', async () => {
     const { status } = await score(
       `assert open(a["--graph"]).read() == "graph.json" and open(a["--weights"]).read() == "weights.safetensors"\n` +
         `assert "train.bin" in os.listdir(a["--data"])\n` +
@@ -407,7 +408,7 @@ describe('scoring', () => {
     });
   });
 
-  it("that fails without a word on the hand-in is the host's trouble, twice", async () => {
+  it("that fails without a word on the submission is the host's trouble, twice", async () => {
     const spec = await scoring('raise KeyError("weights")');
     for (const time of [1, 2]) {
       const { status } = await workshop.run(spec);

@@ -20,20 +20,20 @@ afterAll(() => workshop.close());
 const LONG_MS = 12_000;
 
 let made = 0;
-/** Runs a candidate whose processes seem to hang in the kernel, for its keeper does not look before `letGo`. */
+/** Runs a candidate whose processes seem to hang in the kernel, for its supervisor does not look before `letGo`. */
 async function hanging(candidate: string, change: Partial<TrainSpec> = {}) {
   const folder = join(workshop.folder, `slow-${made++}`);
   const file = join(folder, 'let-go');
   await mkdir(folder);
   const start = '    def end_everything(self):\n';
-  const keeper = readFileSync(asset('src', 'process', 'supervisor.py'), 'utf8');
-  expect(keeper).toContain(start);
+  const supervisor = readFileSync(asset('src', 'process', 'supervisor.py'), 'utf8');
+  expect(supervisor).toContain(start);
   const wait = `        while not os.path.exists(${JSON.stringify(file)}):\n            time.sleep(0.02)\n`;
-  await writeFile(join(folder, 'keep.py'), keeper.replace(start, start + wait));
+  await writeFile(join(folder, 'supervisor.py'), supervisor.replace(start, start + wait));
   const shim = `#!/bin/sh
 case "$3" in
   -c) echo "$0" ;;
-  */keep.py) shift 3; exec /usr/bin/python3 -I -S '${join(folder, 'keep.py')}' "$@" ;;
+  */supervisor.py) shift 3; exec /usr/bin/python3 -I -S '${join(folder, 'supervisor.py')}' "$@" ;;
   *) exec /usr/bin/python3 "$@" ;;
 esac
 `;
@@ -53,7 +53,7 @@ async function next(folder: string, device: string): Promise<{ owner: Owner; has
   return { owner: await nextAt(device, folder, ['touch', mark]), hasIt: () => existsSync(mark) };
 }
 
-test('a training that was handed in is done, though its processes hang; they keep the device', async () => {
+test('a training that was submitted is done, though its processes hang; they keep the device', async () => {
   const { folder, owner, device, letGo } = await hanging('happy');
   const { failure } = await workshop.until(folder, ({ phase }) => phase === 'done');
   expect(failure).toBeNull();

@@ -126,7 +126,7 @@ export class Workshop {
       python: PYTHON,
       device: 'cpu',
       command,
-      handin: join(task, 'handin'),
+      submission: join(task, 'submission'),
       logBytes: 100_000,
       scratchBytes: 32 << 20,
       spentSeconds: 0,
@@ -145,7 +145,7 @@ export class Workshop {
       budget: { steps: 20 },
       startupSeconds: CAP_SECONDS,
       startupGpuSeconds: null,
-      handinSeconds: CAP_SECONDS,
+      submissionSeconds: CAP_SECONDS,
       stallSeconds: CAP_SECONDS,
       trainSeconds: 10 * CAP_SECONDS,
       weightsBytes: 1 << 20,
@@ -154,14 +154,14 @@ export class Workshop {
   }
 
   /**
-   * Starts the runner on a task, again if it was stopped, `prefix` before its command line. Its folder is where the hand-in
+   * Starts the runner on a task, again if it was stopped, `prefix` before its command line. Its folder is where the submission
    * goes.
    */
   async start(
     spec: TaskSpec,
     { env = {}, prefix = [], waitFor = [] }: How = {},
   ): Promise<{ folder: string; owner: Owner }> {
-    const folder = join(spec.handin, '..');
+    const folder = join(spec.submission, '..');
     await writeJsonAtomic(join(folder, 'spec.json'), await complete(spec));
     const earlier = this.owners.get(folder);
     if (earlier !== undefined) while (isAlive(earlier)) await sleep(20);

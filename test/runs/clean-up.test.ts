@@ -34,14 +34,14 @@ const place = (path: string): string => join(studyState('lab', 'nov21'), path);
 function leave(number: string): (path: string) => string {
   for (const path of [
     'runs/N/1.json',
-    'runs/N/1/handin/weights.safetensors',
+    'runs/N/1/submission/weights.safetensors',
     'runs/N/1/train-1/tree/train.py',
     'runs/N/1/train-1/scratch/x',
     'runs/N/1/train-1/log',
     'runs/N/1/train-1/status.json',
     'runs/N/1/score-1/out/score.json',
     'runs/N/1/score-1/log',
-    'runs/N/2/handin/weights.safetensors',
+    'runs/N/2/submission/weights.safetensors',
     'runs/N/2/train-1/log',
     'runs/N/2/train-2/runner.log',
     'runs/N/1.replaced-1700000000000/train-1/log',
@@ -63,7 +63,7 @@ test.each(['discard', 'crash', 'keep'] as const)(
     await cleanUpRuns(recordOf(number, verdict), STUDY);
     await cleanUpRuns(recordOf(number, verdict), STUDY);
     for (const run of [1, 2])
-      expect(existsSync(at(`runs/N/${run}/handin/weights.safetensors`))).toBe(verdict === 'keep');
+      expect(existsSync(at(`runs/N/${run}/submission/weights.safetensors`))).toBe(verdict === 'keep');
     for (const gone of ['1/train-1/tree', '1/train-1/scratch', '1/score-1/out', '1.replaced-1700000000000'])
       expect(existsSync(at(`runs/N/${gone}`))).toBe(false);
     expect(existsSync(at('proposals/N/ledger.jsonl'))).toBe(false);

@@ -1,4 +1,4 @@
-/** What a new user meets first: the scripts behind `npm start`, before anything is installed. */
+/** The scripts behind `npm start` without their prerequisites. */
 import { spawnSync } from 'node:child_process';
 import { asset } from '../../src/process/package-root';
 import { fakePrograms, realPrograms } from './fake-programs';
@@ -11,12 +11,12 @@ function setUp(...path: string[]): { status: number | null; stderr: string } {
 }
 
 test.each([
-  ['no git', [realPrograms(['sh', 'env', 'python3'])], /git was not found[^]*apt-get install git/u],
-  ['no Python', [realPrograms(['sh', 'env', 'git'])], /python3 was not found[^]*install Python 3\.11/u],
+  ['no git', [realPrograms(['sh', 'env', 'python3'])], /git is not on PATH[^]*apt-get install git/u],
+  ['no Python', [realPrograms(['sh', 'env', 'git'])], /python3 is not on PATH[^]*install Python 3\.11/u],
   [
     'an old Python',
     [fakePrograms({ python3: 'echo 3 9' }), realPrograms(['sh', 'env', 'git'])],
-    /python3 is Python 3\.9, and 3\.11 or newer is needed/u,
+    /python3 is Python 3\.9; expected 3\.11 or newer/u,
   ],
 ])('%s: exits 7 and says what to install', (_, path, words) => {
   const { status, stderr } = setUp(...path);

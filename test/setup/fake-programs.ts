@@ -1,4 +1,4 @@
-/** Folders to put on PATH: programs that answer as the test says, and the real ones that are wanted. */
+/** Folders for PATH: fake programs, and links to real ones. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ export function fakePrograms(scripts: Record<string, string>): string {
   return folder;
 }
 
-/** A folder with links to real programs of this host and nothing else. */
+/** A folder that has only links to these real programs of this host. */
 export function realPrograms(names: string[]): string {
   const folder = programFolder();
   for (const name of names) symlinkSync(realPath(name), join(folder, name));

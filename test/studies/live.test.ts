@@ -1,14 +1,13 @@
 /** What the server says of a running activity, whatever that has put into its heartbeat. */
-import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { Client, Connection, type WorkflowExecutionDescription } from '@temporalio/client';
 import { defaultPayloadConverter, type DataConverter, type Payload } from '@temporalio/common';
 import * as fc from 'fast-check';
 import { pendingActivity } from '../../src/studies/live';
 import { dataConverter } from '../../src/temporal/codec';
-import { msToTs } from '@temporalio/common/lib/time';
-import { loadDataConverter } from '@temporalio/common/lib/internal-non-workflow';
 
+/** A client that is never connected, for its loaded data converter. */
 const client = (converter: DataConverter = {}) =>
-  ({ options: { loadedDataConverter: loadDataConverter(converter) } }) as Client;
+  new Client({ connection: Connection.lazy(), dataConverter: converter });
 
 const describing = (payloads: Payload[]) =>
   ({
@@ -18,7 +17,7 @@ const describing = (payloads: Payload[]) =>
           activityType: { name: 'train' },
           attempt: 2,
           state: 2,
-          nextAttemptScheduleTime: msToTs(60_000),
+          nextAttemptScheduleTime: { seconds: 60, nanos: 0 },
           heartbeatDetails: { payloads },
         },
       ],

@@ -22,7 +22,7 @@ const value = (encoded: Payload | undefined): unknown => defaultPayloadConverter
 const bytes = ({ data, metadata }: Payload): Buffer =>
   Buffer.concat([data!, ...Object.values(metadata!)].map((each) => Buffer.from(each)));
 
-/** What the UI posts. */
+/** A request body of the UI. */
 const json = (payloads: Payload[]): string =>
   JSON.stringify({
     payloads: payloads.map(({ metadata, data: content }) => ({
@@ -39,7 +39,7 @@ function keysOf(text: string): CodecKey[] {
 }
 
 describe('the codec', () => {
-  test('gives back what it was given, and shows none of it', async () => {
+  test('round-trips, and the encrypted payload shows no plain text', async () => {
     const codec = new EncryptionCodec(keysOf(base64Key()));
     const said = { hint: 'plantedword', score: 1.5 };
     const [once, twice] = await codec.encode([payload(said), payload(said)]);
@@ -49,13 +49,13 @@ describe('the codec', () => {
     expect(await codec.encode([])).toEqual([]);
   });
 
-  test('reads what was not encrypted as it is; without a key encrypts nothing', async () => {
+  test('reads plain payloads; without a key encrypts nothing', async () => {
     const plain = [payload('before'), payload(null)];
     expect(await new EncryptionCodec(keysOf(base64Key())).decode(plain)).toEqual(plain);
     expect(await new EncryptionCodec([]).encode(plain)).toEqual(plain);
   });
 
-  test('keys are rotated by putting the new one first', async () => {
+  test('rotates keys: the new one goes first', async () => {
     const [old, fresh] = [base64Key(), base64Key()];
     const [first, other] = [keysOf(old)[0]!, keysOf(fresh)[0]!];
     const kept = await new EncryptionCodec([first]).encode([payload('old')]);
@@ -65,7 +65,7 @@ describe('the codec', () => {
     expect((await new EncryptionCodec([other]).decode(made)).map(value)).toEqual(['new']);
   });
 
-  test('without the right key says which one is needed, and never a key', async () => {
+  test('without the right key names its id, and never reveals a key', async () => {
     const [wrong, right] = [base64Key(), base64Key()];
     const [key] = keysOf(right);
     const made = await new EncryptionCodec([key!]).encode([payload('x')]);
@@ -73,29 +73,29 @@ describe('the codec', () => {
     await expect(others).rejects.toMatchObject({
       name: 'CodecKeyError',
       message: expect.stringMatching(
-        new RegExp(`encrypted with key ${key!.id}, and only [0-9a-f]{8} is known`),
+        new RegExp(`encrypted with key ${key!.id}, but only [0-9a-f]{8} is set`),
       ),
       todo: expect.stringContaining('AUTORESEARCH_CODEC_KEY'),
     });
     const error = await others.catch(String);
     expect(error).not.toContain(wrong);
-    await expect(new EncryptionCodec([]).decode(made)).rejects.toThrow('no AUTORESEARCH_CODEC_KEY is set');
+    await expect(new EncryptionCodec([]).decode(made)).rejects.toThrow('AUTORESEARCH_CODEC_KEY is not set');
   });
 
-  test('what was changed on its way is refused, whatever byte it was', async () => {
+  test('refuses a payload with any byte modified', async () => {
     const codec = new EncryptionCodec(keysOf(base64Key()));
     const [made] = await codec.encode([payload('x')]);
     for (const at of [0, 12, made!.data!.length - 1]) {
       const data = Uint8Array.from(made!.data!);
       data[at]! ^= 1;
-      await expect(codec.decode([{ ...made!, data }])).rejects.toThrow('it was changed on its way');
+      await expect(codec.decode([{ ...made!, data }])).rejects.toThrow('it was modified');
     }
-    await expect(codec.decode([{ ...made!, data: made!.data!.subarray(0, 5) }])).rejects.toThrow('changed');
+    await expect(codec.decode([{ ...made!, data: made!.data!.subarray(0, 5) }])).rejects.toThrow('modified');
   });
 });
 
 describe('keys', () => {
-  test('come from a file too, one a line', () => {
+  test('come from a file too, one per line', () => {
     const file = join(folder, 'keys');
     writeFileSync(file, `${base64Key()}\n${base64Key()}\n`);
     process.env['AUTORESEARCH_CODEC_KEY_FILE'] = file;
@@ -113,12 +113,12 @@ describe('keys', () => {
     expect(codecKeys).toThrow(/^key 1 in AUTORESEARCH_CODEC_KEY is not 32 bytes as base64$/);
   });
 
-  test('a file that is not there, or is empty, is told', () => {
+  test('a missing or empty file is an error', () => {
     process.env['AUTORESEARCH_CODEC_KEY_FILE'] = join(folder, 'absent');
     expect(codecKeys).toThrow(/absent cannot be read: .*ENOENT/);
     writeFileSync(join(folder, 'empty'), '\n');
     process.env['AUTORESEARCH_CODEC_KEY_FILE'] = join(folder, 'empty');
-    expect(codecKeys).toThrow('holds no key');
+    expect(codecKeys).toThrow('contains no key');
   });
 });
 
@@ -153,7 +153,7 @@ describe('the endpoint', () => {
     expect(Buffer.from(plain!.data, 'base64').toString()).toBe('"y"');
   });
 
-  test('lets the pages of the UI ask, and no others', async () => {
+  test('answers the pages of the UI and no others', async () => {
     const preflight = await fetch(`${url}/decode`, {
       method: 'OPTIONS',
       headers: { Origin: UI, 'Access-Control-Request-Headers': 'content-type,x-namespace,authorization' },
@@ -165,11 +165,11 @@ describe('the endpoint', () => {
     expect(foreign.headers.get('access-control-allow-origin')).toBeNull();
   });
 
-  test('takes a list that is left out for an empty one, as the CLI sends it', async () => {
+  test('treats an omitted list as empty, as the CLI sends it', async () => {
     expect(await (await post('/encode', '{}')).json()).toEqual({ payloads: [] });
   });
 
-  test('refuses what makes no sense, with the reason', async () => {
+  test('refuses an invalid request with the reason', async () => {
     expect((await post('/elsewhere', '{}')).status).toBe(404);
     expect((await fetch(`${url}/decode`)).status).toBe(405);
     for (const body of ['', 'no', '[]', '{"payloads": 3}', '{"payloads": [{"data": "%"}]}']) {
@@ -179,10 +179,10 @@ describe('the endpoint', () => {
     }
     const other = await new EncryptionCodec(keysOf(base64Key())).encode([payload('x')]);
     const unknown = await post('/decode', json(other));
-    expect([unknown.status, await unknown.text()]).toEqual([400, expect.stringContaining('is known')]);
+    expect([unknown.status, await unknown.text()]).toEqual([400, expect.stringContaining('is set')]);
   });
 
-  test('a port that is taken is told', async () => {
+  test('a port in use is an error', async () => {
     const port = Number(new URL(url).port);
     await expect(serveCodec(codec, { port, origins: [] })).rejects.toMatchObject({ name: 'PortInUse' });
   });

@@ -7,7 +7,7 @@ import { freePorts, listen, portOf, refusingProxy, useOwnState } from './own-sta
 
 const state = useOwnState();
 
-test('without a server, says how to start one', async () => {
+test('without a server, the error has the command that starts one', async () => {
   await expect(connect()).rejects.toMatchObject({
     name: 'ServerUnavailable',
     message: expect.stringContaining('no Temporal server is running'),
@@ -15,7 +15,7 @@ test('without a server, says how to start one', async () => {
   });
 });
 
-test('a wrong address is told within seconds, with the reason', async () => {
+test('a wrong address is an error within seconds, with the reason', async () => {
   const { port } = await freePorts();
   process.env['TEMPORAL_ADDRESS'] = `127.0.0.1:${port}`;
   const began = performance.now();
@@ -27,7 +27,7 @@ test('a wrong address is told within seconds, with the reason', async () => {
   expect(performance.now() - began).toBeLessThan(60_000);
 });
 
-test('a port where something else listens and says nothing is told, too', async () => {
+test('a port whose listener never answers is an error', async () => {
   const silent = await listen(0);
   const open = new Set<Socket>();
   silent.on('connection', (socket) => open.add(socket));
@@ -41,7 +41,7 @@ test('a port where something else listens and says nothing is told, too', async 
   await once(silent, 'close');
 });
 
-test('an address without a host by that name is told', async () => {
+test('an unknown host name is an error', async () => {
   process.env['TEMPORAL_ADDRESS'] = 'no-such-host.invalid:7233';
   await expect(connect()).rejects.toMatchObject({
     name: 'ServerUnavailable',
@@ -49,7 +49,7 @@ test('an address without a host by that name is told', async () => {
   });
 });
 
-test('a server elsewhere is reached through the proxy, which a failure names', async () => {
+test('connects to a remote server through the proxy, and names it in a failure', async () => {
   await using proxy = await refusingProxy();
   process.env['https_proxy'] = `http://me:secret@${proxy.address}`;
   process.env['TEMPORAL_ADDRESS'] = 'no-such-host.invalid:7233';
@@ -62,7 +62,7 @@ test('a server elsewhere is reached through the proxy, which a failure names', a
   expect(String(failed)).not.toContain('secret');
 });
 
-test('a profile names address, namespace and API key; the environment goes before it', async () => {
+test('a profile sets address, namespace and API key; the environment takes precedence', async () => {
   const file = join(state.home(), 'temporal.toml');
   writeFileSync(
     file,
@@ -79,7 +79,7 @@ test('a profile names address, namespace and API key; the environment goes befor
   expect((await serverAddress()).namespace).toBe('other');
 });
 
-test('a profile that is not there, or a broken file, is told', async () => {
+test('a missing profile or an invalid file is an error', async () => {
   process.env['TEMPORAL_PROFILE'] = 'absent';
   await expect(serverAddress()).rejects.toMatchObject({
     name: 'ServerUnavailable',

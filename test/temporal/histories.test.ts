@@ -15,7 +15,7 @@ async function collect(workflowId: string): Promise<RunHistory[]> {
   return found;
 }
 
-test('of a study that was reset in the UI each run is told once, with its own history', async () => {
+test('a study that was reset in the UI yields each run once, with its own history', async () => {
   const study = await stage.start({ limits: { experiments: 1 } });
   await paused(study);
   const { workflowId } = study.handle;
@@ -40,6 +40,6 @@ test('of a study that was reset in the UI each run is told once, with its own hi
   }
 });
 
-test('of a study that the server does not know there is none', async () => {
+test('an unknown study yields nothing', async () => {
   expect(await collect('study-never')).toEqual([]);
 });

@@ -1,14 +1,14 @@
-/** A host keeps the name under which its studies began. */
+/** The saved host name in queue names. */
 import os from 'node:os';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { keepHostName } from '../../src/temporal/host-name';
+import { saveHostName } from '../../src/temporal/host-name';
 import { controlQueue, laneQueue } from '../../src/temporal/queues';
 import { useOwnState } from './own-state';
 
 const state = useOwnState();
 const said: string[] = [];
-const keep = (): Promise<void> => keepHostName((line) => said.push(line));
+const save = (): Promise<void> => saveHostName((line) => said.push(line));
 
 beforeEach(() => {
   said.length = 0;
@@ -16,15 +16,15 @@ beforeEach(() => {
 });
 afterEach(() => jest.restoreAllMocks());
 
-/** What the system calls this host now. */
+/** The system's current host name. */
 const call = (name: string): void => void jest.spyOn(os, 'hostname').mockReturnValue(name);
 
-test('the queues keep the first name, whatever the host is called later', async () => {
+test('queue names have the first host name, also after it changes', async () => {
   call('Laptop at home');
   expect(controlQueue()).toBe('autoresearch-laptop-at-home');
-  await keep();
+  await save();
   call('dhcp-17.example');
-  await keep();
+  await save();
   expect([controlQueue(), laneQueue('cuda:3'), laneQueue('cpu')]).toEqual([
     'autoresearch-laptop-at-home',
     'gpu-laptop-at-home-3',
@@ -33,23 +33,23 @@ test('the queues keep the first name, whatever the host is called later', async 
   expect(said).toEqual([]);
 });
 
-test('AUTORESEARCH_HOST goes first, is kept as well, and what that means for studies is said', async () => {
+test('AUTORESEARCH_HOST takes precedence and is saved, with a warning about studies', async () => {
   call('one');
-  await keep();
+  await save();
   process.env['AUTORESEARCH_HOST'] = 'two';
   expect(controlQueue()).toBe('autoresearch-two');
-  await keep();
+  await save();
   delete process.env['AUTORESEARCH_HOST'];
   expect(controlQueue()).toBe('autoresearch-two');
-  expect(said).toEqual([expect.stringMatching(/is two now: studies that began on one wait/u)]);
+  expect(said).toEqual([expect.stringMatching(/name is now two: studies that began on one wait/u)]);
 });
 
-test('a damaged file is as none', async () => {
+test('ignores a damaged file', async () => {
   call('one');
-  await keep();
+  await save();
   writeFileSync(join(state.home(), 'autoresearch', 'host-name.json'), '{"format":1');
   expect(controlQueue()).toBe('autoresearch-one');
-  await keep();
+  await save();
   call('other');
   expect(controlQueue()).toBe('autoresearch-one');
 });

@@ -1,4 +1,4 @@
-/** A server not ours, where less is allowed: the answers are as a real one gives them, without needing one. */
+/** A server with fewer permissions, faked with a real server's answers. */
 import { ServiceError } from '@temporalio/client';
 import type { Connected } from '../../src/temporal/connection';
 import { prepareNamespace } from '../../src/temporal/namespace';
@@ -21,7 +21,7 @@ function foreign(workflowService: object, operatorService: object): Connected {
   return Object.assign(Object.create(null), server, { connection: { workflowService, operatorService } });
 }
 
-test('what we may not raise or register becomes warnings', async () => {
+test('missing permissions to raise or register become warnings', async () => {
   const connected = foreign(
     { describeNamespace: described(7 * 86_400), updateNamespace: denied },
     {
@@ -32,7 +32,7 @@ test('what we may not raise or register becomes warnings', async () => {
   );
   const warnings = await prepareNamespace(connected, false);
   expect(warnings).toEqual([
-    expect.stringContaining('AutoresearchStudy of namespace research has another type'),
+    expect.stringContaining('AutoresearchStudy of namespace research has the wrong type'),
     expect.stringContaining('retention stays at 7 days'),
     expect.stringContaining(
       'AutoresearchResearcher, AutoresearchPhase, AutoresearchVerdict are not registered',
@@ -40,17 +40,17 @@ test('what we may not raise or register becomes warnings', async () => {
   ]);
 });
 
-test('a namespace that we may not even look at is a warning that names what it needs', async () => {
+test('a namespace that cannot be inspected is a warning with the attributes that it needs', async () => {
   const services = { describeNamespace: denied, listWorkflowExecutions: () => Promise.resolve({}) };
   const connected = foreign(services, { listSearchAttributes: denied });
   expect(await prepareNamespace(connected, false)).toEqual([
     expect.stringMatching(
-      /may not be looked at .*AutoresearchStudy \(keyword\).*AutoresearchPhase \(keyword\).*AutoresearchScore \(double\)/u,
+      /cannot inspect namespace .*AutoresearchStudy \(keyword\).*AutoresearchPhase \(keyword\).*AutoresearchScore \(double\)/u,
     ),
   ]);
 });
 
-test('a namespace is created only when that is asked for, and a server that refuses is told', async () => {
+test('creates a namespace only on request, and reports a refusal', async () => {
   const registered: object[] = [];
   const services = {
     describeNamespace: absent,
@@ -63,20 +63,20 @@ test('a namespace is created only when that is asked for, and a server that refu
   expect(registered).toEqual([]);
   await expect(prepareNamespace(foreign(services, {}), true)).rejects.toMatchObject({
     name: 'ServerUnavailable',
-    message: expect.stringContaining('does not let us create namespace research'),
+    message: expect.stringContaining('does not permit creating namespace research'),
   });
   expect(registered).toHaveLength(1);
 });
 
-test('a namespace that does not let us in at all is told, with what to check', async () => {
+test('a namespace that denies access is an error with what to check', async () => {
   const services = { describeNamespace: denied, listWorkflowExecutions: denied };
   await expect(prepareNamespace(foreign(services, {}), false)).rejects.toMatchObject({
     name: 'ServerUnavailable',
-    message: expect.stringMatching(/does not let us into namespace research: .*unauthorized/u),
+    message: expect.stringMatching(/denies access to namespace research: .*unauthorized/u),
     todo: expect.stringContaining('TEMPORAL_API_KEY'),
   });
 });
 
-test('a server that breaks down meanwhile is no warning', async () => {
+test('a server failure is an error, not a warning', async () => {
   await expect(prepareNamespace(foreign({ describeNamespace: broken }, {}), false)).rejects.toThrow('gone');
 });

@@ -1,4 +1,4 @@
-/** Folders of a test's own, so that what it starts is neither the user's nor another test's; ends all of it afterwards. */
+/** Gives a test its own state folders, and ends all processes in them afterwards. */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { takeDown } from '../../src/host/down';
 import { freePort } from '../ports';
 
-/** Points XDG_STATE_HOME at a fresh folder for each test of a file. Caches stay: they hold the tools that were set up. */
+/** Sets XDG_STATE_HOME to a new folder for each test file. Caches are shared: they have the installed tools. */
 export function useOwnState(): { home: () => string } {
   const before = { ...process.env };
   let home = '';
@@ -27,13 +27,13 @@ export function useOwnState(): { home: () => string } {
   return { home: () => home };
 }
 
-/** For a server of ours. */
+/** Free ports for our dev server. */
 export const freePorts = async (): Promise<{ port: number; uiPort: number }> => ({
   port: await freePort(),
   uiPort: await freePort(),
 });
 
-/** A server on 127.0.0.1 that takes connections and says nothing. */
+/** A server on 127.0.0.1 that accepts connections and never answers. */
 export async function listen(port: number): Promise<ReturnType<typeof createServer>> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
@@ -50,7 +50,7 @@ export function portOf(server: ReturnType<typeof createServer>): number {
   return address.port;
 }
 
-/** A proxy that refuses each connection, and counts them. */
+/** A proxy that refuses and counts connections. */
 export async function refusingProxy(): Promise<{ address: string; asked: () => number } & AsyncDisposable> {
   const server = await listen(0);
   let asked = 0;

@@ -1,7 +1,7 @@
 """
-A runner for tests: speaks the protocol, feeds rows in an order drawn from the seed, keeps the hand-in.
+A runner for tests: speaks the protocol, feeds rows in an order drawn from the seed, keeps the submission.
 
-    python test/trainer/standin.py --tree trainer --data DIR --handin DIR --seconds 30 [--device cpu]
+    python test/trainer/standin.py --tree trainer --data DIR --submission DIR --seconds 30 [--device cpu]
 
 It keeps the clock as the real one does, but contains nothing, and trusts the candidate.
 """
@@ -39,7 +39,7 @@ class Run:
     steps: int = 0
     startup_seconds: float = 0.0
     train_seconds: float = 0.0
-    handin_seconds: float = 0.0
+    submission_seconds: float = 0.0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0  # of the whole process
     tokens: int = 0  # of the steps that were taken
@@ -49,12 +49,12 @@ class Run:
 class StandIn:
     """Serves one candidate over one connection."""
 
-    def __init__(self, data: Path, handin: Path, budget: dict, seed: int, device: str):
+    def __init__(self, data: Path, submission: Path, budget: dict, seed: int, device: str):
         self.manifest = json.loads((data / "manifest.json").read_text())
         shape = (self.manifest["train"]["rows"], self.manifest["row"])
         self.rows = np.memmap(data / self.manifest["train"]["file"], dtype="<u2", mode="r", shape=shape)
         self.order = np.random.default_rng(seed).permutation(len(self.rows))
-        self.handin, self.budget, self.seed, self.device = handin, budget, seed, device
+        self.submission, self.budget, self.seed, self.device = submission, budget, seed, device
         self.run = Run()
         self.taken = 0
         self.ended = False
@@ -90,7 +90,7 @@ class StandIn:
     def start(self, message: dict, payload: bytearray) -> None:
         self.run.started = message
         self.run.startup_seconds = time.monotonic() - self.launched
-        (self.handin / "graph.json").write_bytes(payload)
+        (self.submission / "graph.json").write_bytes(payload)
         self.started = time.monotonic()
         if "seconds" in self.budget:
             timer = threading.Timer(self.budget["seconds"], self.end)
@@ -125,15 +125,15 @@ class StandIn:
         self.run.submitted = message
         rows = self.taken // max(1, self.run.steps)
         self.run.tokens = message["steps"] * rows * (self.manifest["row"] - 1)
-        (self.handin / "weights.safetensors").write_bytes(payload)
-        self.run.handin_seconds = time.monotonic() - self.ended_at if self.ended else 0.0
+        (self.submission / "weights.safetensors").write_bytes(payload)
+        self.run.submission_seconds = time.monotonic() - self.ended_at if self.ended else 0.0
         self.connection.send({"type": "accepted"})
 
 
 def train(
     tree: Path,
     data: Path,
-    handin: Path,
+    submission: Path,
     budget: dict,
     seed: int = 1,
     device: str = "cpu",
@@ -141,13 +141,13 @@ def train(
     command: tuple[str, ...] = ("train.py",),
     echo: bool = False,
 ) -> Run:
-    """Runs the candidate in `tree` to its end; the hand-in lies in `handin` afterwards."""
-    handin.mkdir(parents=True, exist_ok=True)
+    """Runs the candidate in `tree` to its end; the submission lies in `submission` afterwards."""
+    submission.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ar-") as folder, socket.socket(socket.AF_UNIX) as listener:
         path = f"{folder}/s"
         listener.bind(path)
         listener.listen(1)
-        server = StandIn(data, handin, budget, seed, device)
+        server = StandIn(data, submission, budget, seed, device)
         environment = {**os.environ, "AUTORESEARCH_SOCKET": path, "PYTHONDONTWRITEBYTECODE": "1"}
         if threads is not None:
             environment["OMP_NUM_THREADS"] = str(threads)
@@ -183,15 +183,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Run a candidate by hand.")
     parser.add_argument("--tree", type=Path, default=Path(__file__).parents[2] / "trainer")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--handin", type=Path, required=True)
+    parser.add_argument("--submission", type=Path, required=True)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     budget = {"steps": options.steps} if options.steps else {"seconds": options.seconds or 30.0}
-    run = train(options.tree, options.data, options.handin, budget, options.seed, options.device, echo=True)
+    run = train(options.tree, options.data, options.submission, budget, options.seed, options.device, echo=True)
     figures = {name: getattr(run, name) for name in ("exit", "steps", "startup_seconds", "train_seconds")}
-    print(json.dumps({**figures, "handin_seconds": run.handin_seconds, "wall_seconds": run.wall_seconds}))
+    print(json.dumps({**figures, "submission_seconds": run.submission_seconds, "wall_seconds": run.wall_seconds}))
     print(json.dumps({"started": run.started, "submitted": run.submitted, "error": run.error}))
     sys.exit(run.exit)

@@ -49,7 +49,7 @@ def tree(tmp_path: Path) -> Path:
 
 def candidate(tree: Path, body: str, data: Path, budget: dict | None = None) -> standin.Run:
     (tree / "train.py").write_text(CANDIDATE.format(body=body))
-    return standin.train(tree, data, tree.parent / "handin", budget or {"steps": 5}, threads=1)
+    return standin.train(tree, data, tree.parent / "submission", budget or {"steps": 5}, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +57,19 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tupl
     """The default train.py, six steps: twice with one seed, once with another."""
     made = {}
     for name, seed in (("one", 1), ("one again", 1), ("two", 2)):
-        handin = tmp_path_factory.mktemp("run")
-        made[name] = (standin.train(ROOT / "trainer", data, handin, {"steps": 6}, seed, threads=1), handin)
+        submission = tmp_path_factory.mktemp("run")
+        made[name] = (standin.train(ROOT / "trainer", data, submission, {"steps": 6}, seed, threads=1), submission)
     return made
 
 
 def test_a_run_hands_in_what_scores(runs, data: Path, tmp_path: Path) -> None:
-    run, handin = runs["one"]
+    run, submission = runs["one"]
     assert run.exit == 0, run.output
     assert run.steps == run.submitted["steps"] == 6
     assert run.reports[-1]["step"] == 6
     assert all(math.isfinite(report["loss"]) for report in run.reports)
     out = tmp_path / "score.json"
-    files = ["--graph", str(handin / "graph.json"), "--weights", str(handin / "weights.safetensors")]
+    files = ["--graph", str(submission / "graph.json"), "--weights", str(submission / "weights.safetensors")]
     assert score.main([*files, "--data", str(data), "--out", str(out), "--device", "cpu"]) == 0
     assert 0 < json.loads(out.read_text())["value"] < 8
     assert json.loads(out.read_text())["parameters"] == run.started["parameters"]
@@ -120,7 +120,7 @@ def test_a_budget_of_seconds_ends_on_time(tree: Path, data: Path) -> None:
     run = candidate(tree, "lab.start(model)\n" + LOOP, data, {"seconds": 2})
     assert run.exit == 0, run.output
     assert 0 < run.submitted["steps"] <= run.steps
-    assert run.handin_seconds < 5
+    assert run.submission_seconds < 5
     assert run.submitted["dataWaitSeconds"] < 2
 
 
@@ -161,7 +161,7 @@ lab.submit(trained)
 """
     run = candidate(tree, body, data)
     assert run.exit == 0, run.output
-    weights = safetensors.torch.load_file(tree.parent / "handin" / "weights.safetensors")
+    weights = safetensors.torch.load_file(tree.parent / "submission" / "weights.safetensors")
     assert (weights["table.weight"] == 3).all()
 
 

@@ -1,4 +1,4 @@
-"""The scorer's arithmetic, and what it does with hand-ins that are wrong, hostile or broken."""
+"""The scorer's arithmetic, and what it does with submissions that are wrong, hostile or broken."""
 
 import json
 import math
@@ -56,9 +56,9 @@ class PeekingNowAndThen(Bigram):
         return torch.where(peeks, known, logits)
 
 
-def hand_in(model: nn.Module, folder: Path, context: int = 32) -> tuple[Path, Path]:
+def submit(model: nn.Module, folder: Path, context: int = 32) -> tuple[Path, Path]:
     exported = graph.export_graph(model, context, CPU)
-    tensors = lab._plain(lab._hand_in(exported, model))
+    tensors = lab._plain(lab._submission(exported, model))
     folder.mkdir(exist_ok=True)
     (folder / "graph.json").write_bytes(exported.document)
     safetensors.torch.save_file(tensors, folder / "weights.safetensors")
@@ -73,7 +73,7 @@ def loaded(data: Path) -> score.Data:
 @pytest.fixture(scope="module")
 def good(loaded: score.Data, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, torch.Tensor]]:
     torch.manual_seed(1)
-    document, weights = hand_in(Bigram(loaded.vocabulary), tmp_path_factory.mktemp("good"))
+    document, weights = submit(Bigram(loaded.vocabulary), tmp_path_factory.mktemp("good"))
     return document.read_bytes(), safetensors.torch.load_file(weights)
 
 
@@ -117,7 +117,7 @@ def test_value_is_bits_per_byte_of_source_text(data: Path, loaded: score.Data, g
 
 
 def test_a_model_that_looks_ahead_is_rejected(data: Path, loaded: score.Data, tmp_path: Path) -> None:
-    hand_in(Peeking(loaded.vocabulary), tmp_path)
+    submit(Peeking(loaded.vocabulary), tmp_path)
     assert score.main(options(data, tmp_path)) == 3
     error = json.loads((tmp_path / "score.json").read_text())["error"]
     assert error["reason"] == "rejected"
@@ -130,7 +130,7 @@ def test_looking_ahead_here_and_there_is_found_however_rows_are_batched(
 ) -> None:
     context = loaded.rows.shape[1] - 1
     monkeypatch.setattr(score, "CPU_TOKENS", batch * context)
-    hand_in(PeekingNowAndThen(loaded.vocabulary, every=8), tmp_path)
+    submit(PeekingNowAndThen(loaded.vocabulary, every=8), tmp_path)
     assert score.main(options(data, tmp_path)) == 3
     assert "looks ahead" in json.loads((tmp_path / "score.json").read_text())["error"]["message"]
 

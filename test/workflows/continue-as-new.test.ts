@@ -10,7 +10,7 @@ beforeAll(async () => {
     extraArgs: ['--dynamic-config-value', 'limit.historyCount.suggestContinueAsNew=40'],
   });
 });
-afterAll(() => stage.stop(), 60_000);
+afterAll(() => stage.stop(), 300_000);
 
 test('a long study continues as new, and nobody notices: state, budget and messages go on', async () => {
   const { handle, config } = await stage.start({ limits: { experiments: 30 } });

@@ -24,7 +24,7 @@ let together: { trainings: number; records: number };
 beforeAll(async () => {
   stage = await openStage(() => world);
 });
-afterAll(() => stage.stop(), 60_000);
+afterAll(() => stage.stop(), 300_000);
 beforeEach(() => {
   world = new World();
   gate = new EventEmitter();

@@ -17,7 +17,7 @@ beforeAll(async () => {
     (now) => now.phase === 'paused',
   );
 });
-afterAll(() => stage.stop(), 60_000);
+afterAll(() => stage.stop(), 300_000);
 
 const NAMES = ['stop', 'pause', 'resume', 'adjustBudget', 'hint', 'idea', 'unheard of'];
 /** Nothing here may end the study or let it run on: what those do is tested elsewhere. */

@@ -8,7 +8,7 @@ let world: World;
 beforeAll(async () => {
   stage = await openStage(() => world, { interceptors: [require.resolve('./short-waits')] });
 });
-afterAll(() => stage.stop(), 60_000);
+afterAll(() => stage.stop(), 300_000);
 beforeEach(() => {
   world = new World();
 });

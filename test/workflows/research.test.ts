@@ -10,7 +10,7 @@ let world: World;
 beforeAll(async () => {
   stage = await openStage(() => world);
 });
-afterAll(() => stage.stop(), 60_000);
+afterAll(() => stage.stop(), 300_000);
 beforeEach(() => {
   world = new World();
 });
@@ -142,6 +142,26 @@ test('more money does not lift a pause that a person has asked for meanwhile', a
   expect((await paused(study)).reason).toBe('paused by request');
   const more = study.handle.executeUpdate(messages.adjustBudgetUpdate, { args: [{ dollars: 2.2 }] });
   expect(await more).toMatchObject({ phase: 'paused', reason: 'paused by request' });
+  await end(study);
+});
+
+test('more money that comes while an experiment finds that there was too little: that is tried again', async () => {
+  const study = await stage.start({ limits: { dollars: 0.7 } });
+  const propose = world.activities.propose.bind(world.activities);
+  world.activities.propose = async (input) => {
+    if ((input.left.dollars ?? Infinity) >= 0.5) return propose(input);
+    await study.handle.executeUpdate(messages.adjustBudgetUpdate, { args: [{ dollars: 1.2 }] });
+    throw ApplicationFailure.create({
+      type: 'BudgetExhausted',
+      message: 'dollars limit: the next call may cost $0.50',
+      nonRetryable: true,
+    });
+  };
+  await until(
+    () => status(study),
+    ({ spent }) => spent.experiments === 3,
+  );
+  expect(world.proposed.map(({ left }) => left.dollars)).toEqual([0.7, 0.7]);
   await end(study);
 });
 

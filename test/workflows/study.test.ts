@@ -15,7 +15,7 @@ let world: World;
 beforeAll(async () => {
   stage = await openStage(() => world);
 });
-afterAll(() => stage.stop(), 60_000);
+afterAll(() => stage.stop(), 300_000);
 beforeEach(() => {
   world = new World();
 });
@@ -49,7 +49,7 @@ test('each candidate builds on the incumbent of its time, on seeds that the lab 
   await study.handle.signal('stop');
 });
 
-test('whatever a worker dies at, the next one soon gets it: every activity has to beat', async () => {
+test('every activity has a heartbeat timeout, so that another worker gets the work of one that died', async () => {
   const study = await stage.start({ limits: { experiments: 2 } });
   await paused(study);
   await study.handle.signal('stop');
@@ -63,10 +63,10 @@ test('whatever a worker dies at, the next one soon gets it: every activity has t
       task ? [[task.activityType?.name, Number(task.heartbeatTimeout?.seconds)]] : [],
     );
   expect(new Map(beats as [string, number][])).toEqual(
-    // Asking a researcher twice costs money, so that a worker which only stumbles is given more time there.
+    // Asking a researcher twice costs money: a worker that only stalls gets more time there.
     new Map([
-      ...['openStudy', 'apply', 'train', 'evaluate', 'record', 'save'].map((name) => [name, 10] as const),
-      ['propose', 30],
+      ...['openStudy', 'apply', 'train', 'evaluate', 'record', 'save'].map((name) => [name, 30] as const),
+      ['propose', 60],
     ]),
   );
 });
@@ -184,9 +184,9 @@ test('our own trouble pauses the study with its reason; resume tries the same ex
   await study.handle.signal('stop');
 });
 
-describe('a hand-in that the host has lost', () => {
+describe('a submission that the host has lost', () => {
   test('is trained again from the same seed, within the same experiment', async () => {
-    world.handinsToLose.set(1, 2);
+    world.submissionsToLose.set(1, 2);
     const seeds: number[] = [];
     const train = world.activities.train.bind(world.activities);
     world.activities.train = (input) => {
@@ -202,9 +202,9 @@ describe('a hand-in that the host has lost', () => {
   });
 
   test('again and again pauses the study with its reason', async () => {
-    world.handinsToLose.set(1, 3);
+    world.submissionsToLose.set(1, 3);
     const study = await stage.start({ limits: { experiments: 2 } });
-    expect((await paused(study)).reason).toContain('experiment 1 could not be done: no hand-in of it');
+    expect((await paused(study)).reason).toContain('experiment 1 could not be done: no submission of it');
     expect(world.trained).toEqual([0, 1, 1, 1]);
     await study.handle.executeUpdate(messages.resumeUpdate);
     await until(

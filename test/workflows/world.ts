@@ -19,6 +19,7 @@ import type { Phase } from '../../src/domain/status';
 import { LATER_SETTINGS, rebuild, type StudyConfig, type StudyState } from '../../src/domain/study';
 import type { LastTaken } from '../../src/domain/waiting';
 import { findTemporal } from '../../src/host/temporal-binary';
+import { channelArgs } from '../../src/temporal/connection';
 import { studyHistories } from '../../src/temporal/histories';
 import { controlQueue } from '../../src/temporal/queues';
 import { SEARCH_ATTRIBUTES } from '../../src/temporal/search-attributes';
@@ -43,8 +44,8 @@ export class World {
   failureOf = (_number: number): RunResult['failure'] => null;
   /** Trainings wait for this; a test that wants to catch one in the middle makes it wait. */
   trainingOf: (number: number) => Promise<void> = () => Promise.resolve();
-  /** Hand-ins of each experiment that are still to be lost before they are scored. */
-  readonly handinsToLose = new Map<number, number>();
+  /** How many submissions of each experiment the fake host still loses before they are scored. */
+  readonly submissionsToLose = new Map<number, number>();
   proposeTrouble: string | null = null;
   openTrouble: string | null = null;
   lane = LANE;
@@ -89,7 +90,7 @@ export class World {
         lane: this.lane,
         class: CLASS,
         seal: 'graph',
-        caps: { startup: 10, handin: 10, score: 10 },
+        caps: { startup: 10, submission: 10, score: 10 },
       });
     },
     propose: (input) => {
@@ -139,9 +140,9 @@ export class World {
       };
     },
     evaluate: ({ number, commit }) => {
-      const toLose = this.handinsToLose.get(number) ?? 0;
-      this.handinsToLose.set(number, toLose - 1);
-      if (toLose > 0) throw ApplicationFailure.nonRetryable('no hand-in of it', 'HandinMissing');
+      const toLose = this.submissionsToLose.get(number) ?? 0;
+      this.submissionsToLose.set(number, toLose - 1);
+      if (toLose > 0) throw ApplicationFailure.nonRetryable('no submission of it', 'SubmissionMissing');
       return Promise.resolve({
         failure: null,
         score: this.scoreOf(number, commit),
@@ -179,8 +180,6 @@ export interface Stage {
    * @throws if one does not agree, or has a task without a command
    */
   mustReplay(workflowId: string): Promise<void>;
-  /** Leaves out of that a study whose histories are larger than a client fetches. */
-  leaveOut(study: RunningStudy): void;
   /** Does something while no worker is there. */
   withoutWorkers(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
@@ -213,6 +212,12 @@ export async function openStage(
       searchAttributes: [...SEARCH_ATTRIBUTES],
       extraArgs,
     },
+    plugins: [
+      {
+        name: 'channel',
+        configureConnection: (options) => ({ ...options, channelArgs: channelArgs(options.address ?? '') }),
+      },
+    ],
   });
   const activities = Object.fromEntries(
     (['openStudy', 'propose', 'apply', 'train', 'evaluate', 'record', 'save', 'endWork'] as const).map(
@@ -274,7 +279,6 @@ export async function openStage(
       return { handle, config };
     },
     mustReplay,
-    leaveOut: ({ config }) => void started.delete(config.workflowId),
     withoutWorkers: async (work) => {
       await stopWorkers();
       await work();

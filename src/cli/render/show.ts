@@ -77,7 +77,7 @@ function facts({ record, commit, metric }: Shown): string {
     lines.push(['by', record.researcher]);
     lines.push(['rule', policyText(record.policy)]);
     lines.push(['seal', record.seal]);
-    lines.push(...researchFacts(record));
+    lines.push(...researchFacts(record), ...seedFacts(record));
     lines.push([
       'class',
       Object.entries(record.class)
@@ -108,6 +108,12 @@ function researchFacts({ research, repairs, ideas }: ExperimentRecord): [string,
   if (ideas.length > 0) lines.push(['ideas', `${ideas.length} for later: \`autoresearch ideas\``]);
   return lines;
 }
+
+/** One seed only: such runs say nothing of the noise. */
+const seedFacts = ({ runs }: ExperimentRecord): [string, string][] =>
+  runs.flatMap(({ seed, sameWeightsAsSeed: other }) =>
+    other === null ? [] : [['seeds', `seed ${seed} gave the same weights as seed ${other}`]],
+  );
 
 const thousands = (count: number): string => count.toLocaleString('en');
 

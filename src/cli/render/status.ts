@@ -76,7 +76,7 @@ const STEPS: Record<string, string> = {
   record: 'recording the verdict',
   endWork: 'ending what is at work',
   queued: QUEUED,
-  'handing-in': 'handing in the weights',
+  submitting: 'submitting the weights',
 };
 
 const ON_DEVICE = new Set(['train', 'evaluate']);

@@ -7,6 +7,7 @@ import type { ModelSettings } from '../../domain/study';
 import type { Purse } from '../purse';
 import { NoProposal } from '../researcher';
 import { wasNeverConnected } from './connection';
+import { fetchByProxy } from './fetch';
 import { Stream, UnreadableAnswer, type AnswerBlock } from './stream';
 import { filterOf, NoStream, stalled, STOP, troubleOf, unanswered, unaskable, unreadable } from './trouble';
 
@@ -207,7 +208,7 @@ class Watch {
   /** As fetch, with an eye on each byte that comes: the SDK keeps pings to itself. */
   async fetch(url: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
     this.asked = true;
-    const response = await fetch(url, init).catch((error: unknown) => {
+    const response = await fetchByProxy(url, init).catch((error: unknown) => {
       this.failure = error;
       throw error;
     });

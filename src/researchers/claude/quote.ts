@@ -1,4 +1,5 @@
 /** Texts that others wrote, put into a prompt as data: bounded, and without a way out of their fence. */
+import { headAndTail } from '../../process/excerpt';
 import { estimateTokens } from './tokens';
 
 /** The beginning and the end of a text, at most so many tokens in all. */
@@ -6,10 +7,8 @@ export function cut(text: string, tokens: number): string {
   if (estimateTokens(text) <= tokens) return text.toWellFormed();
   let chars = Math.max(0, Math.floor((text.length * tokens) / estimateTokens(text)));
   for (;;) {
-    const half = Math.floor(chars / 2);
-    const left = text.length - 2 * half;
-    const shorter = `${text.slice(0, half)}\n… ${left} characters left out …\n${text.slice(text.length - half)}`;
-    if (half === 0) return '';
+    const shorter = headAndTail(text, chars);
+    if (chars < 2) return '';
     // Between the halves of an emoji it would leave what the API refuses.
     if (estimateTokens(shorter) <= tokens) return shorter.toWellFormed();
     chars = Math.floor(chars * 0.8);

@@ -14,7 +14,7 @@
  *                                 ←   batch {step} + rows (uint16, row-major)   one a step; prefetch = ask ahead
  *   report {step, loss, …}        →
  *                                 ←   end {reason}                        budget used up, or "please end"
- *   submit {…} + weights (safetensors) →                                  within the hand-in cap
+ *   submit {…} + weights (safetensors) →                                  within the submission cap
  *                                 ←   accepted {}
  * At any time: ← refused {reason, message}, after which the runner closes and the run is a crash.
  */
@@ -89,7 +89,7 @@ export const runnerMessage = z.discriminatedUnion('type', [
     row: z.int().positive(),
     budget: trainBudgetSchema,
     device: z.string(),
-    /** Seconds that the candidate has to hand in after `end`. */
+    /** Seconds that the candidate has to submit after `end`. Named as in protocol 1, which labs check against their own copy. */
     handinSeconds: z.number().positive(),
     maxWeightsBytes: count,
   }),

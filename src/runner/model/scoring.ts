@@ -1,5 +1,5 @@
 /**
- * One scoring: the locked scorer in a sandbox of its own, which sees the data and the hand-in and writes one file.
+ * One scoring: the locked scorer in a sandbox of its own, which sees the data and the submission and writes one file.
  * What scores is compared with what it has to be, before and after: a score counts only where both agree.
  */
 import { constants } from 'node:fs';
@@ -16,12 +16,12 @@ import { runContained } from '../run-contained';
 import type { ScoreSpec } from '../task';
 import type { Ending, TaskContext } from './training';
 
-const PLACES = { handin: '/handin', data: '/data', out: '/out' };
+const PLACES = { submission: '/submission', data: '/data', out: '/out' };
 const SCORE_FILE = 'score.json';
 const MAX_SCORE_BYTES = 64 * 1024;
-/** The scorer's word for "the hand-in is at fault". */
+/** The scorer's word for "the submission is at fault". */
 const AT_FAULT = 3;
-/** Beside the status: a line for each time that the scorer has failed on this hand-in without blaming it. */
+/** Beside the status: a line for each time that the scorer has failed on this submission without blaming it. */
 const FAILURES_FILE = 'scorer-failures';
 const MAX_FAILURES = 3;
 /** As Python says it. */
@@ -53,9 +53,9 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
     command: [
       ...isolated(spec.command),
       '--graph',
-      `${PLACES.handin}/${GRAPH_FILE}`,
+      `${PLACES.submission}/${GRAPH_FILE}`,
       '--weights',
-      `${PLACES.handin}/${WEIGHTS_FILE}`,
+      `${PLACES.submission}/${WEIGHTS_FILE}`,
       '--data',
       PLACES.data,
       '--out',
@@ -63,7 +63,7 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
     ],
     scratch: join(context.folder, 'scratch'),
     folders: [
-      { host: spec.handin, place: PLACES.handin, writable: false },
+      { host: spec.submission, place: PLACES.submission, writable: false },
       { host: spec.data, place: PLACES.data, writable: false },
       { host: out, place: PLACES.out, writable: true },
     ],
@@ -123,7 +123,7 @@ async function verdict(exit: ContainedExit, file: string, context: TaskContext):
 }
 
 /**
- * The scorer has failed and blames nobody. That is our own trouble (damaged data, a host in a bad state), or a hand-in that it did not
+ * The scorer has failed and blames nobody. That is our own trouble (damaged data, a host in a bad state), or a submission that it did not
  * expect: which of the two, trying again tells.
  * @throws Error while it is worth another try
  */

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Manifest } from '../../labs/model/data';
 import type { Rows } from './feed';
 import { CutOffError, FrameReader, FrameWriter, ProtocolError, type Frame } from './frames';
-import { GRAPH_FILE, saveHandin, WEIGHTS_FILE } from './submission';
+import { GRAPH_FILE, saveSubmission, WEIGHTS_FILE } from './submission';
 import {
   MAX_BATCHES_AHEAD,
   MAX_GRAPH_BYTES,
@@ -65,7 +65,7 @@ export class Session {
   }
 
   /**
-   * Speaks until the candidate has handed in or closed the connection.
+   * Speaks until the candidate has submitted or closed the connection.
    * @throws ProtocolError if it breaks the protocol (it has been told so), CutOffError if it goes in mid-frame
    */
   async run(): Promise<void> {
@@ -145,7 +145,7 @@ export class Session {
       row: this.manifest.row,
       budget: this.spec.budget,
       device: deviceInside(this.spec.device),
-      handinSeconds: this.spec.handinSeconds,
+      handinSeconds: this.spec.submissionSeconds,
       maxWeightsBytes: this.spec.weightsBytes,
     };
     await this.writer.send(welcome);
@@ -154,7 +154,7 @@ export class Session {
   private async start(message: Said<'start'>, graphBytes: number): Promise<void> {
     this.mustBe('start', 'starting');
     this.mustFit('graph', graphBytes, MAX_GRAPH_BYTES);
-    await saveHandin(this.spec.handin, GRAPH_FILE, this.reader.payload(graphBytes));
+    await saveSubmission(this.spec.submission, GRAPH_FILE, this.reader.payload(graphBytes));
     this.state = 'training';
     await this.listener.onStart(message);
     await this.writer.send({ type: 'started' });
@@ -195,11 +195,15 @@ export class Session {
 
   private async submit(message: Said<'submit'>, weightsBytes: number): Promise<void> {
     this.mustBe('submit', 'training', 'ended');
-    this.mustFit('hand-in', weightsBytes, this.spec.weightsBytes);
+    this.mustFit('submission', weightsBytes, this.spec.weightsBytes);
     this.state = 'ended';
     this.asked.length = 0;
     await this.listener.onSubmit(message);
-    const weights = await saveHandin(this.spec.handin, WEIGHTS_FILE, this.reader.payload(weightsBytes));
+    const weights = await saveSubmission(
+      this.spec.submission,
+      WEIGHTS_FILE,
+      this.reader.payload(weightsBytes),
+    );
     this.state = 'submitted';
     await this.writer.send({ type: 'accepted' });
     this.listener.onAccepted(weights);

@@ -1,4 +1,4 @@
-/** What the candidate hands in, written by the runner itself from the socket: no link of the candidate's is ever followed. */
+/** What the candidate submits, written by the runner itself from the socket: no link of the candidate's is ever followed. */
 import { createHash } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,8 +7,8 @@ import { mkdir } from 'node:fs/promises';
 export const GRAPH_FILE = 'graph.json';
 export const WEIGHTS_FILE = 'weights.safetensors';
 
-/** An empty folder for one hand-in; what an attempt before left is gone. */
-export async function clearHandin(folder: string): Promise<void> {
+/** An empty folder for one submission; what an attempt before left is gone. */
+export async function clearSubmission(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
 }
@@ -17,7 +17,7 @@ export async function clearHandin(folder: string): Promise<void> {
  * Streams a payload to a new file, on the disk when this resolves.
  * @returns the SHA-256 of its bytes
  */
-export async function saveHandin(
+export async function saveSubmission(
   folder: string,
   name: string,
   payload: AsyncIterable<Buffer>,

@@ -1,4 +1,4 @@
-/** Rows of made-up token ids in the shape of the real ones, for a rehearsal: a candidate sees no data in it. */
+/** Rows of made-up token ids in the shape of the real ones, for a smoke test: a candidate sees no data in it. */
 import { randomInt } from 'node:crypto';
 import type { Manifest } from '../../labs/model/data';
 import type { Rows } from './feed';

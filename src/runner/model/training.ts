@@ -14,7 +14,7 @@ import { Contained, type ContainedExit } from '../contained';
 import { exitFailure, raisedAndHung } from '../failure';
 import { Feed } from './feed';
 import { CutOffError, ProtocolError } from './frames';
-import { clearHandin } from './submission';
+import { clearSubmission } from './submission';
 import { GpuBusy } from '../gpu-busy';
 import type { BoundedLog } from '../log';
 import { MAX_SOCKET_PATH_BYTES } from './protocol';
@@ -60,13 +60,13 @@ export interface TaskContext {
 
 type SessionFor = (socket: Socket, listener: Listener) => Session;
 
-/** Trains. Everything that it has started is gone when it resolves, or after a hand-in left to its keeper. */
+/** Trains. Everything that it has started is gone when it resolves, or after a submission left to its keeper. */
 export async function train(spec: TrainSpec, context: TaskContext): Promise<Ending> {
   const manifest = await readJson(join(spec.data, 'manifest.json'), manifestSchema);
   if (manifest === null) throw new Error(`no prepared data in ${spec.data}: its manifest.json is missing`);
-  await clearHandin(spec.handin);
+  await clearSubmission(spec.submission);
   const feed =
-    spec.rehearsal === true ? new SyntheticFeed(manifest) : new Feed(spec.data, manifest, spec.seed);
+    spec.smokeTest === true ? new SyntheticFeed(manifest) : new Feed(spec.data, manifest, spec.seed);
   const socketFolder = join(
     runtimeRoot(),
     createHash('sha256').update(context.folder).digest('hex').slice(0, 12),
@@ -106,12 +106,12 @@ class Training implements Listener {
   private readonly clock = new Clock();
   /** What the GPU does before `start`, which no budget counts. */
   private gpu: GpuBusy | null = null;
-  private phase: 'starting' | 'training' | 'handing-in' | 'closed' = 'starting';
-  /** Seconds on `clock`: when the budget began, when it ends (null: steps), when the last step was reported, when to hand in. */
+  private phase: 'starting' | 'training' | 'submitting' | 'closed' = 'starting';
+  /** Seconds on `clock`: when the budget began, when it ends (null: steps), when the last step was reported, when to submit. */
   private start = 0;
   private budgetEnd: number | null = null;
   private lastStepAt = 0;
-  private handinEnd = 0;
+  private submissionEnd = 0;
   /** How the connection was closed, and until when its exit is waited for. */
   private closed: { how: string; end: number } | null = null;
   /** Where its output was when it last went on. */
@@ -147,7 +147,7 @@ class Training implements Listener {
       env: {
         AUTORESEARCH_SOCKET: `${SOCKET_PLACE}/${SOCKET_FILE}`,
         // Compiling would take longer than all the rest.
-        ...(spec.rehearsal === true ? { TORCHDYNAMO_DISABLE: '1' } : {}),
+        ...(spec.smokeTest === true ? { TORCHDYNAMO_DISABLE: '1' } : {}),
       },
     });
     const onOutput = (chunk: Buffer): void => context.log.append(chunk);
@@ -316,10 +316,10 @@ class Training implements Listener {
         this.failAtCap(`start-up cap: the GPU was at work for ${most.toFixed(0)} s before the start`);
       return spec.startupSeconds;
     }
-    if (this.phase === 'handing-in') {
-      if (now >= this.handinEnd)
-        this.failAtCap(`hand-in cap: not handed in ${spec.handinSeconds} s after the end`);
-      return this.handinEnd;
+    if (this.phase === 'submitting') {
+      if (now >= this.submissionEnd)
+        this.failAtCap(`submission cap: not submitted ${spec.submissionSeconds} s after the end`);
+      return this.submissionEnd;
     }
     const stopped = this.clock.stopped - this.stoppedBefore;
     if ('seconds' in spec.budget && stopped > spec.budget.seconds * MAX_STOPPED_SHARE) {
@@ -327,7 +327,7 @@ class Training implements Listener {
     }
     if (this.budgetEnd !== null && now >= this.budgetEnd) {
       this.endTraining();
-      return this.handinEnd;
+      return this.submissionEnd;
     }
     const stall = this.lastStepAt + spec.stallSeconds;
     if (now >= stall) this.failAtCap(`stall cap: no step reported for ${spec.stallSeconds} s`);
@@ -344,10 +344,10 @@ class Training implements Listener {
     if (this.phase !== 'training') return;
     const now = this.clock.now();
     this.context.status.update(this.trained());
-    this.phase = 'handing-in';
-    this.handinEnd = now + this.spec.handinSeconds;
+    this.phase = 'submitting';
+    this.submissionEnd = now + this.spec.submissionSeconds;
     void this.session?.end('budget');
-    this.context.status.enter('handing-in').catch(this.abandon);
+    this.context.status.enter('submitting').catch(this.abandon);
     this.tick();
   }
 
@@ -355,7 +355,7 @@ class Training implements Listener {
     return this.phase === 'training' ? { trainSeconds: this.clock.now() - this.start } : {};
   }
 
-  /** Once it shall stop, neither a late hand-in nor the candidate's exit is a result. */
+  /** Once it shall stop, neither a late submission nor the candidate's exit is a result. */
   private finish(ending: Ending): void {
     if (!this.stopping) this.settle(ending);
   }

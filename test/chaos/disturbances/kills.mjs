@@ -63,7 +63,7 @@ export function secondWorker(fate) {
     if (fate !== 'works on') signal(first, fate === 'is frozen' ? 'SIGSTOP' : 'SIGKILL');
     installation.startSecondWorker();
     // Longer than a heartbeat's timeout and the start of a worker.
-    await sleep(between(13_000, 17_000)(random));
+    await sleep(between(33_000, 37_000)(random));
     if (fate === 'is frozen') signal(first, 'SIGCONT');
     await sleep(between(0, 2_000)(random));
     const pids = new Set(first.map(({ pid }) => pid));

@@ -1,4 +1,4 @@
-"""Bits per token of the validation rows under the logits that were handed in."""
+"""Bits per token of the validation rows under the logits that were submitted."""
 
 import json
 import math

@@ -8,7 +8,7 @@ import * as fc from 'fast-check';
 import type { Manifest } from '../../../src/labs/model/data';
 import { Feed } from '../../../src/runner/model/feed';
 import { ProtocolError } from '../../../src/runner/model/frames';
-import { clearHandin } from '../../../src/runner/model/submission';
+import { clearSubmission } from '../../../src/runner/model/submission';
 import { MAX_BATCHES_AHEAD, PROTOCOL_VERSION } from '../../../src/runner/model/protocol';
 import { Session } from '../../../src/runner/model/session';
 import type { TrainSpec } from '../../../src/runner/task';
@@ -55,15 +55,15 @@ interface Outcome {
   started: number;
   batches: number;
   accepted: number;
-  handedIn: string[];
+  submitted: string[];
 }
 
 /** One whole conversation; the candidate closes when it has said everything. */
 async function converse(said: readonly Sent[]): Promise<Outcome> {
-  const handin = join(folder, 'handin');
-  await clearHandin(handin);
+  const submission = join(folder, 'submission');
+  await clearSubmission(submission);
   const feed = new Feed(folder, manifest, 1);
-  const outcome: Outcome = { refusal: null, started: 0, batches: 0, accepted: 0, handedIn: [] };
+  const outcome: Outcome = { refusal: null, started: 0, batches: 0, accepted: 0, submitted: [] };
   const candidate: Socket = connect(join(folder, 's'));
   const [[runner]] = await Promise.all([
     once(server, 'connection') as Promise<[Socket]>,
@@ -71,11 +71,11 @@ async function converse(said: readonly Sent[]): Promise<Outcome> {
   ]);
   candidate.on('error', () => undefined).resume();
   const spec = {
-    handin,
+    submission,
     seed: 1,
     budget: { steps: STEPS },
     device: 'cpu',
-    handinSeconds: 1,
+    submissionSeconds: 1,
     weightsBytes: 100,
   };
   const session = new Session(runner, spec as TrainSpec, manifest, feed, {
@@ -94,7 +94,7 @@ async function converse(said: readonly Sent[]): Promise<Outcome> {
   runner.destroy();
   candidate.destroy();
   feed.close();
-  outcome.handedIn = readdirSync(handin).toSorted();
+  outcome.submitted = readdirSync(submission).toSorted();
   return outcome;
 }
 
@@ -146,7 +146,7 @@ const GOOD = [
 test('a conversation as it should be', async () => {
   const outcome = await converse(GOOD);
   expect(outcome).toMatchObject({ refusal: null, started: 1, accepted: 1 });
-  expect(outcome.handedIn).toEqual(['graph.json', 'weights.safetensors']);
+  expect(outcome.submitted).toEqual(['graph.json', 'weights.safetensors']);
 });
 
 test('right and wrong messages in any order: served, or refused by the protocol, and nothing in between', async () => {
@@ -156,14 +156,14 @@ test('right and wrong messages in any order: served, or refused by the protocol,
   await fc.assert(
     fc.asyncProperty(fc.nat(GOOD.length), begun, async (good, said) => {
       const outcome = await converse([...GOOD.slice(0, good), ...said]);
-      const { refusal, started, batches: sent, accepted, handedIn } = outcome;
+      const { refusal, started, batches: sent, accepted, submitted } = outcome;
       expect(refusal === null || refusal instanceof ProtocolError).toBe(true);
       expect(started).toBeLessThanOrEqual(1);
       expect(accepted).toBeLessThanOrEqual(started);
       expect(sent).toBeLessThanOrEqual(started * STEPS);
-      // A hand-in is whole only where it was accepted; the runner looks at nothing else.
-      expect(handedIn.length).toBeGreaterThanOrEqual(started + accepted);
-      expect(handedIn.every((name) => ['graph.json', 'weights.safetensors'].includes(name))).toBe(true);
+      // A submission is whole only where it was accepted; the runner looks at nothing else.
+      expect(submitted.length).toBeGreaterThanOrEqual(started + accepted);
+      expect(submitted.every((name) => ['graph.json', 'weights.safetensors'].includes(name))).toBe(true);
     }),
     { numRuns: 200 },
   );

@@ -19,7 +19,7 @@ function rows(log: string): number[] {
 }
 
 describe('a training', () => {
-  it('ends with the hand-in, by a budget of seconds', async () => {
+  it('ends with the submission, by a budget of seconds', async () => {
     const { status, folder, log } = await train('happy', { budget: { seconds: 0.5 } });
     expect(status).toMatchObject({ phase: 'done', failure: null, sandbox: 'bubblewrap', parameters: 7000 });
     // However few it gets to on a busy machine, it has had no others.
@@ -33,8 +33,10 @@ describe('a training', () => {
       initialWeights: '0'.repeat(64),
     });
     expect(status.weights).toMatch(/^[0-9a-f]{64}$/);
-    expect(readFileSync(join(folder, 'handin', 'graph.json'), 'utf8')).toBe('{"nodes":[]}');
-    expect(readFileSync(join(folder, 'handin', 'weights.safetensors'), 'utf8')).toBe('weights'.repeat(1000));
+    expect(readFileSync(join(folder, 'submission', 'graph.json'), 'utf8')).toBe('{"nodes":[]}');
+    expect(readFileSync(join(folder, 'submission', 'weights.safetensors'), 'utf8')).toBe(
+      'weights'.repeat(1000),
+    );
     expect(log).toContain('goodbye');
   });
 
@@ -66,13 +68,13 @@ describe('a candidate that fails', () => {
     ['cuda_memory', {}, 'oom', /CUDA out of memory/],
     ['illegal', {}, 'error', /SIGILL/],
     ['nan', {}, 'diverged', /NaN at step 1/],
-    ['nothing', {}, 'rejected', /without handing in/],
+    ['nothing', {}, 'rejected', /without submitting/],
     ['no_result', {}, 'rejected', /closed the connection without a submission, and exited with code 0/],
     ['silent', { startupSeconds: 0.5 }, 'timeout', /start-up cap/],
     ['never_asks', { stallSeconds: 0.5, budget: { seconds: 30 } }, 'timeout', /stall cap/],
     ['stall', { stallSeconds: 0.5, budget: { steps: 30 } }, 'timeout', /stall cap/],
-    ['never_hands_in', { handinSeconds: 0.5 }, 'timeout', /hand-in cap/],
-    ['never_reads', { handinSeconds: 0.5, budget: { seconds: 0.5 } }, 'timeout', /hand-in cap/],
+    ['never_submits', { submissionSeconds: 0.5 }, 'timeout', /submission cap/],
+    ['never_reads', { submissionSeconds: 0.5, budget: { seconds: 0.5 } }, 'timeout', /submission cap/],
     ['other_protocol', {}, 'rejected', /speaks protocol 2, this runner 1/],
     ['garbage', {}, 'rejected', /header has \d+ bytes/],
     ['half_frame', {}, 'timeout', /middle of a frame, and did not exit within 20 s/],
@@ -81,14 +83,14 @@ describe('a candidate that fails', () => {
     ['unknown_message', {}, 'rejected', /not understood/],
     ['greedy', { budget: { steps: 1000 } }, 'rejected', /asked for ahead/],
     ['big_graph', {}, 'rejected', /graph has 1099511627776 bytes/],
-    ['big_weights', {}, 'rejected', /hand-in has 1099511627776 bytes/],
+    ['big_weights', {}, 'rejected', /submission has 1099511627776 bytes/],
     ['lying_report', {}, 'rejected', /only 0 batches/],
     ['fills_scratch', {}, 'error', /No space left/],
   ] as const)('%s: %s', async (candidate, change: Partial<TrainSpec>, reason, message) => {
     const { status, folder } = await train(candidate, change);
     expect(status.phase).toBe('done');
     expect(status.failure).toMatchObject({ reason, message: expect.stringMatching(message) });
-    expect(existsSync(join(folder, 'handin', 'weights.safetensors'))).toBe(false);
+    expect(existsSync(join(folder, 'submission', 'weights.safetensors'))).toBe(false);
   });
 
   it.each([

@@ -1,6 +1,6 @@
 /**
- * A study is scored with one torch from its beginning to its end: another one is another league, where its scores say nothing.
- * So a release that brings another torch leaves the one before to the studies that run, for as long as they do.
+ * Chooses the worker's Python interpreter. Scores of different torch versions are not comparable, so a study uses one torch from start to
+ * end. After a release with another torch, the worker uses the old interpreter until the running studies have ended.
  */
 import { isAlive } from '../process/owner';
 import { torchVersion } from './torch-version';
@@ -9,37 +9,37 @@ import { connect } from '../temporal/connection';
 import { openStudies } from '../temporal/executions';
 import { controlQueue } from '../temporal/queues';
 import { readWorkerInfo } from '../temporal/worker-info';
-import { TakeoverRefused } from './check-takeover';
+import { TakeoverRefused } from './takeover';
 import type { Say } from '../process/progress';
 
 /**
- * @param installed the interpreter that this release trains with
- * @returns the one that the worker is to train with: that, or the last worker's while studies of its torch run
- * @throws TakeoverRefused if theirs is gone, or AUTORESEARCH_PYTHON names another
+ * @param installed this release's interpreter
+ * @returns `installed`, or the last worker's interpreter while studies of its torch run
+ * @throws TakeoverRefused if that one is gone, or AUTORESEARCH_PYTHON names another torch
  */
-export async function keepTrainer(server: ServerAddress, installed: string, say: Say): Promise<string> {
+export async function chooseTrainer(server: ServerAddress, installed: string, say: Say): Promise<string> {
   const last = await readWorkerInfo();
   if (last === null || (last.python === installed && isAlive(last.owner))) return installed;
   const now = await torchOf(installed);
   const there = last.python === installed ? now : await torchOf(last.python);
-  // What is there by that name need not be what the last worker had: a container's image was replaced.
+  // The interpreter at that path may have changed since, such as with a new container image.
   const before = last.torch ?? there;
   if (before === null || now === null || before === now) return installed;
   const studies = await runningStudies(server);
   if (studies.length === 0) return installed;
   const which = `${studies.join(', ')} ${studies.length === 1 ? 'runs' : 'run'} with torch ${before} (${last.python})`;
   if (there === before && (process.env['AUTORESEARCH_PYTHON'] ?? '') === '') {
-    say(`${which}, which stays so long; torch ${now} comes with the first \`up\` after that`);
+    say(`${which}; the first \`up\` after they have ended switches to torch ${now}`);
     return last.python;
   }
   throw new TakeoverRefused(
-    `${which}, and could not go on with torch ${now} (${installed})`,
-    `until they are stopped, let AUTORESEARCH_PYTHON name an interpreter with torch ${before}, or unset it where it names another ` +
-      '(in a container: run the image before). `up --force` takes over all the same, and they pause',
+    `${which}, and cannot continue with torch ${now} (${installed})`,
+    `until they are stopped, set AUTORESEARCH_PYTHON to an interpreter with torch ${before}, or unset it if it names another ` +
+      '(in a container: run the previous image). `up --force` takes over all the same, and the studies pause',
   );
 }
 
-/** Null where it has none, or is not there. */
+/** Null if it has no torch or does not exist. */
 const torchOf = (python: string): Promise<string | null> => torchVersion(python).catch(() => null);
 
 async function runningStudies(server: ServerAddress): Promise<string[]> {

@@ -1,7 +1,7 @@
-/** A rehearsal of a workshop's candidate; one that is to lose its worker runs in a process of its own (test/lab/child.js). */
+/** A smoke test of a workshop's candidate; one that is to lose its worker runs in a process of its own (test/lab/child.js). */
 import { cpSync } from 'node:fs';
 import type { ProposeInput } from '../../src/activities/interface';
-import { createRehearse } from '../../src/activities/smoke-test';
+import { createSmokeTest } from '../../src/activities/smoke-test';
 import type { Objection } from '../../src/researchers/researcher';
 import type { Workshop } from '../runner/workshop';
 import { labOf } from './lab';
@@ -14,13 +14,13 @@ export const STUDY = {
   base: 'base',
 };
 
-export function rehearse(
+export function smokeTest(
   { runner, tree, data }: Pick<Workshop, 'runner' | 'tree' | 'data'>,
   candidate: string[],
   signal = new AbortController().signal,
 ): Promise<Objection | null> {
   const lab = labOf(candidate, ['python', 'score.py'], { startup_seconds: 600 });
-  return createRehearse({
+  return createSmokeTest({
     runner,
     exportTree: async (_study, _tree, folder) => cpSync(tree, folder, { recursive: true }),
     data: () => Promise.resolve(data),

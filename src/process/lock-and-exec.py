@@ -1,19 +1,19 @@
-"""Takes kernel locks, then becomes the command: they are held for exactly the life of that process, unless it hands
-one on.
+"""Takes kernel locks, then executes the command in this process, which holds the locks until it exits.
 
-Called by detach.ts with one JSON argument:
+detach.ts and exclusive.ts call it with one JSON argument:
 
-    lock     file to lock, or nothing is started: says "busy" and exits 0
-    name     what the holder calls itself, for messages; written into the lock files with pid and start time
-    wait     locks to wait for once `lock` is held, in this order
-    queued   null, or {"file", "content", "instead"}: a JSON file to write before waiting, `owner` filled in; when it is
-             there already with another `phase` than the content's, this has begun before: says "busy" as well, unless
-             `instead`, which may be missing, is the SHA-256 of what the file holds: then it is to be replaced
-    adopt    whether orphaned descendants become this process's children (Linux) instead of getting away
-    command  what to become
+    lock     file to lock without waiting; if it is taken, reports "busy" and exits 0. null for none
+    name     the holder's name, for messages; written into the lock files with pid and start time
+    wait     locks to wait for after `lock`, in this order
+    queued   null, or {"file", "content", "instead"}: a JSON file to write before waiting, with `owner` filled in. If the
+             file exists with another `phase` than the content's, the command has begun before: reports "busy".
+             `instead` (optional) is the SHA-256 of an existing file that may be replaced all the same
+    adopt    whether this process becomes a child subreaper (Linux)
+    command  the command to execute
 
-It reports in lines on descriptor 3: "busy", "held", "queued" (a further lock is taken), "failed REASON".
-The descriptor closes when the command takes over. Needs nothing but Python's standard library.
+It reports on descriptor 3, a line each: "busy", "held" (has `lock`), "queued" (waits for a lock), "locked" (has all
+locks), "failed REASON".
+The descriptor closes when the command starts. Standard library only.
 """
 
 import fcntl
@@ -32,8 +32,15 @@ def report(line):
     os.write(REPORT, (line + "\n").encode())
 
 
+def report_if_heard(line):
+    try:
+        report(line)
+    except BrokenPipeError:
+        pass  # the caller does not wait for this line
+
+
 def this_process():
-    """Pid, start time and boot id, exactly as owner.ts reads them."""
+    """Pid, start time and boot id, as owner.ts reads them."""
     pid = os.getpid()
     if sys.platform == "linux":
         with open("/proc/self/stat") as file:
@@ -47,7 +54,7 @@ def this_process():
 
 
 def open_lock(path):
-    """Opens `path`, or makes it. In a folder of everybody's (a GPU's lock), everybody may take it."""
+    """Opens or creates `path`. In a sticky folder (a GPU's lock) the file is writable for every user."""
     while True:
         # Two steps: the kernel refuses O_CREAT for another user's file in a sticky folder (fs.protected_regular).
         try:
@@ -55,7 +62,7 @@ def open_lock(path):
         except FileNotFoundError:
             pass
         everybody = os.stat(os.path.dirname(path)).st_mode & stat.S_ISVTX
-        # Not by fchmod afterwards: whoever is killed before that leaves a file that no other user can ever take.
+        # Not fchmod afterwards: a kill in between would leave a file that no other user can ever lock.
         mask = os.umask(0) if everybody else None
         try:
             return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT | os.O_EXCL, 0o666 if everybody else 0o644)
@@ -67,7 +74,7 @@ def open_lock(path):
 
 
 def take(path, holder, on_busy):
-    """Locks `path` and writes the holder into it. `on_busy` decides: False gives up, True waits."""
+    """Locks `path` and writes the holder into it. If it is taken, waits if `on_busy` returns True, else gives up."""
     while True:
         lock = open_lock(path)
         try:
@@ -82,7 +89,7 @@ def take(path, holder, on_busy):
             named = None
         if named is not None and os.path.samestat(os.fstat(lock), named):
             break
-        os.close(lock)  # somebody removed the file in between: that lock excludes nobody
+        os.close(lock)  # the file was removed in between, so this lock excludes nobody
     os.set_inheritable(lock, True)
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps(holder).encode(), 0)
@@ -119,15 +126,15 @@ def adopt_orphans():
 
 
 def close_inherited():
-    """Pipes of whoever started us: held open they keep `| tee` waiting, and reach as far as the sandbox."""
+    """Closes the caller's pipes: an open one would block `| tee` and leak into the sandbox."""
     os.closerange(REPORT + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def hold(task):
+def lock_and_exec(task):
     close_inherited()
     owner = this_process()
     holder = {**owner, "name": task["name"]}
-    if not take(task["lock"], holder, lambda: False):
+    if task["lock"] is not None and not take(task["lock"], holder, lambda: False):
         report("busy")
         return
     if task["queued"] is not None:
@@ -145,13 +152,14 @@ def hold(task):
 
     for lock in task["wait"]:
         take(lock, holder, wait)
+    report_if_heard("locked")
     os.set_inheritable(REPORT, False)
     os.execvp(task["command"][0], task["command"])
 
 
 if __name__ == "__main__":
     try:
-        hold(json.loads(sys.argv[1]))
+        lock_and_exec(json.loads(sys.argv[1]))
     except OSError as error:
         report(f"failed {error}")
         sys.exit(127)

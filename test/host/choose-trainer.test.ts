@@ -1,8 +1,8 @@
-/** Running studies keep the torch that they were scored with, or nothing changes. */
+/** Running studies continue with the torch that scored them. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { workerState } from '../../src/process/paths';
-import { keepTrainer } from '../../src/host/keep-trainer';
+import { chooseTrainer } from '../../src/host/choose-trainer';
 import type { ServerAddress } from '../../src/temporal/server-address';
 import { connect } from '../../src/temporal/connection';
 import { openStudies } from '../../src/temporal/executions';
@@ -16,7 +16,7 @@ import { fakePrograms } from '../setup/fake-programs';
 jest.setTimeout(120_000);
 useOwnState();
 
-/** An interpreter, as far as it is asked for its torch. */
+/** A stand-in interpreter that prints its torch version. */
 const python = (torch: string): string => join(fakePrograms({ python: `echo ${torch}` }), 'python');
 
 let server: ServerAddress;
@@ -26,10 +26,10 @@ beforeEach(async () => {
   said = [];
   server = await ensureServer(await freePorts(), () => undefined);
 });
-const keep = (installed: string): Promise<string> =>
-  keepTrainer(server, installed, (line) => said.push(line));
+const choose = (installed: string): Promise<string> =>
+  chooseTrainer(server, installed, (line) => said.push(line));
 
-/** A worker that has ended since. */
+/** Writes worker.json of a worker that has ended. */
 async function lastWorker(interpreter: string, torch: string | null): Promise<void> {
   mkdirSync(workerState(), { recursive: true });
   await writeWorkerInfo({
@@ -49,7 +49,7 @@ async function lastWorker(interpreter: string, torch: string | null): Promise<vo
   });
 }
 
-/** A workflow that waits for a worker is one that runs. */
+/** A workflow without a worker counts as running. */
 async function study(work: () => Promise<void>): Promise<void> {
   const { client, connection } = await connect(server);
   try {
@@ -72,39 +72,39 @@ async function study(work: () => Promise<void>): Promise<void> {
   }
 }
 
-test('the last torch stays while a study runs, and the new one comes afterwards', async () => {
+test('uses the old torch while a study runs, and the new one afterwards', async () => {
   const [old, installed] = [python('2.15.0'), python('2.16.0')];
   await lastWorker(old, '2.15.0');
   await study(async () => {
-    expect(await keep(installed)).toBe(old);
+    expect(await choose(installed)).toBe(old);
     expect(said).toEqual([
       expect.stringMatching(/study-nov21 runs with torch 2\.15\.0 .* torch 2\.16\.0 comes/u),
     ]);
     // Another package of the lock, and the same torch.
     const same = python('2.15.0');
-    expect(await keep(same)).toBe(same);
-    // From before workers wrote it down.
+    expect(await choose(same)).toBe(same);
+    // A worker that did not record its torch.
     await lastWorker(old, null);
-    expect(await keep(installed)).toBe(old);
+    expect(await choose(installed)).toBe(old);
   });
-  expect(await keep(installed)).toBe(installed);
+  expect(await choose(installed)).toBe(installed);
 });
 
-test('where it is gone, replaced at its place, or another is named, that is refused', async () => {
+test('refuses if the old torch is gone, was replaced, or AUTORESEARCH_PYTHON names another', async () => {
   const [old, installed] = [python('2.15.0'), python('2.16.0')];
   const refused = { name: 'TakeoverRefused', todo: expect.stringContaining('AUTORESEARCH_PYTHON') };
   await study(async () => {
     await lastWorker(installed, '2.15.0');
-    await expect(keep(installed)).rejects.toMatchObject(refused);
+    await expect(choose(installed)).rejects.toMatchObject(refused);
     await lastWorker(old, '2.15.0');
     process.env['AUTORESEARCH_PYTHON'] = installed;
-    await expect(keep(installed)).rejects.toMatchObject(refused);
+    await expect(choose(installed)).rejects.toMatchObject(refused);
     delete process.env['AUTORESEARCH_PYTHON'];
     rmSync(old);
-    await expect(keep(installed)).rejects.toMatchObject({
+    await expect(choose(installed)).rejects.toMatchObject({
       ...refused,
       message: expect.stringMatching(
-        /study-nov21 runs with torch 2\.15\.0.*could not go on with torch 2\.16\.0/u,
+        /study-nov21 runs with torch 2\.15\.0.*cannot continue with torch 2\.16\.0/u,
       ),
     });
   });

@@ -1,7 +1,7 @@
-/** What of this process's environment is between it and the Temporal server, and nobody else's business. */
+/** Hides Temporal settings from other programs: they include credentials and the codec's keys. */
 
 const OURS = /^(TEMPORAL_|AUTORESEARCH_CODEC_KEY)/u;
 
-/** For other programs: the environment without addresses, credentials and the codec's keys. */
+/** The environment without addresses, credentials and codec keys. */
 export const withoutTemporalSettings = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(env).filter(([name]) => !OURS.test(name)));

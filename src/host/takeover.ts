@@ -1,7 +1,7 @@
 /**
- * Before a worker of another build takes over: can the running studies go on with its workflow code? Within a minor version they can,
- * for changes go through `patched`; replaying them catches a release that forgot it, and a step back to a release that does not
- * know a change yet. Nothing is stopped before the answer is yes.
+ * Checks that running studies can continue with another build's workflow code, before its worker takes over. Within a minor version they
+ * can, because changes go through `patched`. Replaying their histories catches a release without its `patched`, and a downgrade to a
+ * release that lacks a change. No worker is stopped before the check succeeds.
  */
 import type { Client } from '@temporalio/client';
 import { buildId, packageVersion } from '../temporal/build-id';
@@ -17,7 +17,7 @@ import type { Replayed } from '../temporal/replay';
 import { readWorkerInfo } from '../temporal/worker-info';
 import type { Say } from '../process/progress';
 
-/** A running study could not go on with what would take over: the message says which and why. */
+/** A running study could not continue with the new build. The message names the study and the reason. */
 export class TakeoverRefused extends Error {
   override name = 'TakeoverRefused';
   constructor(
@@ -37,14 +37,14 @@ export async function checkTakeover(server: ServerAddress, say: Say): Promise<vo
     const workflows = await openWorkflows(client, controlQueue());
     if (workflows.length === 0) return;
     checkVersions(workflows);
-    const going = await withoutThoseThatStandStill(client, workflows, say);
+    const going = await withoutFailing(client, workflows, say);
     await checkHistories(client, going, last?.build ?? 'unknown', say);
   } finally {
     await connection.close();
   }
 }
 
-/** @throws TakeoverRefused if a study runs that a release of another minor version started */
+/** @throws TakeoverRefused if a release of another minor version started a running study */
 function checkVersions(workflows: readonly OpenWorkflow[]): void {
   const here = packageVersion();
   const others = workflows.filter(
@@ -58,16 +58,16 @@ function checkVersions(workflows: readonly OpenWorkflow[]): void {
   const stops = tags.map((tag) => `\`autoresearch stop ${tag}\``).join(', ');
   const resumes = tags.map((tag) => `\`autoresearch resume ${tag}\``).join(', ');
   throw new TakeoverRefused(
-    `${which.join('; ')}, and this is ${here}: before 1.0 a study cannot cross a minor version while it runs`,
-    `finish it with the version that runs it: ${stops} there, then \`autoresearch up\` and ${resumes} here, which goes on from the ` +
-      'ledger. Where that version is gone: `autoresearch up --force`, `autoresearch stop TAG --now`, then resume it',
+    `${which.join('; ')}, and this is ${here}: before 1.0 a running study cannot change its minor version`,
+    `stop it with the version that runs it: ${stops} there, then \`autoresearch up\` and ${resumes} here, which continues from the ` +
+      'ledger. If that version is gone: `autoresearch up --force`, `autoresearch stop TAG --now`, then resume it',
   );
 }
 
 /** `0.5` of `0.5.1`. */
 const minorOf = (version: string): string => version.split('.').slice(0, 2).join('.');
 
-/** @throws TakeoverRefused if a workflow could not go on that goes on now */
+/** @throws TakeoverRefused if a workflow's history does not replay */
 async function checkHistories(
   client: Client,
   workflows: readonly OpenWorkflow[],
@@ -75,7 +75,7 @@ async function checkHistories(
   say: Say,
 ): Promise<void> {
   if (workflows.length === 0) return;
-  // Not at the top: it loads the native part of the SDK, for this one case.
+  // Loaded here because it loads the SDK's native module, which only this case needs.
   const { replay, silenceSdk }: typeof ReplayModule = require('../temporal/replay');
   silenceSdk();
   const refused: Replayed[] = [];
@@ -86,17 +86,17 @@ async function checkHistories(
   }
   if (refused.length > 0) {
     throw new TakeoverRefused(
-      `the last worker was of build ${lastBuild}; with this one (${buildId()}) cannot go on: ${refused.map(whyNot).join('; ')}`,
-      'go on with the build that ran it; or let that one `stop` the study, and `resume` it with this one: it then goes on ' +
-        'from its ledger. `up --force` takes over all the same, and that study waits for a build that knows it',
+      `the last worker has build ${lastBuild}; running workflows cannot continue with this one (${buildId()}): ${refused.map(whyNot).join('; ')}`,
+      'use the build that ran them; or `stop` the study with it and `resume` it with this one, which continues from the ' +
+        'ledger. `up --force` takes over all the same, and the study waits for a build that can replay it',
     );
   }
   if (agree > 0)
-    say(`another build takes over: ${agree} running workflows were replayed through it, and agree`);
+    say(`a new build takes over: ${agree} running workflows replay with it without a difference`);
 }
 
-/** Those whose task fails already have nothing to lose by another build, and must not hold up the others. */
-async function withoutThoseThatStandStill(
+/** Leaves out workflows whose task fails already: another build can only help them, so they must not block it. */
+async function withoutFailing(
   client: Client,
   workflows: readonly OpenWorkflow[],
   say: Say,
@@ -108,8 +108,8 @@ async function withoutThoseThatStandStill(
     if (failing === null) going.push(workflow);
     else {
       say(
-        `${workflowId} stands still with the build before: ${failing.reason}. This build may go on with it; if not, ` +
-          `\`autoresearch stop ${tag} --now\` ends it, and \`resume ${tag}\` goes on from its ledger`,
+        `${workflowId} makes no progress with the old build: ${failing.reason}. This build may continue it; if not, ` +
+          `\`autoresearch stop ${tag} --now\` ends it, and \`resume ${tag}\` continues from its ledger`,
       );
     }
   }
