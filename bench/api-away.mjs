@@ -1,12 +1,10 @@
 /**
- * The Messages API is away for longer than anybody would wait, in the middle of a study of the claude researcher; then it is
- * back. Everything is real but the API and its model.
+ * A long outage of the Messages API in the middle of a study of the claude researcher. Only the API and its model are faked.
  *
  *     npm run build && node bench/api-away.mjs [--minutes 61]
  *
- * JSON lines: what `status` says meanwhile, and in the end how long after its return the next experiment was recorded, what
- * the outage has cost. Exits with 0 only if the study went on by itself, paid for nothing that was not answered, and
- * `verify` agrees.
+ * JSON lines: `status` during the outage; at the end the time from the API's return to the next record, and the cost of the outage.
+ * Exits with 0 only if the study continued without a command, paid only for answered calls, and `verify` finds no difference.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * What the hybrid's bandit makes of two researchers whose payoffs are known, against either alone, turns, and the best in
- * hindsight: relative gain for each dollar, the device's time counted, mean of many studies. One JSON line a figure.
+ * Compares the hybrid's bandit with each researcher alone, with alternation and with the best choice in hindsight, for two researchers
+ * with known payoffs: relative gain per dollar, device time included, mean of many studies. One JSON line per figure.
  *
  *     npm run build && node bench/bandit.mjs [STUDIES] [EXPERIMENTS]
  */

@@ -1,10 +1,10 @@
-/** What a folder takes on disk, as its blocks count. */
+/** Disk usage of a folder, by its blocks. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 const BLOCK = 512; // bytes: st_blocks counts in these, on every Linux
 
-/** @param {(name: string) => boolean} counts whether an entry of it, with all that is below, is counted; @returns bytes */
+/** @param {(name: string) => boolean} counts true for the entries to count, with their contents; @returns bytes */
 export function bytesOnDisk(folder, counts = () => true) {
   const own = lstatSync(folder).blocks * BLOCK;
   if (!lstatSync(folder).isDirectory()) return own;

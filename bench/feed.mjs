@@ -1,6 +1,6 @@
 /**
- * How fast rows of training data reach a candidate through runner, socket and sandbox: shuffled reads, framing, the
- * candidate's own reading. `npm run build && node bench/feed.mjs` prints one JSON line for each length of row.
+ * Throughput of training rows from the runner through socket and sandbox to a candidate: shuffled reads, framing, and the
+ * candidate's reading. `npm run build && node bench/feed.mjs` prints one JSON line for each length of row.
  */
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';

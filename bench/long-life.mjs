@@ -1,13 +1,12 @@
 /**
- * A study's long life: 10,000 experiments by our workflows, server and worker as `up` starts them, activities that answer at
- * once. People steer it all the while (hints, limits, pauses), most of all where it continues as new.
+ * A study of 10,000 experiments with our workflows, the server and worker of `up`, and activities that answer at once. Hints,
+ * limits and pauses arrive throughout, most of them during continue-as-new.
  *
  *     npm run build && nice node bench/long-life.mjs [EXPERIMENTS]
  *
- * One JSON line for every hundred experiments, and at the end one for each figure: its slope over the study's life (least
- * squares, 95 %), and the mean of the first thousand against the last's. Anything lost, given twice or refused is an error
- * and exit code 1. Ended by Ctrl+C, it says what it has. The server's database lies in memory where /dev/shm is one: its
- * fsyncs would be the disk's figure.
+ * One JSON line per hundred experiments, and at the end one per figure: its slope over the study (least squares, 95 %), and the
+ * means of the first and the last thousand. A lost, repeated or refused message is an error and exit code 1. Ctrl+C prints the
+ * figures so far. The server's database is in /dev/shm if possible, so that the disk's fsyncs are not measured.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * Temporal's own cost of an experiment: server and database as `up` starts them, our workflows, activities that answer at once.
- * `npm run build && node bench/orchestration.mjs [EXPERIMENTS]` prints one JSON line a figure.
+ * Temporal's own cost per experiment: the server and database of `up`, our workflows, activities that answer at once.
+ * `npm run build && node bench/orchestration.mjs [EXPERIMENTS]` prints one JSON line per figure.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,8 +1,8 @@
 /**
- * Where the wall time of a study's experiments went, from its ledger: the training budget, and what came on top; and what they have
- * left in its state folder, where that is on this host.
- * `npm run build && node bench/phases.mjs LAB TAG` prints one JSON line a figure (medians over scored experiments; of the state
- * folder, means over all).
+ * Splits the wall time of a study's experiments, from its ledger, into training budget and overhead. Also measures the study's state
+ * folder, if it is on this host.
+ * `npm run build && node bench/phases.mjs LAB TAG` prints one JSON line per figure (medians over scored experiments; for the state
+ * folder means over all).
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';

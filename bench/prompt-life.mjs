@@ -1,8 +1,7 @@
 /**
- * How long the claude researcher's question is over a study's life of 1,000 experiments, at several budgets: tokens at most
- * (by our estimate, tools included), the part of it that the question before began with too (what a prompt cache can keep),
- * milliseconds to make it; and what the plateau rule asked for. The ledger is made up. One JSON line a figure, and with
- * --curve a line a point.
+ * Size of the claude researcher's prompt over a study of 1,000 experiments, at several budgets: most tokens (our estimate, tools
+ * included), the share of the prompt that is a prefix of the previous one (for the prompt cache), milliseconds to build it, and
+ * the requests of the plateau rule. The ledger is synthetic. One JSON line per figure, with --curve one per point.
  *
  *     npm run build && node bench/prompt-life.mjs [--curve] [EXPERIMENTS]
  */

@@ -1,11 +1,11 @@
 /**
- * What a kill costs where training is dear: the default lab on this host's first device (a GPU where there is one), its
- * processes killed while it starts, trains and scores, and at last its study stopped in the middle of a run.
+ * Cost of a kill with real training: the default lab on this host's first device (a GPU if there is one). Kills its processes while
+ * it starts, trains and scores, and finally stops the study in the middle of a run.
  *
  *     npm run build && node bench/real-kills.mjs [--data FOLDER] [--seconds 30]
  *
- * One JSON line a blow, and one with the sums. Exits with 0 only if `verify` agrees, nothing is left running, and nothing
- * was begun again but what had been killed itself.
+ * One JSON line per kill, and one with the sums. Exits with 0 only if `verify` finds no difference, no process is left, and only
+ * killed work was repeated.
  */
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';

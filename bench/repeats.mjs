@@ -1,7 +1,6 @@
 /**
- * What telling repeats costs, and whether it tells them, late in a long study: a made-up ledger of 1,000 experiments in a real
- * git lab, every candidate looked at as the propose activity does: those that say an earlier one in other words, as many
- * earlier ones letter by letter, and as many new ones. One JSON line a figure.
+ * Cost and accuracy of repeat detection late in a long study: a synthetic ledger of 1,000 experiments in a real git lab. The propose
+ * activity's check sees equally many rewritten repeats, literal repeats and new candidates. One JSON line per figure.
  *
  *     npm run build && node bench/repeats.mjs [EXPERIMENTS]
  */

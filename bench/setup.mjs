@@ -1,6 +1,6 @@
 /**
- * How long the set-up takes: with empty caches (gigabytes are downloaded, and without a download Temporal's server is
- * built), and with nothing left to do. `node bench/setup.mjs [--cold]` prints one JSON line a figure.
+ * Duration of the set-up with empty caches (downloads gigabytes, and may build Temporal's server), and with nothing left to do.
+ * `node bench/setup.mjs [--cold]` prints one JSON line per figure.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

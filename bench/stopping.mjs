@@ -1,12 +1,11 @@
 /**
- * How long it takes until nothing is left of a run that is to stop at once, and until a worker has gone that is asked to: a whole
- * installation in folders of its own, the chaos suite's lab, candidates that make it hard.
+ * Time to stop a run at once, and to stop a worker: a separate installation, the chaos suite's lab, candidates that resist.
  *
  *     npm run build && node bench/stopping.mjs [TIMES]
  *
- * One JSON line for each figure, in seconds of wall time. From the beginning of `stop --now`, the command's own start included, until
- * every process of the run has gone and the device's lock is free (`answered`: until the command itself has ended); from SIGTERM to
- * the worker until that process has gone, the runner still at work. Exit code 1 where a worker took its run along.
+ * One JSON line per figure, in seconds of wall time: from the start of `stop --now` until every process of the run has ended and the
+ * device's lock is free (`answered`: until the command itself has ended); from SIGTERM to the worker until it has ended, with the
+ * runner still running. Exit code 1 if a worker's end also ended its run.
  */
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,17 +1,16 @@
 #!/usr/bin/env node
 'use strict';
 
-const { existsSync } = require('node:fs');
-const { enableCompileCache } = require('node:module');
+const { readFileSync } = require('node:fs');
 const path = require('node:path');
+const codeCache = require('./code-cache');
 
-const main = path.join(__dirname, '..', 'dist', 'cli', 'main.js');
-if (!existsSync(main)) {
-  console.error(
-    'error: autoresearch is not built yet\n  → run `npm run setup` in ' + path.join(__dirname, '..'),
-  );
+const root = path.join(__dirname, '..');
+let build;
+try {
+  build = readFileSync(path.join(root, 'dist', 'build-id'), 'utf8').trim();
+} catch {
+  console.error(`error: autoresearch is not built yet\n  → run \`npm run setup\` in ${root}`);
   process.exit(7);
 }
-// Node 22.8 and newer. Beside the code: a user who can write the cache can also write the code.
-enableCompileCache?.(path.join(__dirname, '..', 'dist', 'compile-cache'));
-require(main);
+codeCache.run(path.join(root, 'dist', 'cli.bundle.js'), build);

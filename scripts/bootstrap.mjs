@@ -151,8 +151,8 @@ export async function main(work) {
   try {
     process.exitCode = (await work()) ?? 0;
   } catch (error) {
-    const { tellError } = await compiled('cli/tell-error.js');
-    process.exitCode = tellError(error, false);
+    const { printError } = await compiled('cli/print-error.js');
+    process.exitCode = printError(error, false);
   }
 }
 

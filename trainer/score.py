@@ -12,7 +12,7 @@ owns rows, batch shape, targets, softmax, cross-entropy and byte counts; the mod
 Writes --out at once and whole. Exit code 0: {"value", "tokens", "bytes", "seconds", "parameters"}; value is
 nats over all targets that stand for text, / ln 2 / bytes of the source text. Exit code 3, when the submission is
 at fault: {"error": {"reason": "rejected"|"unscorable", "message"}}; rejected broke a rule, unscorable has no
-finite score. Any other exit code is our own trouble.
+finite score. Any other exit code is a host error.
 
 Does not cover: a model that is good at these rows by chance of selection (a sealed holdout does), or one whose
 arithmetic differs between this device and others.

@@ -1,9 +1,9 @@
-/** What the long-life bench makes of its samples: slopes with their intervals, and the first thousand against the last. */
+/** Statistics of the long-life bench: slopes with confidence intervals, and the means of the first and last thousand. */
 import { readFileSync } from 'node:fs';
 
 const CLOCK_TICKS = 100; // USER_HZ: what /proc counts in, on every Linux
 
-/** Resident memory in MB and CPU seconds of a process so far. */
+/** Resident memory (MB) and CPU seconds of a process. */
 export function processFigures(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -1,6 +1,6 @@
 /**
- * The worker of the long-life bench: our workflows as they are shipped, activities that answer at once. Of the study it
- * keeps what the domain's state keeps and no more, so that what grows here is not its own. Tells its parent each record.
+ * The worker of the long-life bench: the shipped workflows, and activities that answer at once. It stores no more of the study than
+ * the domain's state does, so that its memory does not grow by itself. Reports each record to its parent.
  */
 import { createRequire } from 'node:module';
 

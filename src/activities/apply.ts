@@ -1,7 +1,7 @@
 /** Turns a proposal into the experiment's commit. Edits that break a rule give an empty commit and a failure. */
 import type { Failure, Reason } from '../domain/experiment';
 import { applyEdits, EditRejected } from '../labs/apply-edits';
-import { dateOf, keepCandidate, keepCrashed } from '../ledger/commits';
+import { dateOf, storeCandidate, storeCrashed } from '../ledger/commits';
 import { readProposal, type Proposal } from '../ledger/proposals';
 import { Git } from '../ledger/git';
 import { readLabConfigAt } from '../labs/lab';
@@ -43,10 +43,10 @@ async function apply({ study, number, incumbent, proposal, repair, at }: ApplyIn
       rejected = error.message;
     }
   }
-  if (repair !== null) await keepCrashed(git, study.tag, number, repair.attempt, repair.commit);
+  if (repair !== null) await storeCrashed(git, study.tag, number, repair.attempt, repair.commit);
   // Its hash must not depend on when the experiment was begun: done again, nothing but the crashed candidate is known.
   const date = repair === null ? at : await dateOf(git, repair.commit);
-  const commit = await keepCandidate(git, {
+  const commit = await storeCandidate(git, {
     tag: study.tag,
     number,
     incumbent,

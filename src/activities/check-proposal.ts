@@ -1,4 +1,4 @@
-/** Tries a change before the device is touched; what is wrong with it goes back to its researcher. */
+/** Checks a change before a run is spent on it; objections go back to the researcher. */
 import { join } from 'node:path';
 import type { ExperimentRecord } from '../domain/experiment';
 import { applyEdits, EditRejected } from '../labs/apply-edits';
@@ -8,62 +8,61 @@ import { Git } from '../ledger/git';
 import { crashedRef } from '../ledger/refs';
 import { studyState } from '../process/paths';
 import { tooMuchData } from '../researchers/novelty';
-import { isComparable, meaningsOf, type Meaning } from '../researchers/meaning';
+import { astHashes, isComparable, type AstHash } from '../researchers/ast-hash';
 import type { Objection, ResearchContext } from '../researchers/researcher';
 import type { ProposeInput } from './interface';
 import type { SmokeTest } from './smoke-test';
 
-/** What is known of a change that was looked at. */
-export interface Looked {
-  /** Hash of what its editable files mean; null where they do not parse, or the edits do not apply. */
-  meaning: string | null;
-  /** What the edits make of the files, as an object of the lab's git; null where they do not apply. */
+export interface Inspection {
+  /** AST hash of the candidate's editable files; null when they do not parse or the edits do not apply. */
+  astHash: string | null;
+  /** Id of the candidate's tree in the lab's git; null when the edits do not apply. */
   tree: string | null;
   objection: Objection | null;
 }
 
 export interface Checker {
-  /** Do the edits apply, does it parse, does it bring no data along, is it new? Takes a part of a second. */
-  look(edits: readonly Edit[], signal: AbortSignal): Promise<Looked>;
+  /** Do the edits apply, parse, bring in little data, and are they new? Takes a fraction of a second. */
+  inspect(edits: readonly Edit[], signal: AbortSignal): Promise<Inspection>;
   /** See `ResearchContext`. */
   check: ResearchContext['check'];
 }
 
-/** @param history all finished experiments: what was tried */
+/** @param history the records of all finished experiments */
 export type CheckerFor = (
   input: ProposeInput,
   lab: LabConfig,
   history: readonly ExperimentRecord[],
 ) => Checker;
 
-const SAME = 'apart from names, comments and layout';
+const SAME = 'apart from local names, comments and layout';
 
 /** @param python the interpreter of the trainer's environment */
 export function createCheck(python: string, smokeTest: SmokeTest): CheckerFor {
   return (input, lab, history) => {
-    const look = createLook(python, input, lab, history);
+    const inspect = createInspect(python, input, lab, history);
     return {
-      look,
+      inspect,
       async check(edits, signal) {
-        const { tree, objection } = await look(edits, signal);
+        const { tree, objection } = await inspect(edits, signal);
         return objection !== null || tree === null ? objection : smokeTest(input, lab, tree, signal);
       },
     };
   };
 }
 
-function createLook(
+function createInspect(
   python: string,
   input: ProposeInput,
   lab: LabConfig,
   history: readonly ExperimentRecord[],
-): Checker['look'] {
+): Checker['inspect'] {
   const { study, incumbent, repair } = input;
   const git = new Git(study.lab);
   const from = repair?.commit ?? incumbent;
-  const file = join(studyState(study.labId, study.tag), 'meanings-1.jsonl');
-  const meanings = (treeishes: readonly string[], signal: AbortSignal): Promise<Meaning[]> =>
-    meaningsOf({ git, editable: lab.editable, python, file }, treeishes, signal);
+  const file = join(studyState(study.labId, study.tag), 'ast-hashes-2.jsonl');
+  const hashesOf = (treeishes: readonly string[], signal: AbortSignal): Promise<AstHash[]> =>
+    astHashes({ git, editable: lab.editable, python, file }, treeishes, signal);
   let tried: Promise<Tried> | null = null;
 
   return async (edits, signal) => {
@@ -72,38 +71,38 @@ function createLook(
       tree = await applyEdits(git, from, edits, lab);
     } catch (error) {
       if (!(error instanceof EditRejected)) throw error;
-      return { meaning: null, tree: null, objection: { kind: 'edits', message: error.message } };
+      return { astHash: null, tree: null, objection: { kind: 'edits', message: error.message } };
     }
-    const [meaning] = await meanings([tree], signal);
-    if (meaning === undefined || meaning.hash === null) {
-      return { meaning: null, tree, objection: { kind: 'syntax', message: meaning?.error ?? '' } };
+    const [candidate] = await hashesOf([tree], signal);
+    if (candidate === undefined || candidate.hash === null) {
+      return { astHash: null, tree, objection: { kind: 'syntax', message: candidate?.error ?? '' } };
     }
     const data = await tooMuchData(git, study.base, tree, lab, signal);
-    if (data !== null) return { meaning: meaning.hash, tree, objection: { kind: 'data', message: data } };
-    tried ??= triedBefore(input, history, (treeishes) => meanings(treeishes, signal));
-    const why = (await tried).get(meaning.hash);
+    if (data !== null) return { astHash: candidate.hash, tree, objection: { kind: 'data', message: data } };
+    tried ??= triedBefore(input, history, (treeishes) => hashesOf(treeishes, signal));
+    const why = (await tried).get(candidate.hash);
     const objection = why === undefined ? null : ({ kind: 'repeat', message: why } as const);
-    return { meaning: meaning.hash, tree, objection };
+    return { astHash: candidate.hash, tree, objection };
   };
 }
 
-/** By the hash of a candidate: why it need not be tried again. */
+/** By AST hash of a candidate: why it need not be tried again. */
 type Tried = ReadonlyMap<string, string>;
 
 async function triedBefore(
   { study, number, incumbent, repair }: ProposeInput,
   history: readonly ExperimentRecord[],
-  meanings: (treeishes: readonly string[]) => Promise<Meaning[]>,
+  hashesOf: (treeishes: readonly string[]) => Promise<AstHash[]>,
 ): Promise<Tried> {
   const named = history.filter(hasRun).flatMap(candidatesOf);
   const own = repair === null ? [] : crashedSoFar(study.tag, number, repair.attempt, repair.commit);
   const candidates: Candidate[] = [
     ...named,
-    { commit: incumbent, why: `it changes nothing that runs: ${SAME}, it is the incumbent` },
-    ...own.map((commit) => ({ commit, why: `${SAME}, it is the candidate that has crashed` })),
+    { commit: incumbent, why: `the change does nothing: ${SAME}, the code is the incumbent's` },
+    ...own.map((commit) => ({ commit, why: `${SAME}, the code is that of the crashed candidate` })),
   ];
   const unknown = candidates.filter(({ hash }) => hash === undefined);
-  const found = await meanings(unknown.map(({ commit }) => commit));
+  const found = await hashesOf(unknown.map(({ commit }) => commit));
   const hashes = new Map(unknown.map((candidate, index) => [candidate, found[index]?.hash ?? null]));
   return new Map(
     candidates.flatMap((candidate): [string, string][] => {
@@ -116,16 +115,16 @@ async function triedBefore(
 interface Candidate {
   commit: string;
   why: string;
-  /** Where its record has it. */
+  /** The AST hash, when the record has a comparable one. */
   hash?: string;
 }
 
-/** Whoever never ran, or was ended by a foreign hand, may be tried again. */
+/** A candidate that never ran, or was killed from outside, may be tried again. */
 const hasRun = ({ runs, reason }: ExperimentRecord): boolean => runs.length > 0 && reason !== 'lost';
 
 function candidatesOf(record: ExperimentRecord): Candidate[] {
   const { number, title, commit, verdict, detail, repairs, research } = record;
-  const what = `${SAME}, it is experiment ${number} (${JSON.stringify(title)})`;
+  const what = `${SAME}, the code is that of experiment ${number} (${JSON.stringify(title)})`;
   const hash = research?.meaning ?? null;
   const last: Candidate = { commit, why: `${what}: ${verdict}, ${detail}` };
   return [
@@ -137,7 +136,7 @@ function candidatesOf(record: ExperimentRecord): Candidate[] {
   ];
 }
 
-/** The candidates of this experiment that have crashed: `apply` keeps each before its repair takes its place. */
+/** The crashed candidates of this experiment: `apply` stores each one under a ref before its repair replaces it. */
 const crashedSoFar = (tag: string, number: number, attempt: number, last: string): string[] => [
   ...Array.from({ length: attempt - 1 }, (_, index) => crashedRef(tag, number, index + 1)),
   last,

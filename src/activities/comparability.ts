@@ -14,6 +14,6 @@ export function checkClass(tag: string, before: RunClass | undefined, machine: R
   if (different.length === 0) return;
   throw new StudyMismatch(
     `study ${tag} was scored with another ${different.join(' and another ')} (first the study's, then this worker's): ` +
-      'bring that back (AUTORESEARCH_DEVICES, AUTORESEARCH_PYTHON), or start a new study with `start --from`',
+      'restore the earlier one (AUTORESEARCH_DEVICES, AUTORESEARCH_PYTHON), or start a new study with `start --from`',
   );
 }

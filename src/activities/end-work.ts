@@ -1,6 +1,6 @@
 /**
- * Ends what a cancelled workflow has left at work. As a rule its activity has done so; not when that has lost its worker, or the
- * server, just then: a cancelled activity is not tried again, and a run that nobody watches would have the device to its end.
+ * Stops leftover processes before a cancelled workflow closes. Usually its activity has done so. But if that activity lost its
+ * worker or the server just then, Temporal does not retry it, and an unwatched run would occupy the device to its end.
  */
 import { endRuns } from '../runs/end-runs';
 import { markEnded } from '../runs/ended';
@@ -13,7 +13,7 @@ export function createEndWork(): ControlActivities['endWork'] {
     try {
       await markEnded(study);
     } finally {
-      // On a full disk as well, which takes no mark.
+      // Also on a full disk, where markEnded fails.
       if (experiment === null) await endPreparer(study);
       else await Promise.all([endRuns(study, experiment), endSmokeTest(study, experiment)]);
     }

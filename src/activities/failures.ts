@@ -1,12 +1,12 @@
 /**
- * How our own errors reach Temporal. What no retry cures is not retried. What ends without us, such as a full disk, is
- * retried for as long as it lasts. Anything else may be a bug, which would be retried for ever: after some minutes it fails,
- * and the study pauses with the reason until a person resumes it.
+ * Turns errors into Temporal failures. Errors that no retry cures are not retried. Outages, such as a full disk, are retried
+ * while they last. Any other error may be a bug: after some minutes of retries the activity fails, and the study pauses with
+ * the reason until a person resumes it.
  */
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure, TemporalFailure } from '@temporalio/common';
 
-/** Errors whose cause is in the lab or in git itself and stays until a person acts. */
+/** Names of errors whose cause stays until a person acts. */
 const LASTING = new Set([
   'LabError',
   'LabConfigError',
@@ -18,17 +18,18 @@ const LASTING = new Set([
   'EnvironmentChanged',
 ]);
 
-/** Failures, by type, that end by themselves, or when a person acts on what their message says. */
+/** Failure types that end by themselves, or when a person does what their message says. */
 const OUTAGES = new Set([
   'ModelBusy',
   'ModelUnreachable',
+  'ModelUnanswered',
   'ResearcherAway',
   'NoRoom',
   'HeldElsewhere',
   'BranchCheckedOut',
   'BranchMoved',
 ]);
-/** The same, as the system says it. */
+/** Outages by error code of the system. */
 const OUTAGE_CODES = new Set([
   'ENOSPC',
   'EDQUOT',
@@ -47,22 +48,22 @@ const OUTAGE_CODES = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
 ]);
-/** The same, as git and other programs say it. */
+/** Outages by the messages of git and other programs. */
 const OUTAGE_WORDS =
   /no space left on device|disk quota exceeded|read-only file system|cannot allocate memory|could not resolve host|temporary failure in name resolution|connection (?:refused|reset|timed out)|network is unreachable|\.lock': File exists/iu;
 
-/** So many unknown errors in a row fail an activity: about 8 minutes, with the waits of src/workflows/activities.ts. */
+/** Unknown errors in a row after which an activity fails: about 8 minutes, with the waits of src/workflows/activities.ts. */
 const MAX_UNKNOWN = 14;
 
-/** The study is not what the ledger of its tag says. */
+/** The study, or its worker, does not match the ledger of its tag. */
 export class StudyMismatch extends Error {
   override name = 'StudyMismatch';
 }
 
-/** No retry cures it. */
+/** True for errors that no retry cures. */
 export const isLasting = (error: Error): boolean => LASTING.has(error.name);
 
-/** Unknown errors in a row, of each activity that this worker retries. A new worker may cure them, and counts anew. */
+/** Unknown errors in a row, by activity. A new worker starts at zero, since it may not have the bug. */
 const unknownErrors = new Map<string, number>();
 
 /** Runs an activity's work; errors keep their name as the failure's type. */
@@ -96,7 +97,7 @@ function activityKey(): string {
   return `${workflowExecution?.runId ?? ''} ${activityId}`;
 }
 
-/** What ends the retries, or may go on for as long as it lasts; a cancellation is no error. */
+/** True for failures that end the retries or may last, and for cancellations. */
 function isKnown(failure: unknown): boolean {
   if (failure instanceof ApplicationFailure)
     return failure.nonRetryable === true || OUTAGES.has(failure.type ?? '');

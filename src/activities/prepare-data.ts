@@ -139,7 +139,7 @@ async function keyOf(
 /** What tells one state of the source from another. */
 async function identity(source: string): Promise<unknown> {
   if (source === 'climbmix') return null;
-  if (source === 'packages') return readFile(join(packageRoot(), 'package-lock.json'), 'utf8');
+  if (source === 'packages') return readFile(join(packageRoot(), 'dist', 'package-lock.json'), 'utf8');
   const entries = await readdir(source, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
     throw new DataError(
       `data.source of lab.yaml is "packages", "climbmix" or a folder of text, and there is no folder ${source}`,

@@ -1,4 +1,4 @@
-/** Asks the researcher for experiment n's change, once: a proposal that git already holds is the answer. */
+/** Asks the researcher for the change of experiment n. A proposal that git already has is returned without asking. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,8 +23,9 @@ import { readLabConfigAt } from '../labs/lab';
 import { readLedger } from '../ledger/ledger';
 import { readAt, readText } from '../ledger/objects';
 import { decodeText } from '../labs/text';
-import { BudgetExhausted, journalIn, proposalFolder, Purse } from '../researchers/purse';
-import { UNANSWERED } from '../researchers/claude/trouble';
+import { journalIn, proposalFolder } from '../researchers/proposal-folder';
+import { BudgetExhausted, SpendGuard } from '../researchers/spend-guard';
+import { UNANSWERED } from '../researchers/claude/api-errors';
 import { fitProposal } from '../researchers/fit';
 import {
   GivenUp,
@@ -39,11 +40,11 @@ import { isLasting, withFailures } from './failures';
 import { heartbeatWhile } from '../runs/heartbeat';
 import type { ControlActivities, Proposed, ProposeInput } from './interface';
 
-/** Asked this often in vain, the experiment ends without a proposal, rather than asking all night. */
+/** After so many answers without a usable proposal the experiment ends without one. */
 const ATTEMPTS = 3;
-/** Between two tries that may have been paid for and came to nothing; a minute after the very first. */
+/** The longest wait between two failed tries that may have cost money; the first wait is a minute. */
 const MAX_DELAY_MS = 15 * 60_000;
-/** All that is asked for one proposal. After the activity's own two hours everything would be asked, and paid for, again. */
+/** The longest time for one proposal, below the activity's timeout of two hours: after that, Temporal would pay for everything again. */
 const LONGEST_MS = 110 * 60_000;
 
 const NO_RESEARCH: Research = {
@@ -62,7 +63,7 @@ const NO_RESEARCH: Research = {
 };
 
 export interface ProposeDependencies {
-  /** @throws if there is no researcher of that name */
+  /** @throws RangeError for an unknown name */
   researcher(input: ProposeInput): Researcher;
   check: CheckerFor;
   /** The interpreter of the trainer's environment. */
@@ -81,7 +82,7 @@ async function propose(dependencies: ProposeDependencies, input: ProposeInput): 
   const found = await findProposal(git, study.tag, number, attempt);
   const id = found ?? (await askAndStore(dependencies, git, input, attempt));
   const { title, dollars = 0, research, gaveUp = null } = await readProposal(git, id);
-  // A hint that came after the proposal was made has not been heard: it waits for the next one.
+  // A hint that arrived after the proposal waits for the next one.
   const heard = research?.hints ?? [];
   return { proposal: id, title, dollars, taken: { ...waiting, hints: heard }, gaveUp };
 }
@@ -95,19 +96,19 @@ async function askAndStore(
 ): Promise<string> {
   const { study, number } = input;
   const { context, checker } = await contextOf(dependencies, git, input);
-  const before = context.purse.spent();
+  const before = context.spendGuard.spent();
   try {
     const { longestMs = LONGEST_MS } = dependencies;
     const proposal = await ask(dependencies.researcher(input), context, checker, longestMs);
     return await storeProposal(git, study.tag, number, recordable(proposal, context), attempt);
   } catch (error) {
-    throw context.purse.spent() > before || isUnanswered(error) ? seldom(error) : error;
+    throw context.spendGuard.spent() > before || isUnanswered(error) ? spacedOut(error) : error;
   }
 }
 
 /**
- * The proposal within the bounds of the record. An answer that is paid for is never asked for again because it does not fit:
- * long texts are cut, and one that cannot be recorded at all counts as given up, with the reason.
+ * Fits the proposal into the record's bounds. An answer that was paid for is not asked for again because it does not fit: long
+ * texts are cut, and an answer that still cannot be recorded counts as given up, with the reason.
  */
 function recordable(proposal: Proposal, context: ResearchContext): Proposal {
   const fitted = fitProposal(proposal);
@@ -121,10 +122,10 @@ const isUnanswered = (error: unknown): boolean =>
   error instanceof ApplicationFailure && error.type === UNANSWERED;
 
 /**
- * Space the retries of what was paid for, or may have been, and failed: an answer that broke off, a full disk, a Python that
- * is gone. At Temporal's usual pace it would be paid for each minute of the night.
+ * Spaces out the retries after a failure that may have cost money: an answer that broke off, a full disk, a missing Python. At
+ * Temporal's usual pace the study would pay each minute of the night.
  */
-function seldom(error: unknown): unknown {
+function spacedOut(error: unknown): unknown {
   const { cancellationSignal, info } = Context.current();
   if (!(error instanceof Error) || cancellationSignal.aborted || isLasting(error)) return error;
   const wait = Math.min(MAX_DELAY_MS, 60_000 * 2 ** (info.attempt - 1));
@@ -171,10 +172,10 @@ async function ask(
     try {
       const asked = { ...context, check, refused };
       const proposal = await researcher.propose(asked, either);
-      const { meaning, objection } = await checker.look(proposal.edits, cancellationSignal);
-      // Edits that break a rule are for the ledger, where people see them; there they are `rejected`.
+      const { astHash, objection } = await checker.inspect(proposal.edits, cancellationSignal);
+      // Edits that break a rule go into the ledger as `rejected`, where people see them.
       if (objection === null || objection.kind === 'edits') {
-        return { ...answered(proposal, meaning, context), repeatsRefused };
+        return { ...answered(proposal, astHash, context), repeatsRefused };
       }
       refused.push(counted(objection));
       reasons.push(`${objection.kind}: ${objection.message}`);
@@ -183,10 +184,10 @@ async function ask(
       if (error instanceof GivenUp)
         return { ...givenUp(context, [error.message], error.usage), repeatsRefused };
       if (cancellationSignal.aborted) throw error;
-      // It is of all that was asked for this proposal so far.
+      // The usage covers all calls for this proposal so far.
       if (error instanceof NoProposal) usage = error.usage ?? usage;
       if (timeIsUp.aborted) {
-        reasons.push(`it took more than ${longestMs / 60_000} minutes in all`);
+        reasons.push(`the proposal took more than ${longestMs / 60_000} minutes`);
         break;
       }
       if (!(error instanceof NoProposal)) throw error;
@@ -197,27 +198,27 @@ async function ask(
   return { ...givenUp(context, reasons, usage), repeatsRefused };
 }
 
-function answered(proposal: Proposal, meaning: string | null, context: ResearchContext): Proposal {
+function answered(proposal: Proposal, astHash: string | null, context: ResearchContext): Proposal {
   const program = createHash('sha256').update(context.program).digest('hex');
   return {
     ...asRepair(proposal, context.repair),
-    dollars: context.purse.spent(),
-    research: { ...NO_RESEARCH, program, ...proposal.research, meaning, ...callsOf(context) },
+    dollars: context.spendGuard.spent(),
+    research: { ...NO_RESEARCH, program, ...proposal.research, meaning: astHash, ...callsOf(context) },
   };
 }
 
-/** Nobody will learn any more what a call has cost that is still reserved now. */
-function callsOf({ purse }: ResearchContext): Pick<Research, 'dearestCall' | 'assumed'> {
-  const { assumed, aside } = purse.account();
-  return { dearestCall: purse.dearestCall(), assumed: addAssumed(assumed, aside) };
+/** The costs of this proposal's calls; calls that are still reserved now will never report theirs. */
+function callsOf({ spendGuard }: ResearchContext): Pick<Research, 'dearestCall' | 'assumed'> {
+  const { assumed, aside } = spendGuard.account();
+  return { dearestCall: spendGuard.dearestCall(), assumed: addAssumed(assumed, aside) };
 }
 
-/** A repair goes by the name of what it repairs. */
+/** A repair has the title and hypothesis of the change that it repairs. */
 function asRepair(proposal: Proposal, repair: Repairing | null): Proposal {
   return repair === null ? proposal : { ...proposal, title: repair.title, hypothesis: repair.hypothesis };
 }
 
-/** A candidate that cannot be repaired for want of money is a crash; a new change waits until there is some. */
+/** Without money, a crashed candidate stays a crash, and a new change waits until the limit is raised. */
 function noMoney(error: BudgetExhausted, context: ResearchContext, usage: Usage | null): Proposal {
   if (context.repair !== null) return givenUp(context, [error.message], usage);
   throw ApplicationFailure.create({
@@ -229,15 +230,15 @@ function noMoney(error: BudgetExhausted, context: ResearchContext, usage: Usage 
 }
 
 /**
- * Hints have led to nothing here, so they wait. But one may be why nothing is proposed: once that has happened too often in
- * a row, the oldest goes each time.
+ * The hints to drop when nothing was proposed. Usually all wait for the next proposal. But a hint may be the reason, so after
+ * too many experiments in a row without a proposal the oldest one is dropped each time.
  */
-function inVain({ hints, history }: ResearchContext): string[] {
+function hintsToDrop({ hints, history }: ResearchContext): string[] {
   return withoutProposal(history) + 1 >= MAX_WITHOUT_PROPOSAL ? hints.slice(0, 1) : [];
 }
 
 function givenUp(context: ResearchContext, reasons: readonly string[], usage: Usage | null): Proposal {
-  const { purse, repair } = context;
+  const { spendGuard, repair } = context;
   const why = [...new Set(reasons)].join('; ').slice(0, 1000);
   const title = repair?.title ?? 'nothing was proposed';
   return {
@@ -245,9 +246,9 @@ function givenUp(context: ResearchContext, reasons: readonly string[], usage: Us
     title,
     hypothesis: repair?.hypothesis ?? '',
     edits: [],
-    dollars: purse.spent(),
+    dollars: spendGuard.spent(),
     gaveUp: why,
-    research: { ...NO_RESEARCH, hints: inVain(context), usage, ...callsOf(context) },
+    research: { ...NO_RESEARCH, hints: hintsToDrop(context), usage, ...callsOf(context) },
   };
 }
 
@@ -271,17 +272,17 @@ async function contextOf(
     budget: study.budget,
     policy: study.policy,
     others: [],
-    // Afresh from the working tree: the human may edit it while the study runs.
+    // From the working tree each time: the user may edit it while the study runs.
     program: await readFile(join(study.lab, lab.program)).then(decodeText, () => ''),
     incumbent: { commit: incumbent, files: await filesAt(git, lab, incumbent) },
     history,
     readAt: (path, commits) => readAt(git, path, commits),
     diffs: (commits) => Promise.all(commits.map((commit) => diff(git, commit))),
-    // A repair has those that its change has heard; the others are for another change.
+    // A repair sees the hints of its change; newer ones are for another change.
     hints: crashed === null ? waiting.hints : (crashed.research?.hints ?? []),
     ideas: [
       ...backlog(history).filter(({ id }) => !dropped.has(id)),
-      // They come into the ledger first of this experiment's ideas, so these ids are theirs.
+      // The record lists them first among this experiment's ideas, so they will have these ids.
       ...waiting.ideas.map((text, index) => ({ id: `${number}.${index + 1}`, text, from: 'human' as const })),
     ],
     lessons: lessons(history).lessons,
@@ -290,7 +291,7 @@ async function contextOf(
     repair: repair === null || crashed === null ? null : await repairing(git, lab, study, repair, crashed),
     model: study.model,
     callDollars: study.callDollars,
-    purse: await Purse.open(journalIn(folder), left.dollars),
+    spendGuard: await SpendGuard.open(journalIn(folder), left.dollars),
     check: checker.check,
     refused: [],
     python: dependencies.python,

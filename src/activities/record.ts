@@ -106,7 +106,7 @@ function researchOf(proposals: readonly Proposal[]): Research | null {
     ranges: [...ranges.values()].slice(-MOST_NOTED),
     meaning: tried.at(-1)?.research?.meaning ?? null,
     usage: usages.length === 0 ? null : usages.reduce(addUsage),
-    // All have had one purse.
+    // All attempts share one spend guard.
     dearestCall: proposals.at(-1)?.research?.dearestCall ?? null,
     assumed: proposals.at(-1)?.research?.assumed ?? null,
   };

@@ -1,4 +1,4 @@
-/** Keeps what a stopped study would forget: limits that were changed, and what people said that no proposal has heard. */
+/** Writes what a stopped study would forget to its ledger: changed limits, and hints and ideas that no proposal has used yet. */
 import { Git } from '../ledger/git';
 import { saveStudy } from '../ledger/ledger';
 import { withFailures } from './failures';

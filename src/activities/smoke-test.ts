@@ -1,7 +1,7 @@
 /**
- * A smoke test: one step of a candidate on made-up data, from its imports to its submission, before a run is spent on it.
- * It is candidate code, so it runs as a training does: by a runner, in the sandbox, under the device's lock, never
- * beside a run that is timed. Nothing is compiled, and nothing of it is kept.
+ * The smoke test: one step of a candidate on synthetic data, from its imports to its submission, before a run is spent on it.
+ * It runs candidate code, so it runs like a training: by a runner, in the sandbox, under the device's lock, never beside a
+ * timed run. Nothing is compiled, and its files are deleted.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { entriesOf } from '../process/entries';
 import { writeJsonAtomic } from '../process/json-file';
 import { launchRegistered, unregister } from '../process/register';
 import { isAlive, terminate, type Owner } from '../process/owner';
-import { studyState } from '../process/paths';
+import { proposalFolder } from '../researchers/proposal-folder';
 import type { Objection } from '../researchers/researcher';
 import { deviceLock } from '../runner/device-lock';
 import { queuedStatus } from '../runner/status-file';
@@ -28,14 +28,17 @@ export interface SmokeTestDependencies {
   /** The compiled src/runner/main.ts. */
   runner: string;
   exportTree: (study: StudyRef, treeish: string, directory: string) => Promise<unknown>;
-  /** The study's prepared data: its manifest says how rows look. */
+  /** Path of the study's prepared data, whose manifest describes the rows. */
   data: (study: StudyRef) => Promise<string>;
   python: string;
-  /** The study's own. */
+  /** The study's device. */
   device: string;
 }
 
-/** @param tree the candidate's, as an object of the lab's git */
+/**
+ * @param tree id of the candidate's tree in the lab's git
+ * @returns the objection; null when the candidate starts, or when only a real run can tell
+ */
 export type SmokeTest = (
   input: ProposeInput,
   lab: LabConfig,
@@ -43,12 +46,12 @@ export type SmokeTest = (
   signal: AbortSignal,
 ) => Promise<Objection | null>;
 
-/** From launch to the first step; what takes longer is left to the run, whose own caps decide. */
+/** From launch to the first step. A slower candidate passes: the caps of its run decide. */
 const STARTUP_SECONDS = 90;
-/** For one step that nothing has compiled, and for the submission. */
+/** For one uncompiled step, and for the submission. */
 const STEP_SECONDS = 30;
-/** What a failure has to be for the candidate to be at fault on any machine: memory and time are the run's to judge. */
-const TELLING = new Set<Failure['reason']>(['error', 'rejected', 'diverged']);
+/** Failures that are the candidate's fault on any machine; memory and time are judged by the run. */
+const CONCLUSIVE = new Set<Failure['reason']>(['error', 'rejected', 'diverged']);
 const POLL_MS = 100;
 const TAIL_CHARACTERS = 2_000;
 
@@ -56,7 +59,7 @@ export function createSmokeTest(dependencies: SmokeTestDependencies): SmokeTest 
   return async (input, lab, tree, signal) => {
     const { study, number } = input;
     await endSmokeTest(study, number);
-    // Of this attempt alone: one that was replaced and has not heard of it yet takes away only its own.
+    // A folder for this attempt alone: a replaced attempt that still runs deletes only its own.
     const proposal = proposalFolder(study, number);
     await mkdir(proposal, { recursive: true });
     const folder = await mkdtemp(join(proposal, 'smoke-test-'));
@@ -67,7 +70,7 @@ export function createSmokeTest(dependencies: SmokeTestDependencies): SmokeTest 
       await run(dependencies, folder, name, signal);
       const status = await statusOf(folder);
       const isEnded = status?.phase === 'stopped' && status.failure === null;
-      if (status === null || isEnded) throw new Error(`the ${name} was ended from outside`);
+      if (status === null || isEnded) throw new Error(`the ${name} was killed from outside`);
       return objectionTo(status.failure);
     } finally {
       await rm(folder, { recursive: true, force: true });
@@ -75,17 +78,16 @@ export function createSmokeTest(dependencies: SmokeTestDependencies): SmokeTest 
   };
 }
 
-const proposalFolder = ({ labId, tag }: StudyRef, number: number): string =>
-  join(studyState(labId, tag), 'proposals', experimentName(number));
-
-/** Beside the folder, which goes: whoever comes next, and `down`, find its holder. */
+/** Beside the folder, which is deleted: the next attempt and `down` find the process through it. */
 const lockOf = (folder: string): string => `${folder}.lock`;
-const SMOKE_TEST = /^(smoke-test-\w+)(\.lock)?$/;
+const FOLDER_OR_LOCK = /^(smoke-test-\w+)(\.lock)?$/;
 
-/** Ends the smoke tests of an experiment that have lost their worker, and takes away what they have left. */
+/** Ends the smoke tests of an experiment whose worker died, and deletes their files. */
 export async function endSmokeTest(study: StudyRef, number: number): Promise<void> {
   const proposal = proposalFolder(study, number);
-  const folders = new Set((await entriesOf(proposal)).flatMap((name) => SMOKE_TEST.exec(name)?.[1] ?? []));
+  const folders = new Set(
+    (await entriesOf(proposal)).flatMap((name) => FOLDER_OR_LOCK.exec(name)?.[1] ?? []),
+  );
   for (const folder of folders) await endOne(join(proposal, folder));
 }
 
@@ -132,7 +134,7 @@ async function specOf(
   };
 }
 
-/** Until the runner has ended; it goes when its researcher does. */
+/** Runs the smoke test to its end; aborting the signal ends it. */
 async function run(
   { runner, device }: SmokeTestDependencies,
   folder: string,
@@ -151,7 +153,7 @@ async function run(
     queued: { file: join(folder, 'status.json'), content: queuedStatus() },
     adoptOrphans: true,
   });
-  if (owner === null) throw new Error(`another worker is at the ${name} just now`);
+  if (owner === null) throw new Error(`another worker is running the ${name}`);
   try {
     await ended(owner, signal);
   } finally {
@@ -166,10 +168,10 @@ async function ended(owner: Owner, signal: AbortSignal): Promise<void> {
 }
 
 function objectionTo(failure: Failure | null): Objection | null {
-  if (failure === null || !TELLING.has(failure.reason)) return null;
+  if (failure === null || !CONCLUSIVE.has(failure.reason)) return null;
   const { message, tail } = failure;
-  // What libraries say as they go comes after the traceback's end.
+  // Cut the messages that libraries print at exit, after the traceback.
   const end = tail.lastIndexOf(message);
-  const told = end < 0 ? tail : tail.slice(0, end + message.length);
-  return { kind: 'startup', message: `${message}\n${told.slice(-TAIL_CHARACTERS)}`.trim() };
+  const traceback = end < 0 ? tail : tail.slice(0, end + message.length);
+  return { kind: 'startup', message: `${message}\n${traceback.slice(-TAIL_CHARACTERS)}`.trim() };
 }

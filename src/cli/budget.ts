@@ -1,10 +1,10 @@
 /** `budget`: sets limits of a running study; one that waits at a limit goes on at once when that is raised. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { ask } from './ask';
+import { sendRequest } from './send-request';
 import { handle, newCommand } from './command';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { look } from '../studies/look';
+import { takeSnapshot } from '../studies/take-snapshot';
 import { spentText } from './render/status';
 import { findShown, studyOptions, takesStudy } from '../studies/find-study';
 
@@ -15,7 +15,6 @@ export function budgetCommand(): Command {
     takesStudy(
       newCommand({
         name: 'budget',
-        summary: 'show the limits of a study, or change those of a running one',
         examples: [
           'npx autoresearch budget',
           'npx autoresearch budget --experiments 200',
@@ -27,11 +26,11 @@ export function budgetCommand(): Command {
   return handle(command, schema, async (out, { experiments, gpuHours, hours, usd, ...choice }) => {
     const limits = givenLimits({ experiments, gpuHours, hours, usd });
     if (Object.keys(limits).length === 0) {
-      const { study } = await look(await findShown(choice));
+      const { study } = await takeSnapshot(await findShown(choice));
       const { tag, phase, spent, limits: set } = study;
       out.answer({ tag, phase, limits: set, spent }, `${tag}: ${spentText(study)}`);
       return;
     }
-    await ask(out, choice, 'adjustBudget', limits);
+    await sendRequest(out, choice, 'adjustBudget', limits);
   });
 }

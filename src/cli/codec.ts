@@ -17,7 +17,6 @@ const inputSchema = z.object({
 export function codecCommand(): Command {
   const command = newCommand({
     name: 'codec',
-    summary: 'let the Temporal UI show what is encrypted',
     details:
       'Serves the codec endpoint of the Temporal UI and the `temporal` CLI with the keys of AUTORESEARCH_CODEC_KEY, on 127.0.0.1, ' +
       'until Ctrl-C. A UI that `up` started with that key knows it; in another one enter its address under the glasses at the top.',
@@ -28,7 +27,7 @@ export function codecCommand(): Command {
     ],
   })
     .option('--port <N>', 'where to listen', String(CODEC_PORT))
-    .option('--ui-origin <URL...>', 'whose pages may ask (default: the UI of the dev server of ours)');
+    .option('--ui-origin <URL...>', 'whose pages may ask (default: the UI of our own dev server)');
   return handle(command, inputSchema, async (out, { port, uiOrigin }) => {
     const keys = codecKeys();
     if (keys.length === 0) {

@@ -1,23 +1,21 @@
-/** How every command is made, so that all of them have `--json`, an example and the same exit codes. */
+/** Makes every command, so that all of them have `--json`, an example and the same exit codes. */
 import { Command } from 'commander';
 import type { z } from 'zod';
 import { CliError, EXIT_CODE_HELP } from '../studies/errors';
 import { createOutput, type Output } from './output';
+import { SUMMARIES, type CommandName } from './summaries';
 
 interface Description {
-  name: string;
-  /** One line for the list of commands. */
-  summary: string;
+  name: CommandName;
   /** What it does, for `--help`, where one line is not enough. */
   details?: string;
   /** Whole command lines. */
   examples: string[];
 }
 
-export function newCommand({ name, summary, details, examples }: Description): Command {
+export function newCommand({ name, details, examples }: Description): Command {
   return new Command(name)
-    .summary(summary)
-    .description(details ?? summary)
+    .description(details ?? SUMMARIES[name])
     .option('--json', 'one JSON document on stdout; everything else on stderr', false)
     .addHelpText(
       'after',
@@ -27,7 +25,7 @@ export function newCommand({ name, summary, details, examples }: Description): C
 
 /**
  * Gives a command its work. Options and arguments are one object, by their camel-case names, that `schema`
- * checks; what it refuses is a usage error. Whatever `work` throws is told by main.ts, with its exit code.
+ * checks; what it refuses is a usage error. program.ts prints what `work` throws, and sets its exit code.
  */
 export function handle<T>(
   command: Command,

@@ -22,7 +22,6 @@ const schema = z.object({
 export function compareCommand(): Command {
   const command = newCommand({
     name: 'compare',
-    summary: 'studies of one lab beside each other: gain, cost, curves',
     details:
       'Studies of one lab beside each other: other researchers, models or programs. Reads ledgers only: no server is needed. ' +
       'Several studies of one researcher and model share a curve with a band of one standard deviation.',
@@ -67,7 +66,7 @@ interface NamedStudy extends FoundStudy {
   name: string;
 }
 
-/** A tag that several labs know is told apart by the lab. */
+/** Where several labs have the tag, the lab's name tells the studies apart. */
 function named(studies: readonly FoundStudy[]): NamedStudy[] {
   return studies.map((study) => {
     const { tag, lab } = study.config;

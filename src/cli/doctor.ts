@@ -12,7 +12,6 @@ const MARKS = { ok: colour.green('✓'), warning: colour.yellow('!'), missing: c
 export function doctorCommand(): Command {
   const command = newCommand({
     name: 'doctor',
-    summary: 'check every prerequisite, and how to get what is missing',
     details:
       'Checks every prerequisite and what runs. Changes nothing. Exits 7 if something that must be there is not.',
     examples: ['npx autoresearch doctor'],

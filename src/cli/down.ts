@@ -7,7 +7,6 @@ import { handle, newCommand } from './command';
 export function downCommand(): Command {
   const command = newCommand({
     name: 'down',
-    summary: 'stop runs, worker and server on this host; `up` goes on with every study',
     details:
       'Stops runs, data preparations, the worker and the Temporal server that autoresearch has started on this host, and nothing else. ' +
       'Studies stay: after `up` they go on where they were, and a run that was cut off is repeated with its seed.',
@@ -16,6 +15,9 @@ export function downCommand(): Command {
   return handle(command, z.object({}), async (out) => {
     const ended = await takeDown(out.note);
     const parts = [...ended.work, ...(ended.worker ? ['worker'] : []), ...(ended.server ? ['server'] : [])];
-    out.answer(ended, parts.length === 0 ? 'nothing of ours was running' : `stopped: ${parts.join(', ')}`);
+    out.answer(
+      ended,
+      parts.length === 0 ? 'neither runs nor worker nor server were running' : `stopped: ${parts.join(', ')}`,
+    );
   });
 }

@@ -1,4 +1,4 @@
-/** `export`: a study as one file, for somebody who has neither the server nor the lab. */
+/** `export`: a study as one file, for use without the server and without the lab. */
 import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -16,7 +16,6 @@ const schema = z.object({ ...studyOptions, tag: studyOptions.tag.unwrap(), file:
 export function exportCommand(): Command {
   const command = newCommand({
     name: 'export',
-    summary: 'a study as one file: workflow histories, ledger, git bundle',
     details:
       'Writes the histories that the server still has, the ledger, and all of the study in git into one gzip’ed tar: ' +
       'JSON as the Temporal UI reads it, and a git bundle to clone from. `replay` works from it without a server.',

@@ -12,7 +12,6 @@ const schema = z.object({ json: z.boolean(), remote: z.string().min(1), tag: tag
 export function fetchCommand(): Command {
   const command = newCommand({
     name: 'fetch',
-    summary: 'carry a whole study from a git remote into a lab',
     examples: [
       'npx autoresearch fetch origin nov21',
       'npx autoresearch fetch git@example.org:me/lab.git nov21 --lab my-lab',

@@ -11,7 +11,7 @@ import { isGpu } from '../runner/gpu-file';
 import { follow } from './follow';
 import { rememberLab } from '../studies/known-labs';
 import { withReadyServer, type ReadyServer } from '../studies/launch';
-import { request } from '../studies/live';
+import { request } from '../studies/study-workflow';
 import { colour, createOutput } from './output';
 import { historyTable, outcome } from './render/history';
 import { beginStudy, checkStudy } from './start';
@@ -84,7 +84,7 @@ async function summary(
   if (experiments.length < EXPERIMENTS) {
     parts.push(
       colour.yellow(
-        `The study did not get to its end: ${last?.study.reason ?? last?.trouble ?? 'it was stopped'}`,
+        `The study did not get to its end: ${last?.study.reason ?? last?.problem ?? 'it was stopped'}`,
       ),
     );
   }

@@ -1,12 +1,12 @@
 /**
- * A study as it goes: a line for each event, and at a terminal a block below them that is drawn anew. Only
- * changes between two snapshots are told, so that following from the middle or after a lost connection is the same.
+ * Follows a study: prints a line for each event, and at a terminal redraws a block below them. It prints the changes between
+ * two snapshots only, so that it can start in the middle and survives a lost connection.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { changeText } from '../domain/status';
 import type { ExperimentSummary } from '../domain/experiment';
 import { cleanLine, colour } from './output';
-import { lookThrough } from '../studies/look';
+import { takeSnapshotOver } from '../studies/take-snapshot';
 import { VERDICT_COLOURS, verdictText } from './render/history';
 import { scoreCell } from './render/numbers';
 import { cut } from './render/wrap';
@@ -17,10 +17,10 @@ import type { Snapshot } from '../studies/snapshot';
 import type { FoundStudy } from '../studies/find-study';
 
 const POLL_MS = 1_000;
-/** A busy machine may be slow to answer; longer than this is told. */
+/** A busy machine may be slow to answer. Longer than this is reported. */
 const PATIENCE_MS = 10_000;
-/** How often a line tells step and loss where nothing can be drawn anew. */
-const TELL_MS = 10_000;
+/** How often step and loss are printed where nothing can be redrawn. */
+const PRINT_MS = 10_000;
 
 interface Followed {
   /** By Ctrl-C; the study goes on. */
@@ -29,12 +29,16 @@ interface Followed {
   last: Snapshot | null;
 }
 
-/** Shows a study until `until` says so of a snapshot, or Ctrl-C. A server that goes away is waited for. */
-export async function follow(study: FoundStudy, until: (snapshot: Snapshot) => boolean): Promise<Followed> {
+/** Shows a study until `until` says so of a snapshot, or Ctrl-C. It waits for a server that goes away. */
+export async function follow(
+  study: FoundStudy,
+  until: (snapshot: Snapshot) => boolean,
+  json = false,
+): Promise<Followed> {
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort();
   process.once('SIGINT', interrupt);
-  const screen = createScreen(process.stdout);
+  const screen = json ? jsonLines(process.stdout) : createScreen(process.stdout);
   try {
     const last = await withServer((server, live) =>
       watch(study, server, live, screen, until, interruption.signal),
@@ -58,19 +62,19 @@ async function watch(
   let answeredAt = performance.now();
   let isSilent = false;
   while (!signal.aborted) {
-    const now = await lookThrough(study, server, live).catch((error: unknown) => {
+    const now = await takeSnapshotOver(study, server, live).catch((error: unknown) => {
       if (!live.isServerAway(error)) throw error;
       return null;
     });
     if (now !== null && now.study.phase !== 'unknown') {
-      screen.show(eventsBetween(before, now), progressText(now));
+      screen.show(eventsBetween(before, now), progressText(now), now);
       before = now;
       answeredAt = performance.now();
       isSilent = false;
       if (until(now)) break;
     } else if (!isSilent && performance.now() - answeredAt > PATIENCE_MS) {
-      const why = now?.trouble ?? 'the Temporal server does not answer: run `npx autoresearch up`';
-      screen.show([colour.yellow(`${cleanLine(why, 400)}; waiting`)], null);
+      const why = now?.problem ?? 'the Temporal server does not answer: run `npx autoresearch up`';
+      screen.show([colour.yellow(`${cleanLine(why, 400)}; waiting`)], null, now);
       isSilent = true;
     }
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
@@ -84,8 +88,8 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
   const lines = now.study.recent.filter(({ number }) => number > last).map((done) => verdictLine(done, now));
   const phase = phaseText(now);
   if (before === null || phase !== phaseText(before)) lines.push(`${now.study.tag} is ${phase}`);
-  if (now.trouble !== null && now.trouble !== before?.trouble)
-    lines.push(colour.yellow(cleanLine(now.trouble, 400)));
+  if (now.problem !== null && now.problem !== before?.problem)
+    lines.push(colour.yellow(cleanLine(now.problem, 400)));
   const { current } = now;
   const was = before?.current ?? null;
   if (current !== null && current.number !== was?.number) lines.push(`${label(current.number)} begins`);
@@ -105,13 +109,13 @@ export function eventsBetween(before: Snapshot | null, now: Snapshot): string[] 
 interface ProgressText {
   /** Which step it is, without the numbers that move within it; null for those that only pass by. */
   step: string | null;
-  /** For a line that stays: the experiment's title has been told. */
+  /** For a line that stays: the title was printed before. */
   line: string;
   /** For a line that is drawn anew. */
   block: string;
 }
 
-/** How far the running step is, and what there is to beat; null when nothing runs. */
+/** How far the running step is, and the score to beat; null when nothing runs. */
 function progressText(now: Snapshot): ProgressText | null {
   const { current, failing, study } = now;
   if (current === null) {
@@ -157,7 +161,7 @@ const label = (number: number): string => colour.bold(`#${number}`.padEnd(4));
 
 interface Screen {
   /** Prints lines for good, and below them what happens just now: in a pipe only when it is news, or now and then. */
-  show(lines: string[], now: ProgressText | null): void;
+  show(lines: string[], now: ProgressText | null, snapshot: Snapshot | null): void;
   end(): void;
 }
 
@@ -173,28 +177,41 @@ export function terminalScreen(stream: Pick<NodeJS.WriteStream, 'columns' | 'wri
   return {
     show: (lines, now) => {
       // One write, drawn at once: nothing half done is ever seen.
-      const kept = lines.map((line) => `${line}\n`).join('');
+      const text = lines.map((line) => `${line}\n`).join('');
       // Without the cut, each character too many would overwrite the last one.
       const line = now === null ? '' : cut(`${colour.cyan('›')} ${now.block}`, stream.columns);
       const block = line === '' ? '' : `${WRAP.off}${line}${WRAP.on}`;
-      stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${kept}${block}${SYNCHRONISED.end}`);
+      stream.write(`${SYNCHRONISED.begin}${ERASE_LINE}${text}${block}${SYNCHRONISED.end}`);
     },
     end: () => void stream.write(ERASE_LINE),
   };
 }
 
+/** One JSON document a line, each time that the snapshot has changed. */
+export function jsonLines(stream: Pick<NodeJS.WriteStream, 'write'>): Screen {
+  let last = '';
+  return {
+    show: (_lines, _now, snapshot) => {
+      const line = JSON.stringify(snapshot);
+      if (snapshot !== null && line !== last) stream.write(`${line}\n`);
+      last = line;
+    },
+    end: () => undefined,
+  };
+}
+
 function plainScreen(stream: NodeJS.WriteStream): Screen {
-  let toldAt = performance.now();
-  let toldStep: string | null = null;
+  let printedAt = performance.now();
+  let printedStep: string | null = null;
   return {
     show: (lines, now) => {
-      const isNew = now !== null && now.step !== null && now.step !== toldStep;
-      const isDue = now !== null && lines.length === 0 && performance.now() - toldAt >= TELL_MS;
-      const told = isNew || isDue ? [...lines, now.line] : lines;
-      if (told.length === 0) return;
-      toldAt = performance.now();
-      toldStep = now?.step ?? toldStep;
-      stream.write(told.map((line) => `${line}\n`).join(''));
+      const isNew = now !== null && now.step !== null && now.step !== printedStep;
+      const isDue = now !== null && lines.length === 0 && performance.now() - printedAt >= PRINT_MS;
+      const printed = isNew || isDue ? [...lines, now.line] : lines;
+      if (printed.length === 0) return;
+      printedAt = performance.now();
+      printedStep = now?.step ?? printedStep;
+      stream.write(printed.map((line) => `${line}\n`).join(''));
     },
     end: () => undefined,
   };

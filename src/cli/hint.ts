@@ -1,7 +1,7 @@
 /** `hint`: a thought for the next proposal. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { ask } from './ask';
+import { sendRequest } from './send-request';
 import { handle, newCommand } from './command';
 import { studyOptions, takesStudy } from '../studies/find-study';
 
@@ -11,9 +11,8 @@ export function hintCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'hint',
-      summary: 'give the researcher a thought for its next proposal',
       examples: ['npx autoresearch hint "try fewer heads, each wider"'],
     }).argument('<TEXT>', 'at most 2,000 characters'),
   );
-  return handle(command, schema, (out, { text, ...choice }) => ask(out, choice, 'hint', text));
+  return handle(command, schema, (out, { text, ...choice }) => sendRequest(out, choice, 'hint', text));
 }

@@ -1,15 +1,18 @@
-/** `history`: every experiment of a study, from git alone. */
+/** `history`: every experiment of a study. It reads git and needs no server. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { summarize } from '../domain/experiment';
 import { rebuild } from '../domain/study';
 import { statusLine } from '../domain/status';
 import { readLedger } from '../ledger/ledger';
 import { resultsTable } from '../ledger/results-tsv';
+import { readSummaries } from '../ledger/summaries';
+import { buildId } from '../temporal/build-id';
 import { handle, newCommand } from './command';
 import { CliError } from '../studies/errors';
 import { answerList } from './list';
 import { historyTable } from './render/history';
+import { terminalWidth } from './render/table';
+import { wrap } from './render/wrap';
 import {
   findAllShown,
   findShown,
@@ -25,7 +28,6 @@ export function historyCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'history',
-      summary: 'the table of experiments, from git: no server is needed',
       examples: ['npx autoresearch history', 'npx autoresearch history nov21 --tsv > results.tsv'],
     }),
   ).option('--tsv', "the field's results.tsv", false);
@@ -38,18 +40,21 @@ export function historyCommand(): Command {
       return answerList(out, studies);
     }
     const { git, config } = study;
-    const records = await readLedger(git, config.tag);
     if (tsv) {
-      process.stdout.write(resultsTable(config.metric, records));
+      process.stdout.write(resultsTable(config.metric, await readLedger(git, config.tag)));
       return;
     }
-    const experiments = records.map(summarize);
+    if (out.json) {
+      out.answer({ study: config, experiments: await readLedger(git, config.tag) }, '');
+      return;
+    }
+    const experiments = await readSummaries(git, config.tag, buildId());
     const line = statusLine(rebuild(config.limits, experiments));
     out.answer(
-      { study: config, experiments: records },
+      null,
       experiments.length === 0
         ? `${config.tag}: no experiment is finished yet`
-        : `${historyTable(experiments, config)}\n\n${line}`,
+        : `${historyTable(experiments, config)}\n\n${wrap(line, terminalWidth())}`,
     );
   });
 }

@@ -3,10 +3,10 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { backlog, lessons } from '../domain/ideas';
 import { readLedger } from '../ledger/ledger';
-import { ask } from './ask';
+import { sendRequest } from './send-request';
 import { handle, newCommand } from './command';
 import { CliError } from '../studies/errors';
-import { look } from '../studies/look';
+import { takeSnapshot } from '../studies/take-snapshot';
 import { ideasText } from './render/ideas';
 import { findShown, findStudy, studyOptions, takesStudy } from '../studies/find-study';
 
@@ -23,7 +23,6 @@ export function ideasCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'ideas',
-      summary: 'ideas for later and lessons learnt; add an idea, or drop one',
       details:
         'The backlog that the researcher chooses from, and the lessons that it has drawn. An idea that is added or dropped takes effect with the next experiment.',
       examples: [
@@ -38,7 +37,7 @@ export function ideasCommand(): Command {
   return handle(command, schema, async (out, { add, drop, ...choice }) => {
     if (add !== undefined && drop !== undefined)
       throw new CliError('usage', '--add and --drop exclude each other', 'give one of them');
-    if (add !== undefined) return ask(out, choice, 'idea', { text: add });
+    if (add !== undefined) return sendRequest(out, choice, 'idea', { text: add });
     const study = await (drop === undefined ? findShown(choice) : findStudy(choice));
     const { git, config } = study;
     const records = await readLedger(git, config.tag);
@@ -50,11 +49,11 @@ export function ideasCommand(): Command {
           `the backlog of study ${config.tag} has no idea ${drop}`,
           `see \`npx autoresearch ideas ${config.tag}\``,
         );
-      return ask(out, { tag: config.tag, lab: config.lab }, 'idea', { drop });
+      return sendRequest(out, { tag: config.tag, lab: config.lab }, 'idea', { drop });
     }
     const learnt = lessons(records);
     // What was said since the last experiment began is in no record yet.
-    const { waiting } = (await look(study)).study;
+    const { waiting } = (await takeSnapshot(study)).study;
     out.answer(
       { study: config.tag, ideas, ...learnt, waiting },
       ideasText({ tag: config.tag, ideas, ...learnt, waiting }),

@@ -14,7 +14,6 @@ const schema = z.object({ json: z.boolean(), dir: z.string().min(1), data: z.str
 export function initCommand(): Command {
   const command = newCommand({
     name: 'init',
-    summary: 'make a lab: a fresh git repository with the default trainer',
     examples: ['npx autoresearch init my-lab', 'npx autoresearch init my-lab --data ~/texts'],
   })
     .argument('<DIR>', 'a folder that is empty or not there yet')

@@ -1,10 +1,10 @@
 /** `list`: the studies that this host knows, one line each. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { summarize } from '../domain/experiment';
 import { statusLine } from '../domain/status';
 import { rebuild } from '../domain/study';
-import { readLedger } from '../ledger/ledger';
+import { readSummaries } from '../ledger/summaries';
+import { buildId } from '../temporal/build-id';
 import { handle, newCommand } from './command';
 import type { Output } from './output';
 import { table } from './render/table';
@@ -13,7 +13,6 @@ import { listStudies, type FoundStudy } from '../studies/find-study';
 export function listCommand(): Command {
   const command = newCommand({
     name: 'list',
-    summary: 'the studies of this host, one line each, the latest first',
     examples: ['npx autoresearch list'],
   }).option('--lab <DIR>', 'only those of this lab');
   return handle(command, z.object({ lab: z.string().optional() }), async (out, choice) => {
@@ -41,7 +40,7 @@ export async function answerList(out: Output, studies: readonly Listed[]): Promi
 
 async function rowOf({ study: { git, config }, runs }: Listed) {
   const { tag, lab, researcher, createdAt, limits } = config;
-  const experiments = (await readLedger(git, tag)).map(summarize);
+  const experiments = await readSummaries(git, tag, buildId());
   const line = statusLine(rebuild(limits, experiments));
   return { tag, lab, researcher, createdAt, runs, experiments: experiments.length, line };
 }

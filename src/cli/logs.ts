@@ -21,7 +21,6 @@ export function logsCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'logs',
-      summary: "what an experiment's training printed",
       examples: [
         'npx autoresearch logs 7',
         'npx autoresearch logs 7 --follow',

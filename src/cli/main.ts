@@ -1,7 +1,7 @@
-/** Where `bin/autoresearch.js` begins. */
+/** The entry of the bundle that `bin/autoresearch.js` runs. */
 import { run } from './program';
 
-// `autoresearch history | head` ends when head has enough; that is no failure.
+// `autoresearch history | head`: head closes the pipe early, which is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);

@@ -1,4 +1,4 @@
-/** Everything a command prints goes through here: answers, progress, colours, and text that is not ours. */
+/** Everything a command prints goes through here: answers, progress, colours, and text by models and other programs. */
 import { createColors } from 'picocolors';
 import { asCalled } from './called-as';
 
@@ -13,11 +13,12 @@ function wantsColour(): boolean {
 export const colour = createColors(wantsColour());
 
 /* oxlint-disable no-control-regex -- control characters are what is looked for */
-// Sequences first, whole, so that their printable part ("[31m") does not stay behind; then what controls are left,
-// and the marks by which Unicode text is shown in another order than it is written.
+// Whole sequences first, or their printable part ("[31m") would remain; then the remaining controls, and what a terminal does not show:
+// marks that change the order of text, zero-width characters, variation selectors, tags.
 const SEQUENCES =
   /\u001B(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001B]*(?:\u0007|\u001B\\)?|[PX^_][^\u001B]*(?:\u001B\\)?|[ -/]*[0-~])|\u009B[0-?]*[ -/]*[@-~]/gu;
-const CONTROLS = /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]/gu;
+const CONTROLS =
+  /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u2028-\u202E\u2060-\u206F\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB\u{E0000}-\u{E0FFF}]/gu;
 
 /** Text of others (titles, logs, diffs, server messages) without escape sequences and controls; newlines and tabs stay. */
 export function clean(text: string): string {
@@ -36,7 +37,7 @@ export function cleanLine(text: string, width = 200): string {
         .trimEnd()}…`;
 }
 
-/** Where a command's words go. With `--json` stdout holds one JSON document and nothing else. */
+/** Where a command's output goes. With `--json` stdout holds one JSON document and nothing else. */
 export interface Output {
   readonly json: boolean;
   /** A line of progress or advice: stdout for people, stderr beside JSON. */

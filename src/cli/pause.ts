@@ -1,7 +1,7 @@
 /** `pause`: the study waits after its running experiment. */
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { ask } from './ask';
+import { sendRequest } from './send-request';
 import { handle, newCommand } from './command';
 import { studyOptions, takesStudy } from '../studies/find-study';
 
@@ -9,9 +9,8 @@ export function pauseCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'pause',
-      summary: 'let a study wait after its running experiment',
       examples: ['npx autoresearch pause', 'npx autoresearch pause nov21'],
     }),
   );
-  return handle(command, z.object(studyOptions), (out, choice) => ask(out, choice, 'pause'));
+  return handle(command, z.object(studyOptions), (out, choice) => sendRequest(out, choice, 'pause'));
 }

@@ -67,6 +67,6 @@ export async function readPrices(): Promise<Prices> {
   }
 }
 
-/** @returns null where nobody says what the model costs */
+/** @returns null where no price of the model is known */
 export const priceOf = ({ models }: Prices, model: string, contextTokens: number): ModelPrice | null =>
   models[model] ?? listPrice(model, contextTokens);

@@ -1,37 +1,38 @@
-/** The command line as a whole: finds the command, runs it, and tells how it ended. */
+/** The command line as a whole: finds the command, runs it and reports errors. */
 import { Command, CommanderError, Help } from 'commander';
 import { packageVersion } from '../temporal/build-id';
 import { asCalled } from './called-as';
 import { CliError, EXIT_CODE_HELP, EXIT_CODES } from '../studies/errors';
-import { tellError } from './tell-error';
+import { isCommandName, SUMMARIES, type CommandName } from './summaries';
+import { printError } from './print-error';
 
-/** In the order of `--help`. Each is in the file of its name, which exports `<name>Command`. */
-export const COMMANDS = [
-  'up',
-  'down',
-  'doctor',
-  'init',
-  'start',
-  'list',
-  'status',
-  'history',
-  'compare',
-  'show',
-  'logs',
-  'stop',
-  'pause',
-  'resume',
-  'budget',
-  'hint',
-  'ideas',
-  'push',
-  'fetch',
-  'verify',
-  'export',
-  'replay',
-  'codec',
-  'worker',
-];
+/** Loads only the command that is called: `history` must not wait for what `up` needs. */
+const LOADERS: Record<CommandName, () => Command> = {
+  up: () => require('./up').upCommand(),
+  down: () => require('./down').downCommand(),
+  doctor: () => require('./doctor').doctorCommand(),
+  init: () => require('./init').initCommand(),
+  start: () => require('./start').startCommand(),
+  list: () => require('./list').listCommand(),
+  status: () => require('./status').statusCommand(),
+  history: () => require('./history').historyCommand(),
+  compare: () => require('./compare').compareCommand(),
+  show: () => require('./show').showCommand(),
+  logs: () => require('./logs').logsCommand(),
+  stop: () => require('./stop').stopCommand(),
+  pause: () => require('./pause').pauseCommand(),
+  resume: () => require('./resume').resumeCommand(),
+  budget: () => require('./budget').budgetCommand(),
+  hint: () => require('./hint').hintCommand(),
+  ideas: () => require('./ideas').ideasCommand(),
+  push: () => require('./push').pushCommand(),
+  fetch: () => require('./fetch').fetchCommand(),
+  verify: () => require('./verify').verifyCommand(),
+  export: () => require('./export').exportCommand(),
+  replay: () => require('./replay').replayCommand(),
+  codec: () => require('./codec').codecCommand(),
+  worker: () => require('./worker').workerCommand(),
+};
 
 /** @param argv what follows the program's name. @returns the exit code */
 export async function run(argv: string[]): Promise<number> {
@@ -44,18 +45,18 @@ export async function run(argv: string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT_CODES.ok;
     const end = argv.indexOf('--');
-    return tellError(asUsageError(error, argv), (end < 0 ? argv : argv.slice(0, end)).includes('--json'));
+    return printError(asUsageError(error, argv), (end < 0 ? argv : argv.slice(0, end)).includes('--json'));
   }
 }
 
 function asUsageError(error: unknown, [name = '']: string[]): unknown {
   if (!(error instanceof CommanderError)) return error;
-  const help = COMMANDS.includes(name) ? `${name} --help` : '--help';
+  const help = isCommandName(name) ? `${name} --help` : '--help';
   return new CliError('usage', error.message.replace(/^error: /, ''), `see \`npx autoresearch ${help}\``);
 }
 
-/** Only the command that is called is loaded: `history` must not wait for what `up` needs. */
 function createProgram(argv: string[]): Command {
+  const called = argv.find((word) => !word.startsWith('-')) ?? '';
   const program = new Command('autoresearch')
     .description(
       'An AI researcher that never stops, on Temporal: propose, commit, train, score, keep or reset.',
@@ -70,20 +71,11 @@ function createProgram(argv: string[]): Command {
       writeOut: (text) => void process.stdout.write(asCalled(text)),
     })
     .addHelpText('after', `\n${EXIT_CODE_HELP}\n\nEach command has its own --help with an example.`);
-  const called = COMMANDS.find((name) => name === argv[0]);
-  for (const name of called === undefined ? COMMANDS : [called]) {
-    program.addCommand(load(name).copyInheritedSettings(program));
-  }
+  if (isCommandName(called)) program.addCommand(LOADERS[called]().copyInheritedSettings(program));
+  else for (const [name, summary] of Object.entries(SUMMARIES)) program.command(name).summary(summary);
   // Last, for commands inherit it: only here is an argument too many the name of no command.
   return program.allowExcessArguments();
 }
 
 /** A switch that is off by default needs no word about it. */
 const withoutFalse = (text: string): string => text.replace(/ ?\(default: false\)/u, '');
-
-function load(name: string): Command {
-  const module: Record<string, () => Command> = require(`./${name}`);
-  const create = module[`${name}Command`];
-  if (create === undefined) throw new TypeError(`src/cli/${name}.ts exports no ${name}Command`);
-  return create();
-}

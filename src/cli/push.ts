@@ -11,7 +11,6 @@ export function pushCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'push',
-      summary: 'carry a whole study to a git remote: branch, ledger, every candidate',
       examples: ['npx autoresearch push origin', 'npx autoresearch push git@example.org:me/lab.git nov21'],
     }).argument('<REMOTE>', "a remote of the lab's repository, or an address"),
   );

@@ -19,7 +19,6 @@ const schema = z.object({ ...studyOptions, tag: z.string().optional() });
 export function replayCommand(): Command {
   const command = newCommand({
     name: 'replay',
-    summary: "replay a study's histories through today's workflow code",
     details:
       'Replays the histories of a study and of its experiments, from the server or from an archive that `export` made, and ' +
       'names the event at which the code would now do something else. A study may run meanwhile.',
@@ -33,7 +32,7 @@ export function replayCommand(): Command {
     const failed = replayed.filter(({ failure }) => failure !== null);
     out.answer({ agrees: failed.length === 0, ledger, histories: replayed }, replayedText(replayed, ledger));
     if (failed.length > 0) process.exitCode = EXIT_CODES.conflict;
-    // A worker that is stuck keeps the process alive, whatever is asked of it.
+    // A stuck replay worker cannot be shut down, and would hold this process open.
     if (failed.some(({ failure }) => failure?.kind === 'stuck')) {
       process.stdout.write('', () => process.exit(EXIT_CODES.conflict));
     }

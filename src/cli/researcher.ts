@@ -190,7 +190,7 @@ export function takesChanges(command: Command): Command {
 }
 
 /**
- * The study with its researcher as it is asked for now; the model's price is looked up anew where anything of it changes.
+ * The study with its researcher as it is asked for now; the model's price is looked up again where the model changes.
  * @param usd the limit in dollars that it goes on with; null for none
  * @throws CliError
  */
@@ -202,7 +202,7 @@ export async function changeResearcher(
   const { tag, researcher, model } = config;
   const arms = researcher.split('+');
   const researcherCommand = asked.command ?? config.researcherCommand;
-  // A command line that came with somebody else's ledger is not run unasked.
+  // A fetched ledger may name another person's command line: it runs only if the user gives it again.
   if (arms.includes('command') && researcherCommand === null) {
     throw new CliError(
       'usage',
@@ -248,7 +248,7 @@ async function modelOf(
   if (price === null && usd != null) {
     throw new CliError(
       'usage',
-      `nobody says what ${name} costs, so --usd ${usd} could not be held`,
+      `the price of ${name} is not known, so the limit --usd ${usd} could not be enforced`,
       `give its price in ${pricesFile()}, or leave --usd out`,
     );
   }
@@ -321,12 +321,12 @@ function checkModelOptions(asked: ResearcherRequest, researcher: string): void {
   );
 }
 
-/** A knob that no file has would be found out only after the baseline. */
+/** Otherwise a knob that is in no file would be noticed only after the baseline. */
 async function checkTurnsKnobs({ git, head, root, config }: Lab): Promise<void> {
   if (config.knobs.length === 0) {
     throw new CliError(
       'lab',
-      `lab.yaml of ${root} names no knobs, so tpe has nothing to turn`,
+      `lab.yaml of ${root} names no knobs, so tpe has nothing to change`,
       'add knobs to lab.yaml and commit, or use --researcher command',
     );
   }

@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { newStudy, type StudyConfig } from '../domain/study';
 import { handle, newCommand } from './command';
-import { askedBefore } from '../studies/cut-off';
+import { carriedOver } from '../studies/carry-over';
 import { CliError } from '../studies/errors';
 import { launchStudy, withReadyServer } from '../studies/launch';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { describeWorkflow, ownStudy, pendingActivity, request } from '../studies/live';
+import { describeWorkflow, ownStudy, pendingActivity, request } from '../studies/study-workflow';
 import { experimentName } from '../domain/experiment';
 import { Git } from '../ledger/git';
 import { readLedger } from '../ledger/ledger';
@@ -29,7 +29,6 @@ export function resumeCommand(): Command {
       takesStudy(
         newCommand({
           name: 'resume',
-          summary: 'let a paused study go on, or start an ended one again',
           examples: [
             'npx autoresearch resume',
             'npx autoresearch resume nov21 --experiments none',
@@ -51,7 +50,7 @@ export function resumeCommand(): Command {
       const workflow = await describeWorkflow(server.client, config.workflowId);
       if (workflow?.status.name !== 'RUNNING') {
         await untilLetGo(server, config, out.note);
-        const asked = await askedBefore(server, { ...found, config }, workflow, out.note);
+        const asked = await carriedOver(server, { ...found, config }, workflow, out.note);
         const again = { ...asked, limits: { ...asked.limits, ...limits } };
         // As the ledger has it, and what is asked beyond that: so the workflow knows what there is to save.
         const begins = newStudy(again.limits, again.waiting);
@@ -93,7 +92,7 @@ async function untilClosed(
   for (let nth = 0; ; nth++) {
     const workflow = await describeWorkflow(client, id);
     if (workflow?.status.name !== 'RUNNING' || (await endIfFailing(client, study, workflow, say))) return;
-    if (nth === 0) say(`experiment ${number} of the ended workflow has not let go yet: waiting for it`);
+    if (nth === 0) say(`experiment ${number} of the ended workflow has not ended yet: waiting for it`);
     if (performance.now() > end) {
       const activity = await pendingActivity(client, workflow);
       const why = activity?.lastFailure == null ? '' : ` (${activity.name}: ${activity.lastFailure})`;

@@ -27,7 +27,6 @@ export function showCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'show',
-      summary: 'one experiment: hypothesis, verdict, runs, diff, end of the log',
       examples: ['npx autoresearch show 7', 'npx autoresearch show 7 nov21 --json'],
     }).argument('<N>', "the experiment's number"),
   );

@@ -15,7 +15,7 @@ import { CliError } from '../studies/errors';
 import { rememberLab } from '../studies/known-labs';
 import { launchStudy, withReadyServer, type LaunchedStudy, type ReadyServer } from '../studies/launch';
 import { givenLimits, limitSchemas, takesLimits } from './limits';
-import { ownStudy } from '../studies/live';
+import { ownStudy } from '../studies/study-workflow';
 import { limitText } from './render/status';
 import {
   asksClaude,
@@ -48,7 +48,6 @@ export function startCommand(): Command {
     takesResearcher(
       newCommand({
         name: 'start',
-        summary: 'start a study; without a limit it never stops',
         examples: [
           'npx autoresearch start --lab my-lab',
           'npx autoresearch start --lab my-lab --train-seconds 60 --hours 8',

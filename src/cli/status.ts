@@ -1,11 +1,10 @@
-/** `status`: one glance at a study, or with --follow a long look. */
+/** `status`: where a study stands; with --follow, each change of it. */
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { handle, newCommand } from './command';
-import { CliError } from '../studies/errors';
 import { follow } from './follow';
 import { answerList } from './list';
-import { look } from '../studies/look';
+import { takeSnapshot } from '../studies/take-snapshot';
 import { statusText } from './render/status';
 import { findAllShown, studyOptions, takesStudy } from '../studies/find-study';
 
@@ -15,20 +14,24 @@ export function statusCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'status',
-      summary: 'where a study stands: its experiment, best, budget and last results',
       examples: ['npx autoresearch status', 'npx autoresearch status nov21 --follow'],
     }),
-  ).option('-f, --follow', 'show it as it goes, until the study ends or Ctrl-C', false);
+  ).option(
+    '-f, --follow',
+    'show each change until the study ends or Ctrl-C; with --json one document a line',
+    false,
+  );
   return handle(command, schema, async (out, { follow: follows, ...choice }) => {
-    if (follows && choice.json)
-      throw new CliError('usage', '--follow and --json exclude each other', 'ask again and again for --json');
     const [study, ...more] = await findAllShown(choice);
     if (more.length > 0) {
       const studies = [study, ...more].map((each) => ({ study: each, runs: choice.tag === undefined }));
       return answerList(out, studies);
     }
-    if (follows) await follow(study, ({ study: { phase } }) => phase === 'stopped');
-    const snapshot = await look(study);
+    if (follows) {
+      await follow(study, ({ study: { phase } }) => phase === 'stopped', out.json);
+      if (out.json) return;
+    }
+    const snapshot = await takeSnapshot(study);
     if (follows) out.note('');
     out.answer(snapshot, statusText(snapshot));
   });

@@ -21,10 +21,9 @@ const inputSchema = z.object({
 export function upCommand(): Command {
   const command = newCommand({
     name: 'up',
-    summary: 'start the Temporal server and the worker; set up what is missing',
     details:
-      'Starts the Temporal server and the worker, and sets up what is missing. What runs already is left as it is. ' +
-      'TEMPORAL_ADDRESS or a Temporal profile names another server than the one of ours.',
+      'Starts the Temporal server and the worker, and sets up what is missing. It leaves alone what runs already. ' +
+      'TEMPORAL_ADDRESS or a Temporal profile names another server than our own.',
     examples: ['npx autoresearch up', 'npx autoresearch up --port 7300 --ui-port 8300'],
   })
     .option('--port <N>', 'port of the Temporal server (default: 7233, or the next free one)')

@@ -11,7 +11,7 @@ import { CliError, EXIT_CODES } from '../studies/errors';
 import { verifiedText, type Report } from './render/verify';
 import { findRuins, findShown, studyOptions, takesStudy, type StudyChoice } from '../studies/find-study';
 import type { Git } from '../ledger/git';
-import { lookAtProcess, type StudyProcess } from '../studies/study-process';
+import { readStudyProcess, type StudyProcess } from '../studies/study-process';
 
 /** Between a record and what follows it lies far less, unless something is wrong. */
 const IN_FLIGHT_MS = 1_000;
@@ -29,17 +29,16 @@ export function verifyCommand(): Command {
   const command = takesStudy(
     newCommand({
       name: 'verify',
-      summary: 'hold records, refs, branch, results.tsv and workflows against each other',
       details:
         'Checks that each experiment has one verdict, one record, one row and one candidate, and that the branch is at the last ' +
-        'kept commit. With --repair, what is derived from the records is mended: results.tsv, where the branch stands, ' +
+        'kept commit. With --repair it restores what is derived from the records: results.tsv, where the branch stands, ' +
         'missing refs of candidates. Records are never changed.',
       examples: ['npx autoresearch verify', 'npx autoresearch verify nov21 --repair'],
     }),
-  ).option('--repair', 'mend what is derived', false);
+  ).option('--repair', 'restore what is derived', false);
   return handle(command, schema, async (out, { repair, ...choice }) => {
     const study = await findShown(choice).catch((error: unknown) => inRuins(choice, error));
-    const running = 'config' in study ? await lookAtProcess(study.config) : null;
+    const running = 'config' in study ? await readStudyProcess(study.config) : null;
     const place = { git: study.git, tag: 'config' in study ? study.config.tag : study.tag };
     let report = await verify(place, running);
     let repaired: Repaired | null = null;
@@ -62,20 +61,20 @@ async function inRuins(choice: StudyChoice, error: unknown): Promise<Place> {
   return ruins;
 }
 
-/** What differs while the study writes may be on its way: only what stays is a difference. */
+/** While the study writes, a difference may be temporary: only one that stays counts. */
 async function verify(study: Place, running: StudyProcess | null): Promise<Report> {
-  let report = await look(study, running);
+  let report = await findDifferences(study, running);
   if (running?.isWorking !== true) return report;
   for (let nth = 1; nth < LOOKS && report.differences.length > 0; nth++) {
     await setTimeout(IN_FLIGHT_MS);
     const seen = new Set(report.differences.map(({ what }) => what));
-    report = await look(study, running);
+    report = await findDifferences(study, running);
     report.differences = report.differences.filter(({ what }) => seen.has(what));
   }
   return report;
 }
 
-async function look({ git, tag }: Place, running: StudyProcess | null): Promise<Report> {
+async function findDifferences({ git, tag }: Place, running: StudyProcess | null): Promise<Report> {
   const verified = await verifyStudy(git, tag);
   const { found } = verified;
   const records = found?.records ?? [];
@@ -90,7 +89,7 @@ async function look({ git, tag }: Place, running: StudyProcess | null): Promise<
   };
 }
 
-/** A worker that died between the record and the branch: the next one moves it. */
+/** The worker died after the record and before it moved the branch: the next worker moves it. */
 function withoutUnderWay(
   { differences, notes }: Findings,
   last: number | undefined,
@@ -107,11 +106,11 @@ function withoutUnderWay(
 }
 
 function documentOf({ differences, ...report }: Report, repaired: Repaired | null): object {
-  return { ...report, agrees: differences.length === 0, differences: differences.map(told), repaired };
+  return { ...report, agrees: differences.length === 0, differences: differences.map(asDocument), repaired };
 }
 
 /** A repair may hold the whole of results.tsv. */
-const told = ({ repair, ...difference }: Difference): object => ({
+const asDocument = ({ repair, ...difference }: Difference): object => ({
   ...difference,
   isRepairable: repair !== null,
 });
@@ -119,6 +118,6 @@ const told = ({ repair, ...difference }: Difference): object => ({
 const stillRuns = (tag: string): CliError =>
   new CliError(
     'conflict',
-    `study ${tag} runs, and what differs may be on its way: nothing was mended`,
-    `\`npx autoresearch pause ${tag}\`, wait for the running experiment, then mend; where its worker has gone, five minutes after that`,
+    `study ${tag} runs, and what differs may be on its way: nothing was repaired`,
+    `\`npx autoresearch pause ${tag}\`, wait for the running experiment, then repair; where its worker has died, five minutes after that`,
   );

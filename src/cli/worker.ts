@@ -1,4 +1,4 @@
-/** `autoresearch worker`: `up` that stays, for service managers and containers: keeps server and worker of this host running. */
+/** `autoresearch worker`: `up` that stays, for service managers and containers: restarts the server and the worker of this host when they die. */
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { runInForeground } from '../host/foreground';
@@ -10,22 +10,21 @@ import type { Output } from './output';
 export function workerCommand(): Command {
   const command = newCommand({
     name: 'worker',
-    summary: 'keep server and worker of this host running, in the foreground',
     details:
-      'Does what `up` does, then stays: a server of ours or a worker that dies is started again, and finds the runs that went on ' +
+      'Does what `up` does, then stays: it restarts our own server or the worker when one dies, and a new worker finds the runs that went on ' +
       'without it. After `down` it waits for `up`. SIGTERM ends the worker and leaves runs and server alone. For service managers ' +
-      '(deploy/systemd/) and containers; the end of a log is told when what wrote it dies.',
+      '(deploy/systemd/) and containers. It prints the tail of a process’s log when that process exits.',
     examples: ['npx autoresearch worker', 'npx autoresearch worker --check'],
   })
-    .option('--check', 'only tell, by the exit code, whether the worker of this host runs', false)
+    .option('--check', 'only check whether the worker of this host runs; the exit code says so', false)
     .option('--create-namespace', 'make the namespace that TEMPORAL_NAMESPACE names', false);
   const schema = z.object({ check: z.boolean(), createNamespace: z.boolean() });
   return handle(command, schema, (out, { check, createNamespace }) =>
-    check ? tellWorker(out) : keepUntilTold(out, createNamespace),
+    check ? reportWorker(out) : runUntilSignal(out, createNamespace),
   );
 }
 
-async function tellWorker(out: Output): Promise<void> {
+async function reportWorker(out: Output): Promise<void> {
   const worker = await runningWorker();
   if (worker === null) {
     throw new CliError(
@@ -40,7 +39,7 @@ async function tellWorker(out: Output): Promise<void> {
   );
 }
 
-async function keepUntilTold(out: Output, createNamespace: boolean): Promise<void> {
+async function runUntilSignal(out: Output, createNamespace: boolean): Promise<void> {
   const end = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end.abort());
   await runInForeground({ createNamespace }, out.note, end.signal);

@@ -1,22 +1,22 @@
 /**
- * Which researcher of several is asked next: probability matching on what each has brought for its cost, with a least
- * share for each (Thierens 2005, "An adaptive pursuit strategy for allocating operator probabilities", GECCO; old rewards
- * fade as in Garivier & Moulines 2008, "On upper-confidence bound policies for non-stationary bandit problems").
- * Everything comes from the records, so that a restart or another host goes on with the same shares.
+ * Picks the researcher for the next experiment: probability matching on each one's gain per dollar, with a least share for
+ * each (Thierens 2005, "An adaptive pursuit strategy for allocating operator probabilities", GECCO). Old rewards fade as in
+ * Garivier & Moulines 2008, "On upper-confidence bound policies for non-stationary bandit problems". The shares are computed
+ * from the records alone, so they are the same after a restart or on another host.
  */
 import { gpuSeconds, type Direction, type ExperimentRecord } from './experiment';
 import { gpuCost } from './money';
 import { runSeed } from './seed';
 
-/** An arm that brings nothing is still tried this often: what pays changes while a study grows. */
+/** The least share of an arm without gains: what pays changes during a study. */
 const LEAST_SHARE = 0.1;
-/** Weight of an experiment against the one after it: half after about 23. */
+/** Weight of an experiment relative to the next one: half after about 23. */
 const FADE = 0.97;
-/** An arm is taken to have brought what all arms bring, for so many experiments: one lucky keep decides nothing. */
+/** Prior of each arm: so many experiments at the common rate, so that one lucky keep does not decide. */
 const PRIOR = 2;
-/** How much a better rate is preferred: 1 would give an arm that pays twice as much no more than two thirds. */
+/** Exponent of the rates. With 1, an arm that pays twice as much would get only two thirds. */
 const SHARPNESS = 3;
-/** What an hour of the device counts where the study has no price for it, in US dollars: a rented GPU's, about. */
+/** US dollars for an hour of the device when the study has no price for it: about that of a rented GPU. */
 const NOMINAL_HOUR = 2;
 
 type Paid = Pick<
@@ -26,18 +26,18 @@ type Paid = Pick<
 
 export interface Arm {
   name: string;
-  /** It asks a model that costs money. */
+  /** True if it calls a model that costs money. */
   costsDollars: boolean;
 }
 
 interface Tally {
-  /** Faded sums over the arm's experiments: how many, relative gain that was kept, US dollars with the device's time. */
+  /** Faded sums over the arm's experiments: their number, kept relative gain, and US dollars including device time. */
   tries: number;
   gain: number;
   cost: number;
 }
 
-/** Which part of the experiments each arm gets now, in the arms' order; the sum is 1. An arm that was never tried gets all. */
+/** Each arm's share of the experiments, in the arms' order; the sum is 1. An arm that was never tried gets all. */
 export function shares(arms: readonly Arm[], records: readonly Paid[], direction: Direction): number[] {
   const untried = arms.findIndex(({ name }) => records.every(({ researcher }) => researcher !== name));
   if (untried >= 0) return arms.map((_, index) => Number(index === untried));
@@ -48,7 +48,7 @@ export function shares(arms: readonly Arm[], records: readonly Paid[], direction
   return rates.map((rate) => LEAST_SHARE + free * (sum > 0 ? rate / sum : 1 / arms.length));
 }
 
-/** The arms in the order in which they are asked for experiment `number`: the one it goes to, then the others. */
+/** The arms in the order in which to ask them for experiment `number`: the drawn one, then the others. */
 export function askingOrder<T extends Arm>(
   arms: readonly T[],
   records: readonly Paid[],
@@ -71,13 +71,13 @@ function tally(arm: Arm, records: readonly Paid[], direction: Direction): Tally 
       sums.gain += weight * keptGain(record, direction);
       sums.cost += weight * deviceCost(record);
     }
-    // Whoever answered in the end, if anybody did: the money went to the arm that costs some.
+    // Whichever arm answered, only this arm can have cost dollars.
     if (arm.costsDollars) sums.cost += weight * record.dollars;
   }
   return sums;
 }
 
-/** Gain for each dollar; few experiments say little, so each arm's is drawn towards that of all. */
+/** Gain per dollar; an arm with few experiments is drawn towards the common rate. */
 function ratesOf(tallies: readonly Tally[]): number[] {
   const gain = tallies.reduce((sum, each) => sum + each.gain, 0);
   const cost = tallies.reduce((sum, each) => sum + each.cost, 0);
@@ -88,7 +88,7 @@ function ratesOf(tallies: readonly Tally[]): number[] {
   });
 }
 
-/** How much better the kept candidate was, as a share of the score that it beat. */
+/** The gain of a kept candidate as a fraction of the score that it beat; 0 for others. */
 function keptGain({ verdict, score, incumbentScore }: Paid, direction: Direction): number {
   if (verdict !== 'keep' || score === null || incumbentScore === null || incumbentScore === 0) return 0;
   const gain = direction === 'minimize' ? incumbentScore - score : score - incumbentScore;

@@ -10,7 +10,7 @@ export const trainBudgetSchema = z.union([
   z.strictObject({ steps: z.int().positive() }),
 ]);
 
-/** `seconds` for research, `steps` to make a study repeatable (tests, chaos). */
+/** `seconds` for research; `steps` (optimiser steps) to make a study repeatable, as in tests. */
 export type TrainBudget = z.infer<typeof trainBudgetSchema>;
 
 /** `5 min 00 s`, `40 steps` */

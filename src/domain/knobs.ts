@@ -1,13 +1,13 @@
 /**
- * Knobs are constants at the top of an editable file, one a line: `MATRIX_LR = 0.02  # comment`.
- * Reading and turning them is text surgery on that one literal, so that comments and alignment survive.
+ * Hyperparameters (`knobs` in lab.yaml) are constants at the top of an editable file, one per line:
+ * `MATRIX_LR = 0.02  # comment`. Reading and setting one edits only its literal, so that comments and alignment survive.
  */
 import type { Knob } from './lab';
 import type { ExperimentRecord } from './experiment';
 
 export type KnobValue = number | string | boolean;
 
-/** A knob's constant is missing, occurs twice, or is not a plain literal. */
+/** A hyperparameter's constant is missing, occurs twice, or is not a plain literal. */
 export class KnobError extends Error {
   override name = 'KnobError';
 }
@@ -18,7 +18,7 @@ function constantLine(name: string): RegExp {
   return new RegExp(String.raw`^(\ufeff?${name}[ \t]*=[ \t]*)${LITERAL}(?=[ \t]*(?:#.*)?$)`, 'gm');
 }
 
-/** @throws KnobError unless exactly one line of `text` gives the knob a literal */
+/** @throws KnobError unless exactly one line of `text` sets the hyperparameter to a literal */
 export function readKnob(knob: Knob, text: string): KnobValue {
   const lines = [...text.matchAll(constantLine(knob.name))];
   const literal = lines[0]?.[2];
@@ -30,7 +30,7 @@ export function readKnob(knob: Knob, text: string): KnobValue {
   return parseLiteral(literal);
 }
 
-/** The line to search for and what to put in its place, so that the knob has this value and all else stays. */
+/** The edit that sets the hyperparameter to this value and changes nothing else. */
 export function turnKnob(knob: Knob, text: string, value: KnobValue): { search: string; replace: string } {
   readKnob(knob, text);
   const line = text.split('\n').find((candidate) => constantLine(knob.name).test(candidate)) ?? '';
@@ -38,27 +38,27 @@ export function turnKnob(knob: Knob, text: string, value: KnobValue): { search: 
     constantLine(knob.name),
     (_line, head: string) => head + formatLiteral(knob, value),
   );
-  // With the line break before it, the line cannot be mistaken for the end of a longer one.
+  // The line break before the line keeps `search` from matching the end of a longer line.
   const before = text.startsWith(`${line}\n`) ? '' : '\n';
   return { search: before + line, replace: before + turned };
 }
 
-/** Can the knob take this value? A constant that a candidate moved out of range is none of the optimiser's trials. */
+/** True if the hyperparameter may have this value. A candidate may have moved the constant out of range. */
 export function admits(knob: Knob, value: KnobValue): boolean {
   if (knob.type === 'choice') return knob.values.includes(value);
   if (typeof value !== 'number' || value < knob.low || value > knob.high) return false;
   return knob.type === 'float' || (Number.isInteger(value) && (value - knob.low) % knob.step === 0);
 }
 
-/** A numeric optimiser learns little about more knobs than these in a night. */
+/** A numeric optimiser learns little about more hyperparameters in a night. */
 const MOST_KNOBS = 24;
-/** A proposed range ends at most this factor from where it begins; one with zero in it, this factor from the value now. */
+/** The largest ratio of a proposed range's ends; for a range that contains 0, of an end and the current value. */
 const WIDEST = 1000;
 
 /**
- * The knobs that the incumbent has now: those of lab.yaml, then those for which a researcher gave a range (the latest
- * record's counts) while that is a sensible one for a constant of an editable file.
- * @param files the incumbent's editable files
+ * The incumbent's hyperparameters: lab.yaml's, then those for which a researcher gave a sensible range. Of several ranges for
+ * one name the latest record's counts.
+ * @param files text of the incumbent's editable files, by path
  */
 export function knobsNow(
   ofLab: readonly Knob[],
@@ -67,7 +67,7 @@ export function knobsNow(
 ): Knob[] {
   const proposed = new Map<string, Knob>();
   for (const knob of records.flatMap(({ research }) => research?.ranges ?? [])) {
-    // Optuna, and people, know a knob by its name alone.
+    // Optuna identifies a hyperparameter by its name alone.
     if (!ofLab.some(({ name }) => name === knob.name) && isSensible(knob, files))
       proposed.set(knob.name, knob);
   }
@@ -76,7 +76,7 @@ export function knobsNow(
   return [...there, ...(room === 0 ? [] : [...proposed.values()].slice(-room))];
 }
 
-/** The knob's value, or null where its constant is missing, or out of its range. */
+/** The hyperparameter's value; null when its constant is missing or out of range. */
 export function knobValue(knob: Knob, text: string): KnobValue | null {
   try {
     const value = readKnob(knob, text);
@@ -87,7 +87,7 @@ export function knobValue(knob: Knob, text: string): KnobValue | null {
   }
 }
 
-/** Is this range one that an optimiser may be let loose in? Nobody has looked at it. */
+/** True if an optimiser may search this range, which no person has checked. */
 function isSensible(knob: Knob, files: Readonly<Record<string, string>>): boolean {
   const now = knobValue(knob, files[knob.file] ?? '');
   if (now === null) return false;
@@ -107,7 +107,7 @@ function parseLiteral(literal: string): KnobValue {
   return Number(literal.replaceAll('_', ''));
 }
 
-/** Python's spelling. The optimiser has rounded floats to what its range needs. */
+/** The value as a Python literal. The optimiser has already rounded floats. */
 function formatLiteral(knob: Knob, value: KnobValue): string {
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'string') return `"${value}"`;
@@ -116,7 +116,7 @@ function formatLiteral(knob: Knob, value: KnobValue): string {
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
-/** `MATRIX_LR 0.02 → 0.031, DEPTH 4 → 5 and 3 more`: the change as a title, biggest steps first. */
+/** A title such as `MATRIX_LR 0.02 → 0.031, DEPTH 4 → 5 and 3 more`, largest changes first. */
 export function describeChanges(changes: readonly { knob: Knob; from: KnobValue; to: KnobValue }[]): string {
   const bySize = changes.toSorted((a, b) => stepSize(b) - stepSize(a));
   const shown = bySize
@@ -126,7 +126,7 @@ export function describeChanges(changes: readonly { knob: Knob; from: KnobValue;
   return shown.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
 }
 
-/** How far a knob moved, as a share of its range; a choice moves all the way. */
+/** The change as a fraction of the range; 1 for a choice. */
 function stepSize({ knob, from, to }: { knob: Knob; from: KnobValue; to: KnobValue }): number {
   if (knob.type === 'choice' || typeof from !== 'number' || typeof to !== 'number') return 1;
   if (!knob.log) return Math.abs(to - from) / (knob.high - knob.low);

@@ -1,20 +1,20 @@
-/** Money: tokens by kind and what they cost. Prices are US dollars for a million tokens, as the API's price list has them. */
+/** Tokens by kind, and their cost. Prices are US dollars per million tokens, as in the API's price list. */
 
-/** Tokens of one or several calls, by the kinds that are priced differently. */
+/** Tokens of one or several calls, by the kinds that have different prices. */
 export interface Usage {
   model: string;
   calls: number;
-  /** Input that came from no cache and went to none. */
+  /** Input that was neither read from the prompt cache nor written to it. */
   input: number;
-  /** Written to the prompt cache, to be kept for five minutes and for an hour. */
+  /** Written to the prompt cache for five minutes, and for an hour. */
   cacheWrite: number;
   cacheWriteHour: number;
   cacheRead: number;
-  /** Thinking included. */
+  /** Output, thinking included. */
   output: number;
 }
 
-/** US dollars for a million tokens. */
+/** US dollars per million tokens. */
 export interface ModelPrice {
   input: number;
   cacheWrite: number;
@@ -24,15 +24,15 @@ export interface ModelPrice {
 }
 
 const MILLION = 1e6;
-/** Figures above these are mistakes: no call costs that much, or has that many tokens. */
+/** Higher figures are mistakes: no call costs that much, or has that many tokens. */
 const MOST_DOLLARS = 10_000;
 const MOST_TOKENS = 1e9;
 
-/** Calls whose cost could not be read, and what they were counted at instead, in US dollars. */
+/** Calls of unknown cost, and the US dollars assumed for them. */
 export interface Assumed {
   calls: number;
   dollars: number;
-  /** The most that one of them was counted at. */
+  /** The highest amount assumed for one of them. */
   most: number;
 }
 
@@ -41,13 +41,13 @@ export function addAssumed(a: Assumed | null, b: Assumed | null): Assumed | null
   return { calls: a.calls + b.calls, dollars: a.dollars + b.dollars, most: Math.max(a.most, b.most) };
 }
 
-/** US dollars as another program reports them; null where they are no amount. */
-export const amountOf = (said: unknown): number | null =>
-  typeof said === 'number' && said >= 0 && said <= MOST_DOLLARS ? said : null;
+/** US dollars reported by another program; null when the value is not an amount. */
+export const amountOf = (value: unknown): number | null =>
+  typeof value === 'number' && value >= 0 && value <= MOST_DOLLARS ? value : null;
 
-/** Tokens as another program reports them; null where they are no number of tokens. Parts of one count as a whole. */
-export const tokensOf = (said: unknown): number | null =>
-  typeof said === 'number' && said >= 0 && said <= MOST_TOKENS ? Math.ceil(said) : null;
+/** Tokens reported by another program, rounded up; null when the value is not a number of tokens. */
+export const tokensOf = (value: unknown): number | null =>
+  typeof value === 'number' && value >= 0 && value <= MOST_TOKENS ? Math.ceil(value) : null;
 
 export const noUsage = (model: string): Usage => ({
   model,
@@ -71,7 +71,7 @@ export function addUsage(a: Usage, b: Usage): Usage {
   };
 }
 
-/** What these tokens cost, in US dollars. */
+/** The cost of these tokens, in US dollars. */
 export function costOf(usage: Usage, price: ModelPrice): number {
   return (
     (usage.input * price.input +
@@ -83,11 +83,11 @@ export function costOf(usage: Usage, price: ModelPrice): number {
   );
 }
 
-/** The most that a call can cost, in US dollars: all of its input written to the cache for an hour, all of its output used. */
+/** The most that a call can cost, in US dollars: all input at its highest price, and all output tokens used. */
 export function costAtMost(inputTokens: number, outputTokens: number, price: ModelPrice): number {
   const input = Math.max(price.input, price.cacheWrite, price.cacheWriteHour, price.cacheRead);
   return (inputTokens * input + outputTokens * price.output) / MILLION;
 }
 
-/** A GPU's seconds at its price for an hour, in US dollars. */
+/** The cost of a GPU's seconds, in US dollars. */
 export const gpuCost = (seconds: number, dollarsAnHour: number): number => (seconds * dollarsAnHour) / 3600;

@@ -1,12 +1,12 @@
-/** Scores as text, for people, for the record and for models. */
+/** Scores, durations and counts as text, for people, records and models. */
 
-/** Scores between these are written with decimals, others with significant digits. */
+/** Scores in this range are written with decimals, others with significant digits. */
 const SMALLEST_FIXED = 0.01;
 const LARGEST_FIXED = 1e6;
-/** As many digits as a double has. */
+/** The digits of a double. */
 const MOST_DIGITS = 17;
 
-/** A score with so many decimals, or with so many significant digits where decimals would hide it. */
+/** A score with `digits` decimals, or with `digits` significant digits where decimals would hide it. */
 export function scoreText(score: number, digits = 4): string {
   const size = Math.abs(score);
   return size === 0 || (size >= SMALLEST_FIXED && size < LARGEST_FIXED)
@@ -14,7 +14,7 @@ export function scoreText(score: number, digits = 4): string {
     : score.toPrecision(digits);
 }
 
-/** Two scores with as many digits as tell them apart. */
+/** Two scores with enough digits to tell them apart. */
 export function scoreTexts(a: number, b: number, digits = 4): [string, string] {
   const texts: [string, string] = [scoreText(a, digits), scoreText(b, digits)];
   return texts[0] === texts[1] && a !== b && digits < MOST_DIGITS ? scoreTexts(a, b, digits + 1) : texts;

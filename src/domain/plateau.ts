@@ -1,41 +1,41 @@
 /**
- * Plateaus: when nothing has been kept for a while, the researcher is asked to change its approach, each time in another
- * way, and the study says so. It never stops for lack of ideas (autoresearch #22, #89).
+ * Plateaus: after a number of experiments without a keep the researcher is asked for another approach, each time a different
+ * one, and `status` shows it. A study never stops for lack of ideas (autoresearch #22, #89).
  */
 import { APPROACHES, type Approach, type ExperimentSummary } from './experiment';
 
-/** Each as an order to the researcher; `status` shows the first words. */
+/** Instructions to the researcher; `status` shows the words before the colon. */
 export const APPROACH_TEXT: Record<Approach, string> = {
-  combine: 'combine near misses: two or three changes that came close, together',
-  revert: 'revert a kept change: something that helped early may hold back what is there now',
-  simplify: 'simplify: take away code that does not earn its place, so that a step does less',
-  radical: 'be more radical: another architecture, optimiser or data order, not one more adjustment',
-  program: 'go back to program.md: what does it point to that was never tried?',
+  combine: 'combine near misses: try two or three changes that came close, together',
+  revert: 'revert a kept change: one that helped early may hurt the current code',
+  simplify: 'simplify: remove code that does not help, so that a step does less work',
+  radical: 'be more radical: try another architecture, optimiser or data order, not one more adjustment',
+  program: 'go back to program.md: try a direction that it names and no experiment has tried',
 };
 
-/** So many experiments in a row for which nothing was proposed, and the study rests for a while. */
+/** After so many experiments in a row without a proposal the study rests for a while. */
 export const MAX_WITHOUT_PROPOSAL = 3;
 
 export interface Plateau {
-  /** Experiments since the last one that was kept. */
+  /** Experiments since the last keep. */
   since: number;
-  /** What is asked for now; null while there is no plateau. */
+  /** The approach to ask for now; null when there is no plateau. */
   approach: Approach | null;
 }
 
-/** Experiments since the last one that was kept; the baseline is kept, unless it crashed. */
+/** Experiments since the last keep; the baseline counts as one unless it crashed. */
 export function sinceKeep(experiments: readonly Pick<ExperimentSummary, 'verdict'>[]): number {
   return experiments.length - 1 - experiments.findLastIndex(({ verdict }) => verdict === 'keep');
 }
 
-/** Experiments in a row, up to the last one, for which nothing was proposed. */
+/** How many of the latest experiments, in a row, had no proposal. */
 export function withoutProposal(experiments: readonly Pick<ExperimentSummary, 'reason'>[]): number {
   return experiments.length - 1 - experiments.findLastIndex(({ reason }) => reason !== 'no-proposal');
 }
 
 /**
  * @param since experiments since the last keep
- * @param after experiments without a keep that make a plateau; each as many more change the approach again
+ * @param after experiments without a keep that make a plateau; the same number again changes the approach
  */
 export function plateauOf(since: number, after: number): Plateau {
   const changes = Math.floor(since / after);

@@ -1,11 +1,11 @@
 /**
- * What language models cost, in US dollars for a million tokens, as published on 2026-11-21 at
- * platform.claude.com/docs/en/about-claude/pricing. Models whose price is not there have none: give one in prices.yaml.
+ * Prices of language models in US dollars per million tokens, as published on 2026-11-21 at
+ * platform.claude.com/docs/en/about-claude/pricing. For other models, users give prices in prices.yaml.
  */
 import type { ModelPrice } from './money';
 
 interface Listed extends ModelPrice {
-  /** Questions of more tokens than `above` cost this instead, all of their tokens. */
+  /** Applies to all tokens of a question with more than `above` tokens. */
   long?: { above: number; price: ModelPrice };
 }
 
@@ -44,7 +44,11 @@ const PRICES: Record<string, Listed> = {
   'claude-haiku-4-5': price(1, 1.25, 2, 0.1, 5),
 };
 
-/** @param contextTokens what a question may have at most: a price for long questions counts if one may be long */
+/**
+ * @param model the API's name, with or without a date
+ * @param contextTokens the most tokens of a question; if they allow a long question, its price applies
+ * @returns US dollars per million tokens; null for a model without a known price
+ */
 export function listPrice(model: string, contextTokens: number): ModelPrice | null {
   const listed = PRICES[model.replace(/-\d{8}$/, '')];
   if (listed === undefined) return null;

@@ -1,45 +1,46 @@
 /**
- * The lab picks the seeds: a pure function of study, experiment and run, so that no retry, restart or
- * second worker ever draws a new one, and no candidate can choose a lucky one (autoresearch #131, #251).
+ * The engine picks the seeds: a pure function of study, experiment and run, so that no retry, restart or second worker draws a
+ * new seed, and no candidate can choose a lucky one (autoresearch #131, #251).
  */
 
 /**
  * The seed of run `run` (1 is the screening run) of experiment `experiment`; run 0 is its proposal.
- * @returns an integer in [1, 2^31 - 1], which every random generator in use accepts.
+ * @param study the study's tag
+ * @returns an integer in [1, 2^31 - 1], which every random generator in use accepts
  */
 export function runSeed(study: string, experiment: number, run: number): number {
   return (fnv1a(`${study}/${experiment}/${run}`) % 0x7fff_fffe) + 1;
 }
 
-/** Of a run, what tells whether it has used its seed. */
+/** The facts of a run that show whether it used its seed. */
 export interface SeededRun {
   seed: number;
-  /** SHA-256 of the weights before the first step, as the candidate's lab.py says; null when nothing was drawn, or it did not get so far. */
+  /** SHA-256 of the weights before the first step, reported by the candidate's lab.py; null when it drew none or failed earlier. */
   initialWeights: string | null;
-  /** SHA-256 of the submitted weights, as the runner computed it. */
+  /** SHA-256 of the submitted weights, computed by the runner. */
   weights: string | null;
 }
 
-/** Those whose code or whose parent's code a run shares. */
+/** Earlier runs to compare a run with. */
 export interface ComparableRuns {
-  /** Of the same commit. */
+  /** Runs of the same commit. */
   own: SeededRun[];
-  /** Of the commit that it builds on. */
+  /** Runs of its parent commit. */
   parent: SeededRun[];
 }
 
-/** What a run's seed has changed, as far as the runs at hand tell: `sameAsSeed` is another seed that gave the same weights. */
+/** `sameAsSeed`: another seed that gave the same weights, null when none is known; `isIgnored`: the change made the code ignore its seed. */
 export type SeedEffect =
   { sameAsSeed: number | null; isIgnored: false } | { sameAsSeed: number; isIgnored: true };
 
 /**
- * Finds a change that fixes the seed by accident: a seed that a candidate chooses is a score that it chooses. It is no wall
- * against a lie, for the candidate's process computes the hash. The order of the data, which the lab draws, is the wall: a
- * lucky initialisation does not carry over to another order.
+ * Finds a change that fixes the seed by accident: who chooses the seed chooses the score. A candidate can lie here, since its
+ * own process computes the hash; the protection against that is the order of the data, which the engine draws: a lucky
+ * initialisation does not carry over to another order.
  *
- * Equal weights alone are no fault. A parent may be deterministic by design (zeros, the identity), or have fixed its seed
- * before: then each of its children would be rejected for what it inherits. So a run is at fault only where its parent's
- * seeds are known to have given different initial weights. Everything else is recorded: one seed only.
+ * Equal weights alone are no fault. A parent may be deterministic by design (zeros, the identity), or may have fixed its seed
+ * earlier; its children must not be rejected for what they inherit. So a run is at fault only if its parent's seeds are known
+ * to give different initial weights. All other cases are only recorded.
  */
 export function seedEffect(run: SeededRun, { own, parent }: ComparableRuns): SeedEffect {
   const others = [...own, ...parent].filter(({ seed }) => seed !== run.seed);
@@ -51,7 +52,7 @@ export function seedEffect(run: SeededRun, { own, parent }: ComparableRuns): See
 
 const isSame = (one: string | null, other: string | null): boolean => one !== null && one === other;
 
-/** All runs are of one commit: two seeds that gave different initial weights. */
+/** True if two seeds gave different initial weights. @param runs runs of one commit */
 function usesItsSeed(runs: readonly SeededRun[]): boolean {
   const started = runs.filter(({ initialWeights }) => initialWeights !== null);
   return started.some(({ seed, initialWeights }) =>

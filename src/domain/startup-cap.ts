@@ -1,27 +1,27 @@
 /**
- * How long a candidate may start up. Start-up is compute that no budget counts: a candidate that trained for 45 s on rows
- * of its own before `start` gained a third. It has to import, build and compile as the baseline had to, so that is what the
- * cap follows: twice as much for models that compile longer, and some seconds for a host whose disk is cold.
+ * How long a candidate may start up. The budget does not count start-up: a candidate that trained for 45 s on its own rows
+ * before `start` gained a third. Candidates import, build and compile like the baseline, so the cap follows its start-up:
+ * twice as long, for models that compile longer, plus some seconds for a host with a cold disk.
  */
 
 import type { RunResult } from './experiment';
 
-/** What caps follow of a study's baseline. */
+/** The baseline's times, in seconds, from which caps are computed. */
 export type BaselineRun = Pick<RunResult, 'trainSeconds' | 'startupSeconds' | 'startupGpuSeconds'>;
 
 interface StartupCap {
   seconds: number;
-  /** Seconds of these in which the GPU may be at work; null where nobody can tell. */
+  /** How many of these the GPU may be busy; null when the host cannot measure it. */
   gpuSeconds: number | null;
 }
 
 const TIMES = 2;
 const SPARE_SECONDS = 20;
-/** Warm-up and autotuning are at work on the GPU; imports and compilers are not. */
+/** Less than SPARE_SECONDS: warm-up and autotuning use the GPU, imports and compilers do not. */
 const SPARE_GPU_SECONDS = 10;
 
 /**
- * @param baseline null for the baseline itself: then lab.yaml alone decides
+ * @param baseline null for the baseline itself: then only lab.yaml counts
  * @param most lab.yaml's caps.startup_seconds
  */
 export function startupCap(baseline: BaselineRun | null, most: number): StartupCap {

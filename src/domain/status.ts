@@ -84,7 +84,7 @@ export function studyStatus(
   };
 }
 
-/** `Runs: 41 · 9 kept · 30 discarded · 2 crashed · best 0.9712 (−2.7 %) at #38` */
+/** `Runs: 41 · 9 kept · 30 discarded · 2 crashed · best 0.9712 (−2.7 % vs baseline) at #38` */
 export function statusLine(state: StudyState): string {
   const { spent, kept, discarded, crashed, incumbent, baselineScore } = state;
   const parts = [
@@ -95,15 +95,19 @@ export function statusLine(state: StudyState): string {
   ];
   if (incumbent !== null && incumbent.score !== null) {
     const percent = changeText(incumbent.score, baselineScore);
-    const change = percent === '' ? '' : ` (${percent})`;
+    const change = percent === '' ? '' : ` (${percent} vs baseline)`;
     parts.push(`best ${scoreText(incumbent.score)}${change} at #${incumbent.experiment}`);
   }
   return parts.join(' · ');
 }
 
+/** From here on a percentage says only that the reference was near zero, or not a score of the same kind. */
+const MEANINGLESS = 1000;
+
 /** `−2.7 %`: how far a score is from another; empty where that says nothing. */
 export function changeText(score: number, reference: number | null): string {
   if (reference === null || reference === 0 || score === reference) return '';
   const percent = (100 * (score - reference)) / Math.abs(reference);
+  if (!(Math.abs(percent) < MEANINGLESS)) return '';
   return `${percent < 0 ? '−' : '+'}${Math.abs(percent).toFixed(1)} %`;
 }

@@ -1,14 +1,14 @@
-/** How long a budget in steps may take: by itself it has no end, and a candidate that slows down each step none either. */
+/** How long a budget in steps may take: by itself it has no time limit, however slow a candidate's steps are. */
 import type { RunResult } from './experiment';
 
 const TIMES_BASELINE = 4;
 const MIN_SECONDS = 600;
-/** For the baseline itself: a lab whose steps take longer says so in lab.yaml. */
+/** For the baseline itself; labs with slower steps set caps.train_seconds in lab.yaml. */
 const BASELINE_SECONDS = 86_400;
 
 /**
- * Seconds from `start`, on the runner's clock.
- * @param stated caps.train_seconds of lab.yaml, which counts where it is there
+ * @param stated caps.train_seconds of lab.yaml; it overrides the computed cap
+ * @returns seconds from `start`, on the runner's clock
  */
 export function trainCap(
   stated: number | undefined,

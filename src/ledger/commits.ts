@@ -1,4 +1,4 @@
-/** Candidate commits: one for each experiment, kept for ever, and the same hash however often they are made. */
+/** Candidate commits: one for each experiment. A ref preserves each one, and the same candidate always gives the same hash. */
 import { experimentName } from '../domain/experiment';
 import type { Git } from './git';
 import { messageText, writeCommit } from './objects';
@@ -7,38 +7,39 @@ import { crashedRef, experimentRef } from './refs';
 export interface Candidate {
   tag: string;
   number: number;
-  /** The commit that it is tried against: its parent. */
+  /** Its parent commit, which it is compared with. */
   incumbent: string;
-  /** Its tree; the incumbent's own for the baseline and for rejected edits. */
+  /** Its tree; the incumbent's for the baseline and for rejected edits. */
   tree: string;
   title: string;
   hypothesis: string;
   /** Why its edits were not applied; null if they were. */
   rejected: string | null;
-  /** ISO 8601. */
+  /** Commit date, ISO 8601. */
   at: string;
 }
 
 /**
- * Makes the commit of an experiment, or finds it. One that differs in its date only is the same: an experiment
- * that was cut off and begun again keeps its first commit, also when a repair has taken its place since. Another
- * candidate takes the place of one that was never recorded.
- * @throws RefConflict if two workers keep different candidates for one number at the same time
+ * Makes the commit of an experiment, or finds it. Candidates that differ only in their date are the same: an experiment that
+ * was interrupted and begun again reuses its first commit, also after a repair replaced it. Another candidate replaces one
+ * that was never recorded.
+ * @returns the commit's id
+ * @throws RefConflict if two workers store different candidates for one number at the same time
  */
-export async function keepCandidate(git: Git, candidate: Candidate): Promise<string> {
+export async function storeCandidate(git: Git, candidate: Candidate): Promise<string> {
   const { tag, number, incumbent, tree, at } = candidate;
   const message = candidateMessage(candidate);
   const ref = experimentRef(tag, number);
-  const kept = await git.resolve(`${ref}^{commit}`);
-  const known = [...(kept === null ? [] : [kept]), ...(await crashedCandidates(git, tag, number))];
+  const stored = await git.resolve(`${ref}^{commit}`);
+  const known = [...(stored === null ? [] : [stored]), ...(await crashedCandidates(git, tag, number))];
   const same = await findDescribed(git, known, `${tree}\n${incumbent}\n${message}`);
-  if (same !== null && same === kept) return kept;
+  if (same !== null && same === stored) return stored;
   const commit = same ?? (await writeCommit(git, { tree, parent: incumbent, message, at }));
-  await git.moveRef(ref, commit, kept);
+  await git.moveRef(ref, commit, stored);
   return commit;
 }
 
-/** The experiment's candidates whose place a repair has taken, the first one first. */
+/** The experiment's crashed candidates that repairs replaced, oldest first. */
 async function crashedCandidates(git: Git, tag: string, number: number): Promise<string[]> {
   const commits: string[] = [];
   for (;;) {
@@ -53,13 +54,13 @@ async function findDescribed(git: Git, commits: readonly string[], what: string)
   return null;
 }
 
-/** In whole seconds, as ISO 8601. */
+/** A commit's date as ISO 8601, in whole seconds. */
 export async function dateOf(git: Git, commit: string): Promise<string> {
   return git.text(['show', '--no-patch', '--format=tformat:%cI', commit]);
 }
 
-/** Keeps a candidate that crashed, before its repair takes its place. */
-export async function keepCrashed(
+/** Stores a crashed candidate under a ref of its own, before its repair replaces it. */
+export async function storeCrashed(
   git: Git,
   tag: string,
   number: number,
@@ -67,8 +68,8 @@ export async function keepCrashed(
   commit: string,
 ): Promise<void> {
   const ref = crashedRef(tag, number, repair);
-  const kept = await git.resolve(ref);
-  if (kept !== commit) await git.moveRef(ref, commit, kept);
+  const stored = await git.resolve(ref);
+  if (stored !== commit) await git.moveRef(ref, commit, stored);
 }
 
 async function describe(git: Git, commit: string): Promise<string> {
@@ -81,11 +82,11 @@ function candidateMessage({ tag, number, title, hypothesis, rejected }: Candidat
   const trailers = [`Study: ${tag}`, `Experiment: ${experimentName(number)}`];
   if (rejected !== null) trailers.push(`Rejected: ${rejected}`);
   const paragraphs = [title, messageText(hypothesis), trailers.join('\n')];
-  // As git gives it back: what is found again is told by its words.
+  // The exact text that git returns, since `describe` compares it.
   return `${paragraphs.filter(Boolean).join('\n\n')}\n`.toWellFormed();
 }
 
-/** What a commit changed, as a patch; empty for the baseline and for rejected edits. */
+/** A commit's patch; empty for the baseline and for rejected edits. */
 export async function diff(git: Git, commit: string): Promise<string> {
   return git.text([
     'diff-tree',

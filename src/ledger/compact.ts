@@ -1,18 +1,20 @@
-/** Keeps the lab's git small: every record adds a tree as long as the study, which packs to almost nothing. */
+/** Packs the lab's git: every record adds a tree that grows with the study, and packed trees take almost no space. */
 import { join } from 'node:path';
 import type { Git } from './git';
 import { removeStaleLock } from './stale-lock';
 
+/** Experiments between two packings. */
 const EVERY = 100;
-/** What a killed `git pack-refs` leaves; while either is there, nobody packs refs or deletes a branch. */
+/** Files that a killed `git pack-refs` leaves; while one exists, git can neither pack refs nor delete a branch. */
 const LEFT = ['packed-refs.new', 'packed-refs.lock'];
 
 /**
- * Packs loose objects and refs from time to time. Nothing is ever dropped, reachable or not: what the user's
- * own `git gc` would do stays theirs to decide.
+ * Packs loose objects and refs every EVERY experiments. It drops nothing, reachable or not: running `git gc` is the user's
+ * decision.
+ * @param number of the experiment that was just recorded
  */
 export async function compact(git: Git, number: number): Promise<void> {
-  // At each record: the user's git stumbles over them long before the next packing.
+  // At each record: stale locks disturb the user's git long before the next packing.
   const repository = await git.text(['rev-parse', '--path-format=absolute', '--git-common-dir']);
   for (const name of LEFT) await removeStaleLock(join(repository, name), git.directory);
   if (number % EVERY !== EVERY - 1) return;

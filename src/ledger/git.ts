@@ -1,15 +1,15 @@
 /**
- * git as a database. Plumbing runs isolated: no hooks, no user or system configuration, a fixed identity, so that
- * the same input gives the same hash on every host, and no program that the repository's own settings name. Where a
- * command would run filters, `withoutFilters` turns them off. What is done in the user's name (push, fetch) goes through
- * simple-git in share.ts; it is not used here, for it decodes what git prints as text, and blobs are bytes.
+ * git as a database. Commands run isolated: without hooks, without user or system configuration, with a fixed identity, so that
+ * the same input gives the same hash on every host, and without running programs that the repository's settings name.
+ * `withoutFilters` turns filters off for commands that would run them. Push and fetch, which use the user's settings, go through
+ * simple-git in share.ts; simple-git decodes git's output as text, so it cannot read blobs here.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { removeStaleLock } from './stale-lock';
 
-/** Settings that win over the user's and the repository's. */
+/** Settings that override the user's and the repository's. */
 const ISOLATION = {
   'core.hooksPath': '/dev/null',
   'core.fsmonitor': 'false',
@@ -18,14 +18,14 @@ const ISOLATION = {
   'core.excludesFile': '/dev/null',
   'commit.gpgSign': 'false',
   'log.showSignature': 'false',
-  // A missing object is not fetched: git would run what the repository names for that.
+  // Do not fetch missing objects: git would run a program that the repository names.
   ...Object.fromEntries(
     ['file', 'ext', 'git', 'ssh', 'http', 'https'].map((name) => [`protocol.${name}.allow`, 'never']),
   ),
   'i18n.commitEncoding': 'utf-8',
-  // A lab's prepare.py runs outside any sandbox: who starts a study trusts the lab's git settings too.
+  // A lab's prepare.py runs outside any sandbox, so a user who starts a study trusts the lab's git settings too.
   'safe.directory': '*',
-  // By default loose objects are not synced, and a power cut may leave a ref to an empty object.
+  // By default git does not sync loose objects: after a power cut a ref could point to an empty object.
   'core.fsync': 'committed,loose-object,reference',
   'core.filesRefLockTimeout': '2000',
 };
@@ -34,7 +34,7 @@ const FLAGS = ['--no-optional-locks', '--no-replace-objects', '--literal-pathspe
 const SETTINGS = Object.entries(ISOLATION).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
 const IDENTITY = 'autoresearch';
 
-/** git failed: what was asked, and what it said. */
+/** A git command failed; the message has the command and git's stderr. */
 export class GitError extends Error {
   override name = 'GitError';
   constructor(
@@ -48,17 +48,17 @@ export class GitError extends Error {
   }
 }
 
-/** Addresses of remotes may carry a password. */
+/** Removes user names and passwords from the addresses of remotes. */
 export function redact(text: string): string {
   return text.replaceAll(/(\w+:\/\/)[^/@\s]+@/g, '$1');
 }
 
-/** The lab cannot be used as it is; the message says why and what to do. */
+/** The lab cannot be used; the message says why and what to do. */
 export class LabError extends Error {
   override name = 'LabError';
 }
 
-/** A ref was not where the caller believed: somebody moved it first. */
+/** A ref was not where the caller expected it: someone else moved it first. */
 export class RefConflict extends Error {
   override name = 'RefConflict';
   constructor(
@@ -73,41 +73,41 @@ export class RefConflict extends Error {
 export interface GitOptions {
   input?: string | Buffer;
   env?: Record<string, string>;
-  /** Exit codes that are answers, not failures; 0 always is. */
+  /** Exit codes, besides 0, that are no failures. */
   accept?: readonly number[];
-  /** Where git runs, when not at the repository's top. */
+  /** Where git runs; the repository's directory by default. */
   cwd?: string;
 }
 
-/** A git repository, by any of its working trees. Cheap to make: it holds a path and nothing else. */
+/** A git repository, given by any of its working trees. Cheap to create: it holds only a path. */
 export class Git {
   constructor(readonly directory: string) {}
 
-  /** Runs git and gives what it printed. @throws GitError */
+  /** Runs git. @returns its stdout @throws GitError */
   async bytes(args: readonly string[], options: GitOptions = {}): Promise<Buffer> {
     const { stdout } = await this.#isolated(args, options);
     return stdout;
   }
 
-  /** Runs git and gives what it printed as text, without the last newline. @throws GitError */
+  /** Runs git. @returns its stdout as text, without the last newline @throws GitError */
   async text(args: readonly string[], options: GitOptions = {}): Promise<string> {
     const printed = await this.bytes(args, options);
     return printed.toString('utf8').replace(/\n$/, '');
   }
 
-  /** As `text`, but null where git exits with 1: its way to say no. @throws GitError */
+  /** Like `text`, but null when git exits with 1, its answer for "no". @throws GitError */
   async answer(args: readonly string[], options: GitOptions = {}): Promise<string | null> {
     const { exitCode, stdout } = await this.#isolated(args, { ...options, accept: [1] });
     return exitCode === 0 ? stdout.toString('utf8').replace(/\n$/, '') : null;
   }
 
-  /** The object that a revision names, or null. */
+  /** The id of the object that a revision names; null when there is none. */
   async resolve(revision: string): Promise<string | null> {
     return this.answer(['rev-parse', '--verify', '--quiet', '--end-of-options', revision]);
   }
 
   /**
-   * Moves a ref from `expected` (null: it must not exist) to `next`, or finds it there already.
+   * Moves a ref from `expected` (null: it must not exist) to `next`; does nothing if it is already there.
    * @throws RefConflict if it is anywhere else
    */
   async moveRef(ref: string, next: string, expected: string | null): Promise<void> {
@@ -127,7 +127,7 @@ export class Git {
     }
   }
 
-  /** The environment that turns off the filters which the repository's settings name: they are programs. @throws GitError */
+  /** The environment variables that turn off the repository's filters, which are programs. @throws GitError */
   async withoutFilters(): Promise<Record<string, string>> {
     const names = await this.answer(['config', '--null', '--name-only', '--get-regexp', '^filter\\..']);
     const filters = new Set(
@@ -189,14 +189,14 @@ export class Git {
           fail(new GitError(shown, exitCode, stderr, cwd));
         }
       });
-      // git may exit before it has read everything; its exit code then tells the story, not the broken pipe.
+      // git may exit before it has read all input: its exit code matters then, not the broken pipe.
       child.stdin.on('error', () => {});
       child.stdin.end(input);
     });
   }
 }
 
-/** Settings for one call; as options, names that hold an `=` could not be said. */
+/** Settings for one call as environment variables; unlike `-c` options they allow `=` in names. */
 export function configEnvironment(settings: readonly (readonly [string, string])[]): Record<string, string> {
   return Object.fromEntries([
     ['GIT_CONFIG_COUNT', String(settings.length)],
@@ -213,5 +213,5 @@ interface Finished {
   stderr: string;
 }
 
-/** Enough for a lock to become old enough to be called stale; git itself waits 2 s each time. */
+/** Enough for a lock to reach the age of a stale one; git itself waits 2 s each time. */
 const LOCK_ATTEMPTS = 6;

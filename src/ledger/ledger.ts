@@ -196,7 +196,7 @@ async function countRecords(git: Git, head: string): Promise<number> {
   return names.split('\0').filter((name) => RECORD_PATH.test(name)).length;
 }
 
-async function recordEntries(
+export async function recordEntries(
   git: Git,
   head: string,
 ): Promise<{ path: string; id: string; number: number }[]> {

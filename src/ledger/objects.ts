@@ -1,4 +1,4 @@
-/** Blobs, trees and commits, made without a working tree and without the user's index. */
+/** Reads and writes blobs, trees and commits without a working tree and without the user's index. */
 import { isUtf8 } from 'node:buffer';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,14 +14,14 @@ export interface TreeEntry {
   size: number;
 }
 
-/** A file to put into a tree, or with `id: null` to take out of it. */
+/** A file to put into a tree; `id: null` removes it. */
 export interface TreeChange {
   path: string;
   mode: string;
   id: string | null;
 }
 
-/** Every file of a commit or tree. @throws GitError if there is no such thing */
+/** All files of a commit or tree. @throws GitError if it does not exist */
 export async function listTree(git: Git, treeish: string): Promise<TreeEntry[]> {
   const listing = await git.bytes(['ls-tree', '-r', '-z', '--long', '--full-tree', treeish]);
   if (!isUtf8(listing))
@@ -34,17 +34,16 @@ export async function listTree(git: Git, treeish: string): Promise<TreeEntry[]> 
   });
 }
 
-/** The contents of blobs, in the order asked for, by one git process. @throws Error if one is missing */
+/** The contents of blobs, in the order of `ids`, by one git process. @throws Error if one is missing */
 export async function readBlobs(git: Git, ids: readonly string[]): Promise<Buffer[]> {
   const blobs = await findBlobs(git, ids);
   return blobs.map((blob, index) => {
-    if (blob === null)
-      throw new Error(`expected a blob ${ids[index] ?? ''} in ${git.directory}, and there is none`);
+    if (blob === null) throw new Error(`blob ${ids[index] ?? ''} is missing in ${git.directory}`);
     return blob;
   });
 }
 
-/** The text that a file has in each of these commits, null where it is not there; by one git process. */
+/** A file's text in each of these commits, null where it does not exist; by one git process. */
 export async function readAt(git: Git, path: string, commits: readonly string[]): Promise<(string | null)[]> {
   const blobs = await findBlobs(
     git,
@@ -53,13 +52,13 @@ export async function readAt(git: Git, path: string, commits: readonly string[])
   return blobs.map((blob) => blob?.toString('utf8') ?? null);
 }
 
-/** The text of a file in a commit, or null if it has no such file. */
+/** A file's text in a commit; null if it does not exist. */
 export async function readText(git: Git, commit: string, path: string): Promise<string | null> {
   const [text = null] = await readAt(git, path, [commit]);
   return text;
 }
 
-/** The ids of what these names (`commit:path`) lead to, null where there is nothing; by one git process. */
+/** The ids of the blobs with these names (`commit:path`), null where there is none; by one git process. */
 export async function findBlobIds(git: Git, names: readonly string[]): Promise<(string | null)[]> {
   if (names.length === 0) return [];
   const listing = await git.text(['cat-file', '--batch-check=%(objectname) %(objecttype)'], {
@@ -79,7 +78,7 @@ export interface FoundObject {
   content: Buffer;
 }
 
-/** Objects as git holds them, in the order asked for, null where there is none; one git process for all of them. */
+/** Objects by name, in the order of `names`, null where there is none; by one git process. */
 export async function findObjects(git: Git, names: readonly string[]): Promise<(FoundObject | null)[]> {
   if (names.length === 0) return [];
   const stream = await git.bytes(['cat-file', '--batch'], { input: `${names.join('\n')}\n` });
@@ -98,12 +97,12 @@ export async function findObjects(git: Git, names: readonly string[]): Promise<(
   return objects;
 }
 
-/** Stores bytes exactly as they are: no filters, no line ends changed. */
+/** Stores bytes unchanged: no filters, no conversion of line ends. @returns the blob's id */
 export async function writeBlob(git: Git, content: string | Buffer): Promise<string> {
   return git.text(['hash-object', '-w', '--stdin', '--no-filters'], { input: content });
 }
 
-/** A tree with some files changed; `from` null begins with an empty one. */
+/** Makes a tree with some files changed. @param from null for an empty tree @returns the tree's id */
 export async function editTree(
   git: Git,
   from: string | null,
@@ -128,7 +127,7 @@ export interface NewCommit {
   tree: string;
   parent: string | null;
   message: string;
-  /** ISO 8601. Author and committer date: with the fixed identity it makes a retry give the same hash. */
+  /** Author and committer date, ISO 8601. With the fixed identity it gives a retry the same hash. */
   at: string;
 }
 
@@ -141,7 +140,7 @@ export async function writeCommit(git: Git, { tree, parent, message, at }: NewCo
   });
 }
 
-/** Text as a commit message carries it: no control characters, no blank space at the ends of lines. */
+/** Text for a commit message: without control characters and without blank space at the ends of lines. */
 export function messageText(text: string): string {
   return text
     .toWellFormed()

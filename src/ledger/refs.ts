@@ -1,11 +1,11 @@
-/** What the refs of a study are called, which tags there may be, and which are taken. */
+/** Names of a study's refs, and rules for tags. */
 import { z } from 'zod';
 import { experimentName } from '../domain/experiment';
 import type { Git } from './git';
 
 const LEDGERS = 'refs/heads/autoresearch-ledger';
 
-/** A study's tag: part of branch names, folder names and workflow ids. */
+/** A study's tag: a part of branch names, folder names and workflow ids. */
 export const tagSchema = z
   .string()
   .max(40, 'expected a tag of at most 40 characters')
@@ -13,16 +13,16 @@ export const tagSchema = z
     /^[a-z0-9][a-z0-9._-]*$/,
     'expected a tag of lower-case letters, digits, ".", "-" and "_", such as nov21',
   )
-  // Each of these is refused by git check-ref-format.
+  // git check-ref-format refuses each of these.
   .refine((tag) => !tag.includes('..') && !tag.endsWith('.') && !tag.endsWith('.lock'), {
     error: 'expected a tag that git accepts: no "..", no "." or ".lock" at its end',
   });
 
-/** The branch that people see: it stands at the incumbent. */
+/** The branch that users see; it points to the incumbent. */
 export const branchName = (tag: string): string => `autoresearch/${tag}`;
 export const branchRef = (tag: string): string => `refs/heads/${branchName(tag)}`;
 export const ledgerRef = (tag: string): string => `${LEDGERS}/${tag}`;
-/** Everything else of a study: base, candidates, proposals. */
+/** All other refs of a study: base, candidates, proposals. */
 export const namespace = (tag: string): string => `refs/autoresearch/${tag}`;
 export const baseRef = (tag: string): string => `${namespace(tag)}/base`;
 export const experimentRef = (tag: string, number: number): string =>
@@ -30,11 +30,11 @@ export const experimentRef = (tag: string, number: number): string =>
 /** `proposal/0042`, and `proposal/0042-1` for its first repair. */
 export const proposalRef = (tag: string, number: number, repair = 0): string =>
   `${namespace(tag)}/proposal/${experimentName(number)}${repair === 0 ? '' : `-${repair}`}`;
-/** `crashed/0042-1`: the candidate whose place the first repair took. */
+/** `crashed/0042-1`: the candidate that the first repair replaced. */
 export const crashedRef = (tag: string, number: number, repair: number): string =>
   `${namespace(tag)}/crashed/${experimentName(number)}-${repair}`;
 
-/** The studies of a lab, by tag: those that have a ledger. */
+/** The tags of a lab's studies that have a ledger. */
 export async function studyTags(git: Git): Promise<string[]> {
   const refs = await git.text(['for-each-ref', '--format=%(refname)', `${LEDGERS}/`]);
   return refs
@@ -43,14 +43,14 @@ export async function studyTags(git: Git): Promise<string[]> {
     .map((ref) => ref.slice(LEDGERS.length + 1));
 }
 
-/** Does this lab, or a remote that it has fetched from, know the tag? */
+/** True if this lab, or a remote that it has fetched from, uses the tag. */
 export async function isTagKnown(git: Git, tag: string): Promise<boolean> {
   const remote = ['autoresearch', 'autoresearch-ledger'].map((kind) => `refs/remotes/*/${kind}/${tag}`);
   const places = [branchRef(tag), ledgerRef(tag), `${namespace(tag)}/`, ...remote];
   return (await git.text(['for-each-ref', '--count=1', '--format=%(refname)', ...places])) !== '';
 }
 
-/** The field's default tag: `nov21`, of the host's own calendar. */
+/** The default tag, such as `nov21`, in the host's time zone. */
 export function tagOfDay(day: Date): string {
   const month = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'][
     day.getMonth()

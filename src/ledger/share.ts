@@ -1,4 +1,4 @@
-/** Carries a whole study, branch, ledger, candidates and proposals, to a remote and back: plain `git push` takes none. */
+/** Pushes and fetches a whole study: branch, ledger, candidates and proposals. Plain `git push` would omit most of its refs. */
 import { simpleGit, type SimpleGit } from 'simple-git';
 import { configEnvironment, redact, type Git } from './git';
 import { BranchCheckedOut } from './branch';
@@ -6,18 +6,18 @@ import { LabError } from './git';
 import { recordedNumbers } from './ledger';
 import { baseRef, branchRef, ledgerRef, namespace } from './refs';
 
-/** There is no such study, or no such remote. */
+/** The study or the remote does not exist. */
 export class NotThere extends Error {
   override name = 'NotThere';
 }
 
-/** The same study has gone on in two places. */
+/** The same study has continued in two places. */
 export class Diverged extends Error {
   override name = 'Diverged';
 }
 
 /**
- * Pushes a study, all of it or nothing, and overwrites nothing that has a record. Experiments under way are left out.
+ * Pushes a study, all or nothing, and overwrites no recorded experiment. Running experiments are left out.
  * @throws NotThere, Diverged, LabError if git fails otherwise
  */
 export async function push(git: Git, remote: string, tag: string): Promise<void> {
@@ -29,7 +29,7 @@ export async function push(git: Git, remote: string, tag: string): Promise<void>
     '--atomic',
     '--porcelain',
     '--no-follow-tags',
-    // Of settings for a remote's program the first one counts, which is the repository's.
+    // Overrides the repository's setting, which could name any program.
     '--receive-pack=git-receive-pack',
     '--',
     remote,
@@ -38,8 +38,8 @@ export async function push(git: Git, remote: string, tag: string): Promise<void>
 }
 
 /**
- * Fetches a study as it is at the remote, all of it or nothing; a study that is here already is brought forward. What is
- * under way here stays as it is.
+ * Fetches a study from a remote, all or nothing; a study that exists here moves forward. Experiments that run here stay as
+ * they are.
  * @throws NotThere, Diverged, BranchCheckedOut, LabError if git fails otherwise
  */
 export async function fetch(git: Git, remote: string, tag: string): Promise<void> {
@@ -62,31 +62,31 @@ export async function fetch(git: Git, remote: string, tag: string): Promise<void
       ...without(left),
     ]);
     still = await underWay(git, tag);
-    // What was under way when this lab last fetched has a record by now: then it is as the remote has it.
+    // An experiment that was running here may have a record now: then fetch it as the remote has it.
   } while (left.some((ref) => !still.includes(ref)));
 }
 
 /**
- * They only ever go forward: where one would not, the study has gone different ways, and nothing at all is carried. The base as a
- * pattern, for a mirror may have the branches alone.
+ * Refs that only move forward: if one would not, the study has diverged, and nothing is transferred. The base is a pattern
+ * since a mirror may have only the branches.
  */
 const fixed = (tag: string): string[] => [branchRef(tag), ledgerRef(tag), `${baseRef(tag)}*`];
 
 const same = (ref: string): string => `${ref}:${ref}`;
 
 /**
- * What experiments have, by patterns: a study may have more refs than a command line has room for. Forced, for before its
- * record a candidate gives its place to its repair, and an older version carried it all the same.
+ * The refs of experiments, as patterns: a study may have more refs than a command line can hold. Forced, since a repair
+ * replaces a candidate that was not recorded yet.
  */
 const numbered = (tag: string): string[] =>
   ['exp', 'proposal', 'crashed'].map((kind) => `+${same(`${namespace(tag)}/${kind}/*`)}`);
 
 const without = (refs: readonly string[]): string[] => refs.map((ref) => `^${ref}`);
 
-/** The refs of experiments that have no record yet, as a rule of one. */
+/** The refs of experiments without a record, usually of one. */
 async function underWay(git: Git, tag: string): Promise<string[]> {
   if ((await git.resolve(ledgerRef(tag))) === null) return [];
-  // In this order: an experiment that is recorded meanwhile is over.
+  // Refs first: an experiment that gets its record in between counts as recorded.
   const refs = await refsOf(git, [`${namespace(tag)}/`]);
   const recorded = new Set(await recordedNumbers(git, tag));
   return refs.filter((ref) => {
@@ -100,10 +100,10 @@ async function refsOf(git: Git, places: readonly string[]): Promise<string[]> {
   return refs.split('\n').filter(Boolean);
 }
 
-/** git's words for a name or a folder that is no repository. */
+/** git's messages for a remote or folder that is not a repository. */
 const NO_REMOTE = /does not appear to be a git repository|No such remote|No such file or directory/;
 
-/** Where git says why, the most telling first. */
+/** Lines in which git gives the reason, the most specific first. */
 const WORDS_OF_FAILURE = [/\[remote rejected\]/, /^(fatal|error|ERROR)/];
 
 async function carry(git: Git, remote: string, tag: string, args: readonly string[]): Promise<void> {
@@ -115,13 +115,13 @@ async function carry(git: Git, remote: string, tag: string, args: readonly strin
   const taken = /refusing to fetch into branch 'refs\/heads\/(.+?)'/.exec(said)?.[1];
   if (taken !== undefined) {
     throw new BranchCheckedOut(
-      `${taken} is checked out here, and fetching would change its files: check out another branch first`,
+      `${taken} is checked out here, and fetching would change its files: check out another branch and fetch again`,
     );
   }
   if (/non-fast-forward|\[rejected\]|fetch first|already exists|stale info/.test(said)) {
     throw new Diverged(
-      `study ${tag} here and at ${name} have gone different ways: nothing was changed. ` +
-        `A study runs in one place; fetch the other one into a fresh clone, or go on under another tag`,
+      `study ${tag} here and at ${name} have diverged: nothing was changed. ` +
+        `A study runs in one place; fetch the other one into a new clone, or continue under another tag`,
     );
   }
   const lines = said.split('\n');
@@ -131,7 +131,7 @@ async function carry(git: Git, remote: string, tag: string, args: readonly strin
   throw NO_REMOTE.test(said) ? new NotThere(message) : new LabError(message);
 }
 
-/** By these the user's credentials reach git; other `GIT_…` variables could send it to another repository. */
+/** Variables that give git the user's credentials; other `GIT_…` variables could redirect it to another repository. */
 const CREDENTIALS = [
   'GIT_SSH',
   'GIT_SSH_COMMAND',
@@ -140,13 +140,13 @@ const CREDENTIALS = [
   'GIT_CONFIG_GLOBAL',
   'GIT_SSL_CAINFO',
 ];
-/** Variables that make git start programs which pushing and fetching have no use for: simple-git refuses them. */
+/** Variables that name programs for git to start. Pushing and fetching need none, and simple-git refuses them. */
 const PROGRAMS = /^(GIT_.*|EDITOR|VISUAL|PAGER)$/;
 
 /**
- * Runs git as the user would, with their own settings and credentials, but without the programs that the repository's
- * settings name: hooks, ssh commands, credential helpers.
- * @returns what git said when it failed, null when it did not
+ * Runs git with the user's settings and credentials, but without the programs that the repository's settings name: hooks, ssh
+ * commands, credential helpers.
+ * @returns git's message when it failed; null on success
  */
 async function asUser(directory: string, args: readonly string[]): Promise<string | null> {
   const inherited = Object.entries(process.env).filter(
@@ -185,12 +185,12 @@ function userGit(directory: string, variables: readonly string[]): SimpleGit {
 
 type Setting = readonly [key: string, value: string];
 
-/** How the user's own configuration, and the system's, connects and signs in. */
+/** The settings for connecting and signing in from the user's and the system's configuration. */
 async function userSettings(directory: string, env: Record<string, string | undefined>): Promise<Setting[]> {
   const settings: Setting[] = [];
   for (const scope of ['--system', '--global']) {
     const asked = ['config', scope, '--includes', '--null', '--get-regexp', WAYS_IN];
-    // git exits with 1 where there are none, and fails where there is no such file.
+    // git exits with 1 when nothing matches, and fails when the file does not exist.
     const said = await userGit(directory, [])
       .env(env)
       .raw(asked)
@@ -205,7 +205,7 @@ async function userSettings(directory: string, env: Record<string, string | unde
 
 const WAYS_IN = '^(credential\\..*|core\\.(sshcommand|askpass))$';
 
-/** Settings that win over those of the repository. */
+/** Settings that override the repository's. */
 function overRepository(user: readonly Setting[]): Setting[] {
   const { GIT_SSH, SSH_ASKPASS } = process.env;
   const last = (key: string) => user.findLast(([name]) => name === key)?.[1];
@@ -215,7 +215,7 @@ function overRepository(user: readonly Setting[]): Setting[] {
     ['core.alternateRefsCommand', ':'],
     ['core.sshCommand', last('core.sshcommand') ?? (GIT_SSH === undefined ? 'ssh' : quoted(GIT_SSH))],
     ['core.askPass', last('core.askpass') ?? SSH_ASKPASS ?? ''],
-    // An empty one forgets those of the repository.
+    // An empty value clears the repository's.
     ['credential.helper', ''],
     ...user.filter(([name]) => name.startsWith('credential.')),
     ['protocol.ext.allow', 'never'],
@@ -227,7 +227,7 @@ function overRepository(user: readonly Setting[]): Setting[] {
   ];
 }
 
-/** One word for a shell. */
+/** The text as one shell word. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 function unknownStudy(place: string, tag: string): NotThere {

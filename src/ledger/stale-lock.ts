@@ -1,28 +1,28 @@
 /**
- * Locks that a killed git left behind. git writes nothing of its own into a `.lock` file, so its owner cannot be
- * asked for. A lock is called stale when it is older than any ref update takes and no git works on the repository.
+ * Removes locks that a killed git left behind. git does not write its pid into a `.lock` file. A lock counts as stale when it is
+ * older than any ref update takes and no git process works on the repository.
  */
 import { readdir, readFile, readlink, rm, stat } from 'node:fs/promises';
 
-/** Where processes can be looked at; a ref update takes milliseconds. */
+/** For systems with /proc; a ref update takes milliseconds. */
 const AGE_MS = 5_000;
-/** Where they cannot (macOS, no /proc). */
+/** For systems without /proc (macOS). */
 const BLIND_AGE_MS = 600_000;
-/** `core.fsmonitor` has one for as long as the repository is worked in; it looks at files and locks nothing. */
+/** With `core.fsmonitor` this git process runs all the time; it watches files and locks nothing. */
 const WATCHER = 'fsmonitor--daemon';
 
-/** Removes a lock file if it is surely stale. Call it for locks of what studies write. */
+/** Removes a lock file if it is certainly stale. Call it only for files that studies write. */
 export async function removeStaleLock(lock: string, repository: string): Promise<void> {
   const found = await stat(lock).catch(() => null);
   if (found === null) return;
-  // One from the future was made before the clock was put back.
+  // A lock from the future was made before the clock was set back.
   const age = Math.abs(Date.now() - found.mtimeMs);
   if (age < AGE_MS) return;
   const working = await gitWorksOn(repository);
   if (working === null ? age >= BLIND_AGE_MS : !working) await rm(lock, { force: true });
 }
 
-/** Is there a git process at work in the repository? null where that cannot be known. */
+/** True if a git process works on the repository; null when the system cannot tell. */
 async function gitWorksOn(repository: string): Promise<boolean | null> {
   const processes = await readdir('/proc').catch(() => null);
   if (processes === null) return null;

@@ -1,7 +1,7 @@
-/** The working trees that a user has of a lab. */
+/** Lists the working trees of a lab. */
 import type { Git } from './git';
 
-/** All working trees of the repository with the branch that each has checked out. */
+/** All working trees of the repository, each with the full ref of its branch; null when HEAD is detached. */
 export async function listWorktrees(git: Git): Promise<{ path: string; branch: string | null }[]> {
   const listing = await git.text(['worktree', 'list', '--porcelain', '-z']);
   return listing

@@ -10,13 +10,17 @@ export class JsonFileError extends Error {
 
 let written = 0;
 
-/** Replaces `path` with `value` in one step: temporary file, fsync, rename. The folder must exist. */
-export async function writeJsonAtomic(path: string, value: unknown): Promise<void> {
+/** Replaces `path` by `value` in one step. Its folder must exist. */
+export const writeJsonAtomic = (path: string, value: unknown): Promise<void> =>
+  replaceFile(path, `${JSON.stringify(value, null, 2)}\n`);
+
+/** Replaces `path` by a file with this text in one step: a temporary file beside it, fsync, rename. */
+export async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}-${written++}.tmp`;
   try {
     const file = await open(temporary, 'w');
     try {
-      await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+      await file.writeFile(text);
       await file.sync();
     } finally {
       await file.close();

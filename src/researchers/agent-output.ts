@@ -1,9 +1,9 @@
 /**
- * Reads what a command printed of its change and of its cost: our own JSON object; the result of
- * `claude -p --output-format json` (an object, an array or JSON lines); the events of `codex exec --json`. It finds these
- * anywhere in the output, for terminals and wrappers put titles, colours and text around them.
+ * Reads title, hypothesis and cost from a command's output. It understands our own JSON object, the result of
+ * `claude -p --output-format json` (an object, an array or JSON lines) and the events of `codex exec --json`, anywhere in the
+ * output, since terminals and wrappers add titles, colours and text around them.
  */
-/* oxlint-disable no-control-regex -- control characters are what is looked for */
+/* oxlint-disable no-control-regex -- this file removes control characters */
 import { z } from 'zod';
 import { addUsage, amountOf, noUsage, tokensOf, type Usage } from '../domain/money';
 import { jsonValuesIn } from './json-values';
@@ -11,17 +11,18 @@ import { jsonValuesIn } from './json-values';
 export interface AgentReport {
   title: string | null;
   hypothesis: string | null;
-  /** US dollars; null where the output does not say, or where what it says is no amount. */
+  /** US dollars; null when the output names none, or an invalid amount. */
   dollars: number | null;
-  /** What could be read, where `dollars` is null: several calls may have been made, and one of them unreadable. */
+  /** US dollars of the calls whose cost could be read; used when `dollars` is null. */
   atLeast: number;
+  /** Tokens; null when the output names none, or an invalid figure. */
   usage: Usage | null;
 }
 
 const anyText = z.string().nullable().catch(null).default(null);
 const anything = z.unknown().optional();
 
-/** Fields are read one by one: a side field of another type must not lose the cost. */
+/** Each field is read by itself: one of an unexpected type must not lose the cost. */
 const ownSchema = z.object({ title: anyText, hypothesis: anyText, dollars: anything });
 const claudeSchema = z.object({
   type: z.literal('result'),
@@ -47,7 +48,10 @@ const codexUsageSchema = z.object({
   output_tokens: anything,
 });
 
+/** Characters. */
 const HYPOTHESIS_LENGTH = 4000;
+
+/** @param stdout all that the command printed, control characters included */
 
 export function readAgentOutput(stdout: string): AgentReport {
   const values = jsonValuesIn(withoutControls(stdout));
@@ -56,12 +60,12 @@ export function readAgentOutput(stdout: string): AgentReport {
   const messages = values.flatMap((value) => codexMessageSchema.safeParse(value).data?.item.text ?? []);
   const message = [...messages, ...results.map(({ result }) => result ?? '')].at(-1) ?? '';
   const own = ownIn(values);
-  // A model writes its message. Only the program around it knows what it cost.
+  // The model writes the message, but only the program around it knows the cost.
   const inMessage = ownIn(jsonValuesIn(message));
   const costs = own?.dollars == null ? results.map((result) => amountOf(result.total_cost_usd)) : [];
   const usages = [...results.map(claudeUsage), ...turns.map(codexUsage)];
   const known = costs.filter((cost) => cost !== null);
-  const said = own?.dollars == null ? sumOf(costs) : amountOf(own.dollars);
+  const dollars = own?.dollars == null ? sumOf(costs) : amountOf(own.dollars);
   return {
     title: textOf(own?.title) ?? textOf(inMessage?.title) ?? firstLine(message),
     hypothesis:
@@ -69,13 +73,13 @@ export function readAgentOutput(stdout: string): AgentReport {
       textOf(inMessage?.hypothesis) ??
       textOf(message)?.slice(0, HYPOTHESIS_LENGTH) ??
       null,
-    dollars: said,
+    dollars,
     atLeast: known.reduce((sum, cost) => sum + cost, 0),
     usage: usages.every((usage) => usage !== null) && usages.length > 0 ? usages.reduce(addUsage) : null,
   };
 }
 
-/** Null where there is none, or one of them is unknown. */
+/** Null for no costs, or when one is unknown. */
 function sumOf(costs: readonly (number | null)[]): number | null {
   return costs.length === 0
     ? null
@@ -87,7 +91,7 @@ const textOf = (text: string | null | undefined): string | null =>
 
 const OWN_FIELDS = ['title', 'hypothesis', 'dollars'];
 
-/** The last object of ours: the agents' own objects have a `type`. */
+/** The last of our own objects; the agents' objects have a `type`. */
 function ownIn(values: readonly unknown[]): z.infer<typeof ownSchema> | null {
   const own = values.findLast(
     (value) =>
@@ -99,7 +103,7 @@ function ownIn(values: readonly unknown[]): z.infer<typeof ownSchema> | null {
   return ownSchema.safeParse(own).data ?? null;
 }
 
-/** Null where a figure is missing or is no number of tokens. */
+/** Null when a figure is missing or invalid. */
 function claudeUsage({ usage, modelUsage }: z.infer<typeof claudeSchema>): Usage | null {
   const given = claudeUsageSchema.safeParse(usage).data;
   const input = tokensOf(given?.input_tokens);
@@ -111,7 +115,7 @@ function claudeUsage({ usage, modelUsage }: z.infer<typeof claudeSchema>): Usage
   return { ...noUsage(model), calls: 1, input, cacheWrite, cacheRead, output };
 }
 
-/** Codex counts cached tokens among its input. It says neither its model nor its price. */
+/** Codex counts cached tokens as input, and names neither its model nor its price. */
 function codexUsage({ usage }: z.infer<typeof codexTurnSchema>): Usage | null {
   const given = codexUsageSchema.safeParse(usage).data;
   const input = tokensOf(given?.input_tokens);
@@ -135,10 +139,10 @@ const CONTROLS = [
   /\u001b[PX^_][^\u001b\n]*\u001b\\/g,
   /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]/g,
   /\u001b[ -/]*[0-~]?/g,
-  // A byte order mark, and characters that some shells leave between lines.
+  // A byte order mark, and characters that some shells print between lines.
   /[\ufeff\u0000\u0007\u0008]/g,
 ];
 
-/** JSON holds none of them but as escapes, so nothing of a value is lost. */
+/** Loses nothing of a JSON value: JSON has control characters only as escapes. */
 const withoutControls = (text: string): string =>
   CONTROLS.reduce((left, control) => left.replace(control, ''), text).replace(/\r\n?/g, '\n');

@@ -1,4 +1,4 @@
-/** What the user lets a command's process have: folders, and variables of the environment. All else is not there. */
+/** Which folders and environment variables a command's process gets. Everything else is hidden from it. */
 import { existsSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
@@ -7,22 +7,22 @@ import { SYSTEM_FOLDERS } from '../runner/sandbox';
 import { cacheRoot, configRoot, runtimeRoot, stateRoot } from '../process/paths';
 import { withoutTemporalSettings } from '../temporal/hide-settings';
 
-/** A variable that lets an agent have more names something that it may not have. */
+/** An AUTORESEARCH_AGENT_* variable names a path that an agent may not have. */
 export class AgentSettingsError extends Error {
   override name = 'AgentSettingsError';
 }
 
-/** Folders and files that may be written, separated by colons. */
+/** Variable: folders and files that the agent may write, separated by colons. */
 export const WRITES = 'AUTORESEARCH_AGENT_WRITES';
-/** The same for what may be read. */
+/** Variable: folders and files that the agent may read, separated by colons. */
 export const READS = 'AUTORESEARCH_AGENT_READS';
-/** Names of variables, separated by commas. */
+/** Variable: names of further variables for the agent, separated by commas. */
 const ENV = 'AUTORESEARCH_AGENT_ENV';
 
-/** What an agent needs to find its programs, the network, its language and its key. */
+/** The variables for programs, network, language and API keys, which every agent gets. */
 const ALLOWED =
   /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TERM|COLORTERM|NO_COLOR|TZ|TMPDIR|(https?|all|no)_proxy|(ANTHROPIC|OPENAI|CLAUDE|CODEX)_\w+)$/i;
-/** Certificates of a proxy: these files are shown too. */
+/** Variables that name a proxy's certificates; the sandbox shows these files too. */
 export const CERTIFICATES = [
   'SSL_CERT_FILE',
   'SSL_CERT_DIR',
@@ -42,7 +42,7 @@ export function agentEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   );
 }
 
-/** Below the home folder: keys, and what another program runs or trusts. */
+/** Below the home folder: keys and sign-ins. */
 const SECRETS = ['.ssh', '.gnupg', '.aws', '.azure', '.kube', '.docker', '.netrc', '.git-credentials'].concat(
   ['.config/gh', '.config/gcloud', '.config/git', '.npmrc', '.pypirc', '.password-store', '.mozilla'],
   ['.local/share/keyrings', '.cargo/credentials.toml'],
@@ -67,17 +67,17 @@ const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', 
   '/mnt',
   '/media',
 ]);
-/** Of these only what lies inside may be shown; of the others in SYSTEM nothing. */
+/** Folders of SYSTEM whose contents may be shown, but not the folder as a whole. Of the other folders nothing may be shown. */
 const SHARED_FOLDERS = ['/root', '/home', '/tmp', '/opt', '/srv', '/mnt', '/media', '/var'];
 
-/** The user's home folder as it is inside; users without one have `/`, or one of the system's. */
+/** The home folder inside the sandbox; `/tmp` for users whose home is `/` or belongs to the system. */
 export const agentHome = (): string => (homedir() === '/' || isSystem(homedir()) ? '/tmp' : homedir());
 
 const below = (names: string[]): string[] => names.map((name) => join(homedir(), name));
 
 /**
- * Why a folder or file may not be shown or written; null where it may.
- * @param closed the lab, and the text that its data is made from
+ * Why the agent may not read or write a folder or file; null when it may.
+ * @param closed see `closedFolders`
  */
 export function whyHidden(path: string, closed: readonly string[], access: 'read' | 'write'): string | null {
   const places = [path, real(path)];
@@ -86,44 +86,45 @@ export function whyHidden(path: string, closed: readonly string[], access: 'read
   if (
     places.some((place) => !SHARED_FOLDERS.some((folder) => isInside(place, folder)) && overlapsSystem(place))
   )
-    return 'it belongs to the system';
-  if (places.some((place) => place.split('/').length <= 2) || SYSTEM.some(covers)) return 'it holds too much';
+    return 'it is a system folder';
+  if (places.some((place) => place.split('/').length <= 2) || SYSTEM.some(covers))
+    return 'it contains too much';
   if (covers(homedir()) || places.some((place) => dirname(place) === '/home'))
-    return 'it holds a whole home folder';
+    return 'it contains a whole home folder';
   if ([...closed, stateRoot(), cacheRoot(), configRoot(), runtimeRoot()].map(real).some(overlaps))
-    return 'it holds, or belongs to, the lab, its data or what autoresearch stores';
-  if (below(SECRETS).some(overlaps)) return 'it holds keys';
-  if (access === 'write' && below(START_UP).some(overlaps)) return 'it holds start-up files or programs';
+    return 'it overlaps the lab, its data or the files of autoresearch';
+  if (below(SECRETS).some(overlaps)) return 'it contains keys';
+  if (access === 'write' && below(START_UP).some(overlaps)) return 'it contains start-up files or programs';
   return null;
 }
 
 const overlapsSystem = (place: string): boolean =>
   SYSTEM.filter((folder) => !SHARED_FOLDERS.includes(folder)).some((folder) => isInside(place, folder));
 
-/** What an agent must not see beside what autoresearch stores: the lab, and a folder that `data.source` names. */
+/** Folders that an agent must not see: the lab, and the folder that `data.source` names. */
 export function closedFolders(lab: string, { data }: Pick<LabConfig, 'data'>): string[] {
   return data.source === 'packages' || data.source === 'climbmix' ? [lab] : [lab, resolve(lab, data.source)];
 }
 
-/** Fails as the first proposal would, which comes only after the baseline. @throws AgentSettingsError */
+/** Checks the declared paths at the start; the first proposal, which also does, comes after the baseline. @throws AgentSettingsError */
 export function checkAgentSettings(lab: string, config: Pick<LabConfig, 'data'>): void {
   for (const variable of [WRITES, READS]) declaredPaths(variable, closedFolders(lab, config));
 }
 
-/** The paths that a variable declares. @throws AgentSettingsError */
+/** The absolute paths that AUTORESEARCH_AGENT_READS or AUTORESEARCH_AGENT_WRITES lists. @throws AgentSettingsError */
 export function declaredPaths(variable: string, closed: readonly string[]): string[] {
   const names = (process.env[variable] ?? '').split(':').filter(Boolean);
   return names.map((name) => {
     const path = expandHome(name);
     const refuse = (why: string, todo: string) => {
       throw new AgentSettingsError(
-        `${variable} names "${name}": ${why}; ${todo}, and run \`autoresearch up\``,
+        `${variable} names "${name}": ${why}. ${todo}, then run \`autoresearch up\``,
       );
     };
-    if (!isAbsolute(path)) refuse('it is no absolute path', 'write it from / or ~/ on');
-    if (!existsSync(path)) refuse('there is no such file or folder', 'make it, or leave it out');
+    if (!isAbsolute(path)) refuse('it is not an absolute path', 'Start it with / or ~/');
+    if (!existsSync(path)) refuse('it does not exist', 'Create it, or remove it from the variable');
     const why = whyHidden(path, closed, variable === WRITES ? 'write' : 'read');
-    if (why !== null) refuse(why, 'name a folder that holds only what the agent needs');
+    if (why !== null) refuse(why, 'Name a folder that contains only what the agent needs');
     return path;
   });
 }
@@ -131,11 +132,11 @@ export function declaredPaths(variable: string, closed: readonly string[]): stri
 export const expandHome = (word: string): string =>
   word.replace(/^(~|\$HOME|\$\{HOME\})(?=\/|$)/, () => homedir());
 
-/** What every sandbox has, read-only. */
+/** True for paths below the system folders that every sandbox shows read-only. */
 export const isSystem = (path: string): boolean =>
   ['/usr', ...SYSTEM_FOLDERS].some((folder) => isInside(path, folder));
 
-/** Is it that folder, or in it? */
+/** True if `path` is `folder` or inside it. */
 export function isInside(path: string, folder: string): boolean {
   const way = relative(folder, path);
   return way === '' || (way !== '..' && !way.startsWith('../') && !isAbsolute(way));

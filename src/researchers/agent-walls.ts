@@ -1,6 +1,6 @@
 /**
- * The walls around a command: it sees the system's programs, its own, and the copy that it works in. Everything is
- * named here; what is not named is not there. Its network is the host's, for it must reach its model.
+ * The bubblewrap sandbox of a command: it sees the system's programs, its own installation, and its copy of the lab. This file
+ * lists everything that is visible; all else is hidden. It shares the host's network, since it must reach its model.
  */
 import { closeSync, existsSync, lstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -22,19 +22,20 @@ import {
 } from './agent-settings';
 
 export interface Walled {
-  /** Given to `sh -c`: programs that it names by their paths are shown. */
+  /** For `sh -c`: programs that it names by path become visible. */
   command: string;
-  /** Where it works; may be written. */
+  /** Absolute path of the working copy; writable. */
   copy: string;
+  /** Absolute path of the ledger's JSON lines; read-only. */
   ledger: string;
-  /** Folders that it never sees: the lab, and the text that its data is made from. */
+  /** Absolute paths that stay hidden: the lab, and the text that its data is made from. */
   closed: readonly string[];
 }
 
-/** In memory of the host; they are gone with the command. */
+/** Bytes of host memory for the sandbox's own /tmp and home folder, which end with the command. */
 const TMP_BYTES = 4 * 1024 ** 3;
 const HOME_BYTES = 1024 ** 3;
-/** What finding names, certificates, users and time needs. */
+/** Files for name resolution, certificates, users and time. */
 const ETC = [
   'ld.so.cache',
   'ld.so.conf',
@@ -63,7 +64,7 @@ const ETC = [
   'mime.types',
   'terminfo',
 ].map((name) => join('/etc', name));
-/** Below the home folder: what installs programs for one user. Read-only. */
+/** Below the home folder: where installers put one user's programs. Read-only. */
 const HOME_TOOLS = [
   '.local/bin',
   '.local/lib',
@@ -89,9 +90,9 @@ const HOME_TOOLS = [
   'anaconda3',
 ];
 const OTHER_TOOLS = ['/nix/store', '/home/linuxbrew/.linuxbrew'];
-/** What makes a folder with `bin` an installation. */
+/** What belongs to an installation beside its `bin`. */
 const PREFIX = ['lib', 'lib64', 'libexec', 'share', 'include', 'install', 'pyvenv.cfg'];
-/** What an agent runs at its next start, outside these walls, is not the agent's to write. */
+/** Read-only: an agent would run what these hold at its next start, outside the sandbox. */
 const AGENT_SETTINGS = [
   'settings.json',
   'settings.local.json',
@@ -100,12 +101,12 @@ const AGENT_SETTINGS = [
   'CLAUDE.md',
   'config.toml',
 ].concat(['hooks.json', 'AGENTS.md', 'agents', 'commands', 'skills', 'prompts', 'rules']);
-/** Nobody inside gets back, by a namespace of their own, the rights that are taken here. The first one that works. */
+/** Options that prevent processes inside from regaining rights through a user namespace; the first that works is used. */
 const USER_NAMESPACES = [['--unshare-user', '--disable-userns'], ['--unshare-user'], []];
 
 const TRIAL_MS = 60_000;
 
-/** The beginning of a command line whose rest is what runs inside. @throws AgentSettingsError */
+/** The bwrap command line, up to `--`; append the command that runs inside. @throws AgentSettingsError */
 export async function agentWalls({ command, copy, ledger, closed }: Walled): Promise<string[]> {
   const home = agentHome();
   const hidden = (path: string) => whyHidden(path, closed, 'read') !== null;
@@ -119,7 +120,7 @@ export async function agentWalls({ command, copy, ledger, closed }: Walled): Pro
     ...OTHER_TOOLS,
     ...CERTIFICATES.flatMap((name) => process.env[name] ?? []),
   ];
-  // Where the agent writes, it decides where links lead: nothing is looked up through there.
+  // The agent controls the links in the folders that it writes: resolve no path through these.
   const reads = [
     ...[...programs, ...others].filter((path) => !isWritten(path)).flatMap((path) => shown(path, hidden)),
     ...declared,
@@ -164,7 +165,7 @@ export async function agentWalls({ command, copy, ledger, closed }: Walled): Pro
   ];
 }
 
-/** Namespaces and the system's own files. */
+/** The arguments for namespaces and system files. */
 async function base(): Promise<string[]> {
   const walls = [
     '--unshare-pid',
@@ -180,7 +181,7 @@ async function base(): Promise<string[]> {
     '/usr',
     ...SYSTEM_FOLDERS.filter((folder) => existsSync(folder)).flatMap(systemFolder),
     ...ETC.flatMap((file) => ['--ro-bind-try', file, file]),
-    // Often a link into /run, which is not there.
+    // Often a link into /run, which the sandbox does not have.
     '--ro-bind-try',
     real('/etc/resolv.conf'),
     '/etc/resolv.conf',
@@ -198,7 +199,7 @@ async function base(): Promise<string[]> {
   return walls;
 }
 
-/** Where the known agents store their sessions and sign-in. */
+/** The folders where known agents store sessions and sign-ins. */
 function ownFolders(closed: readonly string[]): string[] {
   const { CLAUDE_CONFIG_DIR, CODEX_HOME } = process.env;
   const folders = [
@@ -209,7 +210,7 @@ function ownFolders(closed: readonly string[]): string[] {
   return folders.filter((path) => existsSync(path) && whyHidden(path, closed, 'write') === null);
 }
 
-/** Is a link on the way down from the folder that may be written? bubblewrap would follow it, to wherever the agent wants. */
+/** True if a link lies between a writable folder and the path: bubblewrap would follow it to wherever the agent points it. */
 function leadsThroughLink(path: string, writes: readonly string[]): boolean {
   for (let at = path; !writes.includes(at); at = dirname(at)) {
     if (lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink() ?? true) return true;
@@ -226,7 +227,7 @@ function settingsIn(folder: string): string[] {
   return AGENT_SETTINGS.map((name) => join(folder, name));
 }
 
-/** The folders on PATH, with the rest of the installations that they belong to, and where their links lead. */
+/** The folders on PATH, the installations that they belong to, and the targets of their links. */
 function programFolders(isWritten: (path: string) => boolean): string[] {
   const folders = (process.env['PATH'] ?? '')
     .split(':')
@@ -244,14 +245,14 @@ function installation(folder: string): string[] {
   return [folder, ...prefixOf(folder), ...links];
 }
 
-/** `bin` needs the `lib` beside it. A project's own folder is not shown as a whole. */
+/** The folders beside `bin` that its programs need, such as `lib`; not the whole parent, which may be a project. */
 function prefixOf(folder: string): string[] {
   const prefix = dirname(folder);
   if (basename(folder) !== 'bin' || prefix === homedir() || prefix === join(homedir(), '.local')) return [];
   return PREFIX.map((name) => join(prefix, name)).filter((path) => existsSync(path));
 }
 
-/** The files and folders that a shell command names, with the interpreters of its scripts. */
+/** The files and folders that a shell command names, and the interpreters of its scripts. */
 function namedIn(command: string, isWritten: (path: string) => boolean): string[] {
   const words = command.match(/[^\s"';|&()<>=:]+/g) ?? [];
   const paths = words
@@ -263,7 +264,7 @@ function namedIn(command: string, isWritten: (path: string) => boolean): string[
   return files.flatMap((path) => (isWritten(path) ? [path] : [path, ...interpreterOf(path)]));
 }
 
-/** Only outside the folders that are shown anyway: PATH may name the home folder itself. */
+/** Programs outside the folders that are shown anyway: PATH may name the home folder itself. */
 function findProgram(name: string): string[] {
   return (process.env['PATH'] ?? '')
     .split(':')
@@ -290,14 +291,14 @@ function firstBytes(path: string): string {
   }
 }
 
-/** A program with its folder, for a script has others beside it; where that holds too much, the file alone. */
+/** A program's folder, since scripts use files beside them; the file alone when that folder must stay hidden. */
 function shown(path: string, hidden: (path: string) => boolean): string[] {
   if (!existsSync(path)) return [];
   if (isFolder(path)) return hidden(path) ? [] : [path];
   return [path, real(path)].flatMap((file) => (hidden(dirname(file)) ? [file] : [dirname(file)]));
 }
 
-/** Without what another one holds. */
+/** The paths that are not inside another one. */
 function outermost(paths: readonly string[]): string[] {
   const all = [...new Set(paths)].filter((path) => !isSystem(path));
   return all

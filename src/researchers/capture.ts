@@ -1,4 +1,4 @@
-/** Runs a researcher's process to its end and keeps what it said; nothing that it started outlives it. */
+/** Runs a researcher's process to its end and collects its output; every process that it started ends with it. */
 import { lastLine } from '../process/excerpt';
 import { supervise } from '../process/supervise';
 
@@ -17,26 +17,26 @@ export interface Captured {
   stderr: string;
 }
 
-/** The process failed, took too long or was ended; `stderr` holds the end of what it said. */
+/** The process failed, took too long or was aborted. */
 export class CaptureError extends Error {
   override name = 'CaptureError';
   constructor(
     message: string,
     readonly captured: Captured,
-    /** Its exit code; null when it did not end by itself. */
+    /** Its exit code; null when a signal ended it. */
     readonly code: number | null = null,
   ) {
     super(message);
   }
 }
 
-/** A coding agent's transcript may be long; more than this is cut at the front. */
+/** Characters; of longer output the beginning is dropped. */
 const MAX_OUTPUT = 8 << 20;
 const GRACE_MS = 2_000;
 
 /**
- * Runs to the end. When this process dies, all of it ends.
- * @throws CaptureError unless the process exits with 0 in time
+ * Runs a command to its end. If this process dies, the command and its children end too.
+ * @throws CaptureError unless the command exits with 0 in time
  */
 export async function capture(command: readonly string[], options: CaptureOptions): Promise<Captured> {
   const { cwd, env, stdin, timeoutMs, signal, devices = [] } = options;
@@ -49,7 +49,7 @@ export async function capture(command: readonly string[], options: CaptureOption
   supervisor.stderr
     .setEncoding('utf8')
     .on('data', (text: string) => (stderr = (stderr + text).slice(-MAX_OUTPUT)));
-  supervisor.stdin.on('error', () => undefined); // it may not care to read
+  supervisor.stdin.on('error', () => undefined); // the command may exit without reading
   supervisor.stdin.end(stdin);
 
   const ended: string[] = [];

@@ -1,17 +1,17 @@
-/** What the `command` researcher is told, as JSON; docs/researchers.md describes each field. It does not grow with the study. */
+/** The JSON that the `command` researcher reads on stdin. Its size does not grow with the study; docs/researchers.md describes each field. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExperimentRecord } from '../domain/experiment';
 import { APPROACH_TEXT } from '../domain/plateau';
 import type { ResearchContext } from './researcher';
 
-/** Experiments that are shown whole; all of them are in the ledger's file. */
+/** The newest experiments and the newest keeps that the JSON lists; the ledger file has all experiments. */
 const RECENT = 30;
 const KEPT = 50;
 
 export const ledgerFile = ({ folder }: ResearchContext): string => join(folder, 'ledger.jsonl');
 
-/** Writes the whole ledger, a record a line. It goes when the experiment is over: another attempt may read it meanwhile. */
+/** Writes the whole ledger, one record a line. The file stays until the experiment ends, since another attempt may read it. */
 export async function writeLedgerFile(context: ResearchContext): Promise<void> {
   const { history } = context;
   await writeFile(ledgerFile(context), history.map((record) => `${JSON.stringify(record)}\n`).join(''));
@@ -61,13 +61,13 @@ export function contextJson(context: ResearchContext): string {
     kept: history
       .filter(({ verdict }) => verdict === 'keep')
       .slice(-KEPT)
-      .map(told),
-    history: history.slice(-RECENT).map(told),
+      .map(summaryOf),
+    history: history.slice(-RECENT).map(summaryOf),
     ledger: ledgerFile(context),
   });
 }
 
-const told = (record: ExperimentRecord) => ({
+const summaryOf = (record: ExperimentRecord) => ({
   number: record.number,
   commit: record.commit,
   title: record.title,

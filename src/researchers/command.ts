@@ -1,7 +1,7 @@
 /**
- * The `command` researcher: any executable, a coding agent in headless mode for instance. It runs in a copy of
- * the lab at the incumbent's commit, reads the context as one JSON object on stdin, and leaves its edits in the
- * copy, committed or not. What it says of its change and its cost is read from what it prints.
+ * The `command` researcher: any executable, for instance a coding agent in headless mode. It runs in a copy of the lab at
+ * the incumbent's commit, reads the context as one JSON object on stdin, and edits the copy; it may commit or not. Title,
+ * hypothesis and cost are read from its output.
  */
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { readAgentOutput, type AgentReport } from './agent-output';
 import { capture, CaptureError, type Captured } from './capture';
 import { oneLine } from './claude/quote';
 import { contextJson, writeLedgerFile } from './command-context';
-import type { Settle } from './purse';
+import type { Settle } from './spend-guard';
 import { holdsKey, redact } from './redact';
 import { NoProposal, type Researcher, type ResearchContext } from './researcher';
 import type { Workspace } from './workspace';
@@ -28,10 +28,10 @@ export interface CommandOptions {
   timeoutMs: number;
 }
 
-/** EX_TEMPFAIL of sysexits.h: its API is away, or its share is used up for now. It is asked again, a minute apart at most. */
-const LATER = 75;
+/** Exit code EX_TEMPFAIL of sysexits.h: the agent's API or quota is unavailable for now. Temporal retries, at most a minute apart. */
+const EXIT_LATER = 75;
 const TITLE_LENGTH = 120;
-/** Of each transcript, its beginning and its end. */
+/** Of a longer transcript, its beginning and its end are stored. */
 const TRANSCRIPT_CHARACTERS = 1 << 20;
 const TRANSCRIPT = /^transcript-(\d+)\.log$/;
 
@@ -43,20 +43,20 @@ export function createCommand(options: CommandOptions): Researcher {
       const workspace = await options.openWorkspace(context);
       try {
         await writeLedgerFile(context);
-        // Before its own reservation is made, which is not spent yet.
+        // Read the dollars left before this call's own reservation.
         const env = { ...environmentOf(context), ...workspace.env };
-        const report = await context.purse.spend(callReserve(context), (settle) =>
+        const report = await context.spendGuard.spend(callReserve(context), (settle) =>
           run({ ...options, env }, context, workspace, transcript, signal, settle),
         );
         const changes = await workspace.changes();
         const { edits } = changes;
-        const note = leftOut(changes);
-        if (changes.wrong.length > 0) throw toCorrect(changes, context);
+        const note = ignoredNote(changes);
+        if (changes.wrong.length > 0) throw invalidChanges(changes, context);
         if (edits.length === 0) {
           throw new NoProposal(`the command changed no editable file: see ${transcript}${note}`);
         }
         if (holdsKey(JSON.stringify(edits))) {
-          throw new NoProposal('the change contains what looks like a key: leave it out');
+          throw new NoProposal('the change contains what looks like an API key: remove it');
         }
         const files = edits.map((edit) => edit.path).join(', ');
         return {
@@ -74,43 +74,42 @@ export function createCommand(options: CommandOptions): Researcher {
   };
 }
 
-/** What goes back to the command: it is asked again, from the same commit on. */
-function toCorrect({ wrong }: Changes, { lab }: ResearchContext): NoProposal {
+/** The objection that the command gets with its next call, which starts from the same commit. */
+function invalidChanges({ wrong }: Changes, { lab }: ResearchContext): NoProposal {
   const shown = listed(wrong, '; ');
-  const error = new NoProposal(`the command left what cannot be tried: ${shown}`);
+  const error = new NoProposal(`the command left changes that cannot be tried: ${shown}`);
   error.objection = {
     kind: 'edits',
-    message: `${shown}. Change only ${lab.editable.join(', ')}, and make the change anew: your copy begins without it`,
+    message: `${shown}. Change only ${lab.editable.join(', ')}. Make the whole change again: your new copy is at the original commit`,
   };
   return error;
 }
 
-/** One line for the record, which later calls read. */
-function leftOut({ left }: Changes): string {
-  return left.length === 0 ? '' : `\n(left out, for they are not editable: ${listed(left, ', ')})`;
+/** One line for the record; later calls read it. */
+function ignoredNote({ left }: Changes): string {
+  return left.length === 0 ? '' : `\n(ignored changes to files that are not editable: ${listed(left, ', ')})`;
 }
 
 const SHOWN = 5;
 
-/** What an agent names is one line, and short. */
+/** Names from an agent, each on one short line. */
 function listed(texts: readonly string[], separator: string): string {
   const first = texts.slice(0, SHOWN).map((text) => oneLine(redact(text), TITLE_LENGTH));
   return [...first, ...(texts.length > SHOWN ? [`${texts.length - SHOWN} more`] : [])].join(separator);
 }
 
 /**
- * What a call counts as until it says what it has cost, in US dollars: the dearest call of this study that has said so.
- * Only the agent knows its price, and it reports it at its end. Calls that did not say are no evidence: estimates would
- * grow by themselves.
+ * What to reserve for a call, in US dollars: the highest cost that a call of this study has reported. Only the agent knows
+ * its price, and it reports it at its end. Assumed costs are left out, or estimates would grow by themselves.
  */
-function callReserve({ history, purse, callDollars, left }: ResearchContext): number {
+function callReserve({ history, spendGuard, callDollars, left }: ResearchContext): number {
   const said = history.flatMap(({ research }) => research?.dearestCall ?? []);
-  const known = [...said, purse.dearestCall()].filter((dollars) => dollars !== null);
+  const known = [...said, spendGuard.dearestCall()].filter((dollars) => dollars !== null);
   if (known.length > 0) return Math.max(...known);
   return callDollars ?? (left.dollars === null ? 0 : ASSUMED_CALL_DOLLARS);
 }
 
-/** @param settle takes what the call has cost; not called where the call was ended before it could say so */
+/** @param settle gets the cost of the call; not called when the call was aborted before it reported one */
 async function run(
   { command, timeoutMs, env }: CommandOptions & { env: NodeJS.ProcessEnv },
   context: ResearchContext,
@@ -136,12 +135,12 @@ async function run(
     if (error instanceof CaptureError) {
       said = error.captured;
       const { dollars, atLeast } = readAgentOutput(said.stdout);
-      const isAway = error.code === LATER;
-      // An agent whose API is away has asked nothing, unless it says otherwise. One that was ended stays reserved.
+      const isAway = error.code === EXIT_LATER;
+      // An agent whose API was away paid nothing unless it says otherwise. An aborted one stays reserved.
       if (isAway || dollars !== null || error.code !== null)
         settle(dollars ?? (isAway ? atLeast : null), atLeast);
       if (!signal.aborted && isAway) {
-        // It may say so all night; why is in the failure, so no transcript of each time is kept.
+        // This may repeat all night, and the failure has the reason: store no transcript.
         said = null;
         throw ApplicationFailure.retryable(redact(error.message), 'ResearcherAway');
       }
@@ -150,7 +149,7 @@ async function run(
       }
       throw error;
     }
-    // It was never begun.
+    // The command never started.
     settle(0);
     throw error;
   } finally {
@@ -167,11 +166,11 @@ function environmentOf(context: ResearchContext): NodeJS.ProcessEnv {
   };
 }
 
-/** For an agent that can hold a limit of its own; absent where the study has none. */
-function moneyLeft({ left, purse }: ResearchContext): Record<string, string> {
+/** For agents that take a spending limit; absent when the study has none. */
+function moneyLeft({ left, spendGuard }: ResearchContext): Record<string, string> {
   return left.dollars === null
     ? {}
-    : { AUTORESEARCH_DOLLARS_LEFT: Math.max(0, left.dollars - purse.spent()).toFixed(4) };
+    : { AUTORESEARCH_DOLLARS_LEFT: Math.max(0, left.dollars - spendGuard.spent()).toFixed(4) };
 }
 
 function researchOf({ hints, plateau }: ResearchContext, { usage }: AgentReport): Research {
@@ -191,7 +190,7 @@ function researchOf({ hints, plateau }: ResearchContext, { usage }: AgentReport)
   };
 }
 
-/** Each try has its own, repairs and earlier workers' tries too. */
+/** A new number for each try, also across repairs and workers. */
 async function nextTranscript(folder: string): Promise<string> {
   const numbers = (await readdir(folder)).map((name) => Number(TRANSCRIPT.exec(name)?.[1] ?? 0));
   return join(folder, `transcript-${Math.max(0, ...numbers) + 1}.log`);

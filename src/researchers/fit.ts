@@ -1,4 +1,4 @@
-/** Cuts a proposal to what the record holds: it was paid for, so nothing of it may be too long to be kept. */
+/** Cuts a proposal's texts to the lengths that a record allows. The proposal was paid for, so too long a text must not reject it. */
 import type { Research } from '../domain/experiment';
 import type { Usage } from '../domain/money';
 import { MAX_HYPOTHESIS, type Proposal } from '../ledger/proposals';
@@ -43,7 +43,7 @@ const notes = (texts: readonly string[], most: number): string[] =>
     .filter((text) => text !== '')
     .slice(0, most);
 
-/** With a mark where it was cut, and without half a character. */
+/** Marks the cut with `…` and leaves no half of a surrogate pair. */
 function cut(text: string, length: number): string {
   return (text.length <= length ? text : `${text.slice(0, length - 1)}…`).toWellFormed();
 }
@@ -51,7 +51,7 @@ function cut(text: string, length: number): string {
 const isCount = (value: string | number): boolean =>
   typeof value === 'string' || (Number.isSafeInteger(value) && value >= 0);
 
-/** Sums of tokens that no model has: what is no count is none. */
+/** Replaces token figures that are not counts by 0. */
 function withoutNonsense(usage: Usage): Usage {
   const entries = Object.entries(usage).map(([name, value]) => [name, isCount(value) ? value : 0]);
   return { ...usage, ...Object.fromEntries(entries) };

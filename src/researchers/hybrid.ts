@@ -1,26 +1,26 @@
 /**
- * Two researchers in one study, such as `claude+tpe`: a bandit says which one each experiment goes to. An optimiser is better
- * at knobs at equal budget, a language model at everything else, and both together beat either (arXiv 2603.24647).
+ * Several researchers in one study, such as `claude+tpe`: a bandit picks one for each experiment. At equal budget an optimiser
+ * is better at hyperparameters, a language model at everything else, and both together beat either (arXiv 2603.24647).
  */
 import { ApplicationFailure } from '@temporalio/common';
 import { askingOrder, type Arm } from '../domain/bandit';
 import { MAX_HYPOTHESIS, type Proposal } from '../ledger/proposals';
-import { BudgetExhausted } from './purse';
+import { BudgetExhausted } from './spend-guard';
 import { GivenUp, NoProposal, type Researcher, type ResearchContext } from './researcher';
 
 export interface HybridArm extends Arm {
   researcher: Researcher;
 }
 
-/** For so long an arm that asks to wait is waited for, the device idle: most rate limits and overloads are over by then. */
+/** How long to wait for an arm while the device is idle: most rate limits and overloads end sooner. */
 const PATIENCE_MS = 2 * 60_000;
-/** What is told of why another arm was asked. */
+/** Characters of the reason, in the record, why another arm was asked. */
 const WHY_LENGTH = 300;
 
 /**
- * Where one arm has nothing to propose, no money, or asks to wait for long, the other is asked for the same experiment: a
- * study whose dollars are spent, or whose API is away for hours, goes on with the arm that needs neither. A crash is
- * repaired by the arm that caused it, or not at all.
+ * When an arm has nothing to propose, has no money left or asks for a long wait, the next arm is asked for the same
+ * experiment. So a study whose dollars are spent, or whose API is down for hours, continues with the arm that needs neither.
+ * Only the arm that caused a crash repairs it.
  */
 export function createHybrid(arms: readonly HybridArm[], patienceMs = PATIENCE_MS): Researcher {
   return {
@@ -32,7 +32,7 @@ export function createHybrid(arms: readonly HybridArm[], patienceMs = PATIENCE_M
         const others = arms.filter((arm) => arm.name !== name).map((arm) => arm.name);
         try {
           const proposal = await researcher.propose({ ...context, others }, signal);
-          return { ...instead(proposal, reasons), researcher: name };
+          return { ...withReasons(proposal, reasons), researcher: name };
         } catch (error) {
           if (signal.aborted) throw error;
           if (isLongWait(error, context, patienceMs)) {
@@ -44,7 +44,7 @@ export function createHybrid(arms: readonly HybridArm[], patienceMs = PATIENCE_M
           reasons.push(`${name}: ${error.message}`);
         }
       }
-      // With more money, or an API that answers, there would be a proposal, so that is what the study waits for.
+      // More money, or an API that answers, would bring a proposal: the study waits for that.
       nothing.message = reasons.join('; ');
       throw wait ?? nothing;
     },
@@ -57,7 +57,7 @@ function orderOf(arms: readonly HybridArm[], context: ResearchContext): readonly
   return askingOrder(arms, history, lab.metric.direction, context);
 }
 
-/** Trouble that is over by itself, and that this experiment has waited for, or would have to wait for, too long. */
+/** True for a temporary failure whose wait, past and still asked for, exceeds `patienceMs`. */
 function isLongWait(
   error: unknown,
   { since }: ResearchContext,
@@ -69,10 +69,10 @@ function isLongWait(
   return Date.now() - since + more > patienceMs;
 }
 
-/** The record says in whose place it was proposed, and why. */
-function instead(proposal: Proposal, reasons: readonly string[]): Proposal {
+/** Adds to the hypothesis, for the record, why the other arms did not propose. */
+function withReasons(proposal: Proposal, reasons: readonly string[]): Proposal {
   if (reasons.length === 0) return proposal;
-  const why = ` (In the place of ${reasons.join('; ').slice(0, WHY_LENGTH)})`;
+  const why = ` (Instead of ${reasons.join('; ').slice(0, WHY_LENGTH)})`;
   const hypothesis = `${proposal.hypothesis.slice(0, MAX_HYPOTHESIS - why.length)}${why}`.trim();
   return { ...proposal, hypothesis };
 }

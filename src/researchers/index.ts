@@ -1,11 +1,14 @@
-/** The researchers by the names that `--researcher` takes. */
+/** Makes a researcher by the name that `--researcher` takes. */
 import { createClaude } from './claude';
 import { createCommand, type CommandOptions } from './command';
 import { createHybrid } from './hybrid';
 import type { Researcher } from './researcher';
 import { createTpe } from './tpe';
 
-/** @throws RangeError for a name that is none */
+/**
+ * @param name `claude`, `tpe`, `command`, or several joined by `+`
+ * @throws RangeError for an unknown name
+ */
 export function researcherOf(
   name: string,
   command: Pick<CommandOptions, 'command' | 'timeoutMs'> | null,

@@ -1,16 +1,16 @@
-/** JSON values that stand anywhere in a text. */
+/** Finds JSON values anywhere in a text. */
 
-/** Deeper nesting is no report. It bounds what an unclosed bracket costs. */
+/** No report nests deeper. The limit bounds the cost of an unclosed bracket. */
 const MAX_DEPTH = 100;
-/** How often each character may be read on average, before only the last lines are looked at. */
+/** How often each character may be read on average; after that only the last lines are searched. */
 const READINGS = 20;
 const LAST_LINES = 200;
 
-/** What may follow a bracket in JSON. Prose has mostly something else there. */
+/** What may follow a bracket in JSON; prose rarely matches. */
 const AFTER_BRACE = /\{\s*["}]/y;
 const AFTER_BRACKET = /\[\s*[{["\-0-9tfn\]]/y;
 
-/** All outermost objects in `text`, in their order; those of an array one by one. */
+/** All outermost objects in `text`, in order; the objects of an array are returned one by one. */
 export function jsonValuesIn(text: string): object[] {
   const found: object[] = [];
   let readings = READINGS * text.length;
@@ -27,7 +27,7 @@ export function jsonValuesIn(text: string): object[] {
   }
 }
 
-/** A text made of brackets would take for ever. What counts stands at its end, mostly one value a line. */
+/** A text full of brackets would take quadratic time. A report stands at the end, usually one value a line. */
 function lastLines(text: string, from: number): object[] {
   const lines = text.slice(from).split('\n').slice(-LAST_LINES);
   return lines.flatMap((line) => objectsOf(parse(line.slice(Math.max(0, line.search(/[[{]/))))));
@@ -48,7 +48,7 @@ function nextBracket(text: string, from: number): number {
   return -1;
 }
 
-/** Where the value that begins at `start` ends; negative where it does not, by as much as was read. */
+/** The index after the value that begins at `start`; when it does not end, minus the index where reading stopped. */
 function endOf(text: string, start: number): number {
   const open: string[] = [];
   let inString = false;
@@ -57,7 +57,7 @@ function endOf(text: string, start: number): number {
     if (inString) {
       if (character === '\\') at++;
       else if (character === '"') inString = false;
-      // JSON strings have no line breaks: this quote is prose.
+      // JSON strings hold no line breaks: this quote belongs to prose.
       else if (character === '\n') return -at;
     } else if (character === '"') inString = true;
     else if (character === '{' || character === '[') {

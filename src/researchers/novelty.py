@@ -1,14 +1,15 @@
 """
-How much of a lab's editable files is data that the study's base does not have. Read by novelty.ts:
+Measures how much data the editable files have that the study's base does not have. novelty.ts runs it:
 
     {"base": [{"path", "base64"}], "candidate": [...]} on stdin → {"literals": bytes, "packed": bytes}
 
-literals: strings (docstrings too), bytes and numbers that are not in the base, each as often as it is there more often.
-In Python they are tokens; in other code what looks like one; anything else, and Python that is none, is data whole.
-packed: what zlib makes of the lines that are not in the base. Data in comments, in names, in spaces or in the order of
-lines is in it, for all of these can be read by the code that has them.
+literals: total size of the strings (docstrings too), bytes and numbers that the base does not have; repeated ones count
+each time. In Python these are tokens, in other known languages a regular expression finds them. Files of other types,
+and Python that does not tokenize, count whole.
+packed: the zlib-compressed size of the lines that the base does not have. It covers data in comments, names, spaces and
+line order, which code can read from its own file.
 
-Standard library only: it runs with any Python 3, in no environment of a candidate's.
+Standard library only: runs with any Python 3, outside the candidate's environment.
 """
 
 import base64
@@ -46,7 +47,7 @@ def lines(content):
 
 
 def new(base, candidate):
-    """What the candidate has more of than the base, in its order."""
+    """The elements that the candidate has more often than the base, in the candidate's order."""
     there = Counter(base)
     found = []
     for each in candidate:

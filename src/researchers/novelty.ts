@@ -1,6 +1,6 @@
 /**
- * Data in edits is limited: what a candidate brings along it can learn before the clock runs, or not learn at all. It is
- * counted against the study's base, so that many small edits have no more room than one (novelty.py says what counts).
+ * Limits the data that edits bring in: a candidate could learn from its own data before the clock starts, or store answers.
+ * Data is counted against the study's base, so many small edits get no more room than one (novelty.py defines what counts).
  */
 import { z } from 'zod';
 import type { LabConfig } from '../labs/lab-yaml';
@@ -17,7 +17,11 @@ type Rules = Pick<LabConfig, 'editable'> & {
   caps: Pick<LabConfig['caps'], 'literal_bytes' | 'packed_bytes'>;
 };
 
-/** Why a candidate holds too much data, in one line; null where it does not. */
+/**
+ * Why a candidate brings in too much data, in one line; null when it does not.
+ * @param base commit that the study began from
+ * @param candidate commit or tree
+ */
 export async function tooMuchData(
   git: Git,
   base: string,
@@ -40,13 +44,13 @@ export async function tooMuchData(
   if (literals > caps.literal_bytes) {
     return (
       `the editable files hold ${literals} bytes of strings and numbers that the study's base does not have, ` +
-      `caps.literal_bytes allows ${caps.literal_bytes}: compute them instead, or take some away`
+      `caps.literal_bytes allows ${caps.literal_bytes}: compute these values in code, or remove some`
     );
   }
   if (packed > caps.packed_bytes) {
     return (
       `the lines of the editable files that the study's base does not have are ${packed} bytes when compressed, ` +
-      `caps.packed_bytes allows ${caps.packed_bytes}: less code, fewer comments, no data in them`
+      `caps.packed_bytes allows ${caps.packed_bytes}: write less code and fewer comments, with no data in them`
     );
   }
   return null;

@@ -1,6 +1,6 @@
-/** Keys have no business in prompts, proposals, logs and transcripts, however they came there. */
+/** Removes keys and passwords from prompts, proposals, logs and transcripts. */
 
-/** Of Anthropic and OpenAI, GitHub, GitLab, Hugging Face, npm, Google, AWS and Slack. */
+/** The key formats of Anthropic and OpenAI, GitHub, GitLab, Hugging Face, npm, Google, AWS and Slack. */
 const KEY_LIKE = new RegExp(
   `\\b(?:${[
     'sk-[A-Za-z0-9_-]{16,}',
@@ -17,18 +17,18 @@ const KEY_LIKE = new RegExp(
 );
 const SECRET_NAME =
   /API_?KEY|AUTH_TOKEN|ACCESS_TOKEN|SECRET|PASSWORD|(^|_)(TOKEN|KEY|KEY_DATA|PAT|CREDENTIALS?|PASSPHRASE)$/i;
-/** Short values would make holes in ordinary words. */
+/** Characters; shorter values also occur in ordinary words. */
 const SHORTEST = 8;
-/** Parts of a value, too: several keys, the lines of a certificate's. Ordinary words are shorter. */
+/** Characters of a part of a value (one of several keys, a line of a private key); ordinary words are shorter. */
 const SHORTEST_PART = 16;
 const PUT = '[a key was here]';
 
-/** The text without what looks like a key, or is one in this process's environment. */
+/** The text without anything that looks like a key, and without the secrets of this process's environment. */
 export function redact(text: string): string {
   return secrets().reduce((safe, secret) => safe.replaceAll(secret, PUT), text.replace(KEY_LIKE, PUT));
 }
 
-/** Whether something in it looks like a key. */
+/** True if `redact` would change the text. */
 export const holdsKey = (text: string): boolean => redact(text) !== text;
 
 const secrets = (): string[] =>

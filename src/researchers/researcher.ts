@@ -1,4 +1,4 @@
-/** What proposes the next change. All researchers see the same context and answer with a proposal. */
+/** The interface of researchers, which propose the next change. All get the same context and answer with a proposal. */
 import type { TrainBudget } from '../domain/budget';
 import type { ExperimentRecord, Failure, Idea } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
@@ -8,59 +8,59 @@ import type { PolicyChoice } from '../domain/policies/choice';
 import type { ModelSettings } from '../domain/study';
 import type { LabConfig } from '../labs/lab-yaml';
 import type { Edit, Proposal } from '../ledger/proposals';
-import type { Purse } from './purse';
+import type { SpendGuard } from './spend-guard';
 
 export interface ResearchContext {
   tag: string;
-  /** The number of the experiment that the proposal is for. */
+  /** Number of the experiment that the proposal is for. */
   number: number;
   lab: LabConfig;
-  /** How long a run of this study trains: lab.yaml's default may have been overridden. */
+  /** How long a run of this study trains; the study may override lab.yaml's default. */
   budget: TrainBudget;
   /** The keep rule. */
   policy: PolicyChoice;
-  /** Who else proposes in this study. */
+  /** Names of the study's other researchers. */
   others: readonly string[];
-  /** program.md as it is in the human's working tree right now. */
+  /** Text of program.md, as it is now in the user's working tree. */
   program: string;
   incumbent: { commit: string; files: Record<string, string> };
-  /** All finished experiments, oldest first. */
+  /** Records of all finished experiments, oldest first. */
   history: readonly ExperimentRecord[];
-  /** Contents of `path` at each of these commits; null where there is none. Cheap: one git process. */
+  /** Text of `path` at each of these commits; null where the commit has no such file. Cheap: one git process. */
   readAt: (path: string, commits: readonly string[]) => Promise<(string | null)[]>;
-  /** What each of these commits changed, as a patch. */
+  /** The patch of each of these commits. */
   diffs: (commits: readonly string[]) => Promise<string[]>;
-  /** What people said for this proposal. */
+  /** The user's hints for this proposal, oldest first. */
   hints: readonly string[];
-  /** The backlog, and the lessons that were drawn last. */
+  /** The backlog, and the latest list of lessons. */
   ideas: readonly Idea[];
   lessons: readonly string[];
   plateau: Plateau;
-  /** What is left of each limit; null where there is none. */
+  /** What is left of each limit: experiments, GPU-hours, hours, US dollars; null where the study has no limit. */
   left: Limits;
-  /** Set when the last candidate crashed and the question is how to repair it: its edits are to these files. */
+  /** The crashed candidate when the question is how to repair it; edits then apply to its files. */
   repair: Repairing | null;
-  /** How a language model is asked; null where the study has none. */
+  /** Settings of the language model; null when the study has none. */
   model: ModelSettings | null;
-  /** What a call of a command counts as until one has said what it cost; null where nobody says. */
+  /** US dollars to reserve for a call of a command until one reports its cost; null when the user gave none. */
   callDollars: number | null;
-  purse: Purse;
-  /** Tries a change without the device: do the edits apply, is it new, does it start? Null when nothing is wrong with it. */
+  spendGuard: SpendGuard;
+  /** Checks a change without spending a run: do the edits apply, is it new, does it start? Null when nothing is wrong. */
   check: (edits: readonly Edit[], signal: AbortSignal) => Promise<Objection | null>;
-  /** What was wrong with that which this researcher has answered for this experiment so far; it is asked again. */
+  /** The objections to this researcher's earlier answers for this experiment. */
   refused: readonly Objection[];
-  /** The interpreter of the trainer's environment. */
+  /** Path of the trainer's Python interpreter. */
   python: string;
-  /** When the study began to wait for this proposal, in milliseconds since 1970; earlier tries are after it. */
+  /** When the study began to wait for this proposal, in milliseconds since 1970, earlier tries included. */
   since: number;
-  /** A folder that is the proposal's own, for transcripts and worktrees. */
+  /** Absolute path of the proposal's own folder, for transcripts and working copies. */
   folder: string;
 }
 
 export interface Repairing {
-  /** Who proposed it, where a study has several researchers. */
+  /** Name of the researcher that proposed it; null when the study has one researcher. */
   researcher: string | null;
-  /** 1 is the first, of `of`. */
+  /** 1 for the first repair; `of` is the most that the study allows. */
   attempt: number;
   of: number;
   commit: string;
@@ -71,35 +71,38 @@ export interface Repairing {
   failure: Failure;
 }
 
-/** Why a change would not do, in words for the researcher. */
+/** Why a change was refused, as text for the researcher. */
 export interface Objection {
-  /** It does not apply or breaks a rule; brings too much data along; was tried before; does not parse; does not start. */
+  /**
+   * `edits`: does not apply or breaks a rule; `data`: brings in too much data; `repeat`: was tried before;
+   * `syntax`: does not parse; `startup`: does not start.
+   */
   kind: 'edits' | 'data' | 'repeat' | 'syntax' | 'startup';
   message: string;
 }
 
 export interface Researcher {
   /**
-   * @param signal aborted when the study is stopped or the worker goes: end every process that was started
+   * @param signal aborted when the study stops or the worker shuts down: end every started process
    * @throws NoProposal when there is nothing to try
    * @throws GivenUp when a crash is not worth a repair
-   * @throws BudgetExhausted when the money that is left does not cover what it would have to ask
+   * @throws BudgetExhausted when the remaining dollars do not cover the next call
    */
   propose(context: ResearchContext, signal: AbortSignal): Promise<Proposal>;
 }
 
-/** The researcher leaves a crash as it is: it is not asked for that repair again. */
+/** The researcher will not repair a crash: it is not asked for that repair again. */
 export class GivenUp extends Error {
   override name = 'GivenUp';
-  /** What was asked of a language model for nothing. */
+  /** Tokens that the calls used; null without a language model. */
   usage: Usage | null = null;
 }
 
-/** The researcher answered nothing that could be tried; the message says what it did instead. */
+/** The researcher gave no answer that can be tried; the message says what it did instead. */
 export class NoProposal extends Error {
   override name = 'NoProposal';
-  /** What the researcher can correct when it is asked again; null where nothing helps but another try. */
+  /** What the researcher can correct when it is asked again; null when it can only try again. */
   objection: Objection | null = null;
-  /** What was asked of a language model for nothing. */
+  /** Tokens that the calls used; null without a language model. */
   usage: Usage | null = null;
 }

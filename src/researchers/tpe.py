@@ -1,18 +1,19 @@
 """Asks Optuna's TPE sampler for the next point, from nothing but the study's history.
 
-Reads one JSON object on stdin and writes one on stdout:
+tpe.ts runs it: one JSON object on stdin, one on stdout:
 
     in   {"seed": 7, "direction": "minimize", "knobs": [...], "current": {"MATRIX_LR": 0.02, ...},
           "trials": [{"values": {...}, "score": 1.23 | null}]}
     out  {"values": {"MATRIX_LR": 0.031, ...}}
 
-The study is rebuilt each time, so the optimiser has no state of its own: a restart, another host or a replay
-asks the same question and gets the same answer. The sampler's seed is of this study and this experiment, for one
-fixed seed proposed one identical point again and again. A crash is a failed trial: TPE avoids its neighbourhood no
-more than it should, and a score that was never measured is never made up.
+The Optuna study is rebuilt each time, so the optimiser has no state: after a restart or on another host the same
+question gets the same answer. The sampler's seed depends on the study and the experiment, since a fixed seed proposed
+one point again and again. A crash is a failed trial without a score.
 
-Each proposal turns a few knobs of the incumbent and leaves the others: `current` holds their values. From a good start
-that found better points than turning all of them (dev/log/2026-11.md), and its diffs can be read.
+Each proposal changes a few hyperparameters ("knobs" in lab.yaml) of the incumbent; `current` holds all their values.
+From a good start this found better points than changing all of them (dev/log/2026-11.md), and its diffs stay readable.
+
+Exits with a message on stderr when every point it draws was tried before.
 """
 
 import json
@@ -25,23 +26,23 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState, create_trial
 
 STARTUP_TRIALS = 3  # random points before TPE begins; Optuna's 10 would make a short study a random search
-KNOBS_AT_ONCE = 3  # turned by one proposal
-STEPS = 1000  # that a float's range is told apart in; finer ones would be noise in a diff
-TRIES = 20  # points that were tried already are asked for again, with another seed
+KNOBS_AT_ONCE = 3  # changed by one proposal
+STEPS = 1000  # resolution of a float's range; finer steps would be noise in a diff
+TRIES = 20  # draws, each with another seed, until a point is new
 
 
 def distribution(knob):
     if knob["type"] == "choice":
         return CategoricalDistribution(knob["values"])
     if knob["type"] == "int":
-        # Optuna knows no logarithmic steps.
+        # Optuna has no logarithmic steps.
         step = 1 if knob["log"] else knob["step"]
         return IntDistribution(knob["low"], knob["high"], log=knob["log"], step=step)
     return FloatDistribution(knob["low"], knob["high"], log=knob["log"])
 
 
 def rounded(knob, value):
-    """The value as it will stand in the file: a float with as few digits (three or more) as its range needs."""
+    """The value as the file will have it: a float with as few digits (at least three) as its range needs."""
     if knob["type"] != "float":
         return value
     low, high = knob["low"], knob["high"]
@@ -54,17 +55,17 @@ def rounded(knob, value):
 
 def rebuild(request, distributions, seed):
     names = sorted(distributions)
-    turned = random.Random(seed).sample(names, min(KNOBS_AT_ONCE, len(names)))
-    kept = {name: value for name, value in request["current"].items() if name not in turned}
+    changed = random.Random(seed).sample(names, min(KNOBS_AT_ONCE, len(names)))
+    unchanged = {name: value for name, value in request["current"].items() if name not in changed}
     tpe = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True)
-    sampler = optuna.samplers.PartialFixedSampler(kept, tpe)
+    sampler = optuna.samplers.PartialFixedSampler(unchanged, tpe)
     study = optuna.create_study(direction=request["direction"], sampler=sampler)
     for trial in request["trials"]:
         score = trial["score"]
         study.add_trial(
             create_trial(
                 params=trial["values"],
-                # A constant that came in later is missing from earlier trials: they say nothing about that one.
+                # Earlier trials lack constants that were added later.
                 distributions={name: distributions[name] for name in trial["values"]},
                 value=score,
                 state=TrialState.FAIL if score is None else TrialState.COMPLETE,
@@ -83,8 +84,8 @@ def propose(request):
         if values not in tried:
             return values
     raise SystemExit(
-        f"every one of {TRIES} proposals was tried before: "
-        "start a study from a lab.yaml with wider ranges, or another researcher"
+        f"all of {TRIES} proposals were tried before: "
+        "start a study with wider ranges in lab.yaml, or with another researcher"
     )
 
 

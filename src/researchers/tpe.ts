@@ -1,6 +1,7 @@
 /**
- * The `tpe` researcher: a tree-structured Parzen estimator (Bergstra et al. 2011, as Optuna has it) over the knobs of
- * lab.yaml, and those for which another researcher of the study gave a range. In a fixed space of knobs it beats language models at equal budget (arXiv 2603.24647), and it needs no key.
+ * The `tpe` researcher: a tree-structured Parzen estimator (Bergstra et al. 2011, Optuna's implementation) over the
+ * hyperparameters under `knobs` in lab.yaml and those for which another researcher gave a range. In a fixed space it beats
+ * language models at equal budget (arXiv 2603.24647), and it needs no API key.
  */
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -13,9 +14,9 @@ import { capture, CaptureError } from './capture';
 import { GivenUp, NoProposal, type Researcher, type ResearchContext } from './researcher';
 
 const SCRIPT = join('src', 'researchers', 'tpe.py');
-/** Optuna's import and a few hundred trials take a second or two. */
+/** Importing Optuna and replaying a few hundred trials takes a second or two. */
 const TIMEOUT_MS = 120_000;
-/** More trials make each question slower and the answer no better. */
+/** More trials make each answer slower and no better. */
 const MAX_TRIALS = 500;
 
 const answerSchema = z.strictObject({
@@ -31,18 +32,17 @@ export function createTpe(): Researcher {
   return {
     async propose(context, signal): Promise<Proposal> {
       if (context.repair !== null) {
-        throw new GivenUp('tpe repairs nothing: that these values crash is all that it learns from');
+        throw new GivenUp('tpe does not repair crashes: it records that these values crash');
       }
-      // What the incumbent has taken away, or moved out of its range, is no knob any more.
+      // Hyperparameters that the incumbent removed, or moved out of range, are left out.
       const knobs = knobsNow(context.lab.knobs, context.history, context.incumbent.files);
       if (knobs.length === 0) {
         throw new NoProposal(
-          'tpe turns knobs, and the incumbent has none that lab.yaml names, or a researcher gave a range for: choose another researcher',
+          "tpe tunes hyperparameters, and the incumbent has none: neither lab.yaml's knobs nor a researcher's range names one of its constants. Choose another researcher",
         );
       }
       const question = {
-        // The study's name is in it, or all studies of a lab would begin with the same ideas.
-        // Where what it drew was refused, it draws again.
+        // Depends on the tag, so that studies of one lab start differently, and on the refusals, so that a refused point is drawn anew.
         seed: runSeed(context.tag, context.number, context.refused.length),
         direction: context.lab.metric.direction,
         knobs,
@@ -56,7 +56,7 @@ export function createTpe(): Researcher {
   };
 }
 
-/** @throws NoProposal if the question has no answer: the same one would fail the same way for ever */
+/** @throws NoProposal if tpe.py fails: asked again, it would fail in the same way */
 async function ask(python: string, question: string, signal: AbortSignal): Promise<string> {
   try {
     const command = [python, '-B', join(packageRoot(), SCRIPT)];
@@ -68,13 +68,13 @@ async function ask(python: string, question: string, signal: AbortSignal): Promi
   }
 }
 
-/** The values that these files give the knobs; one that has none within its range is left out. */
+/** The hyperparameters' values in these files; those without a value in range are left out. */
 function knobValues(knobs: readonly Knob[], files: Record<string, string>): Record<string, KnobValue> {
   const values = knobs.map((knob) => [knob.name, knobValue(knob, files[knob.file] ?? '')] as const);
   return Object.fromEntries(values.filter((entry): entry is [string, KnobValue] => entry[1] !== null));
 }
 
-/** What was tried, as knob values read from each experiment's own commit, whoever proposed it. */
+/** The experiments as trials: the hyperparameters' values at each experiment's commit, whichever researcher proposed it. */
 async function pastTrials(
   { lab, history, readAt }: ResearchContext,
   knobs: readonly Knob[],
@@ -87,15 +87,15 @@ async function pastTrials(
     const files = paths.map((path, column) => [path, columns[column]?.[index] ?? ''] as const);
     return { values: knobValues(knobs, Object.fromEntries(files)), score: record.score };
   });
-  // An experiment that took a constant of lab.yaml's away, or moved it out of range, says nothing about this space. One
-  // from before another researcher brought a constant in says something about the others.
+  // An experiment without one of lab.yaml's constants, or with one out of range, says nothing about this space. An
+  // experiment from before another researcher added a constant still counts for the others.
   const needed = knobs.filter((knob) => lab.knobs.includes(knob));
   return trials.filter(({ values }) =>
     needed.length > 0 ? needed.every(({ name }) => name in values) : Object.keys(values).length > 0,
   );
 }
 
-/** The proposal that sets these values in the incumbent's files. */
+/** The proposal that sets these values in the incumbent's files. @throws NoProposal if nothing changes */
 function turn(
   { incumbent, number }: ResearchContext,
   knobs: readonly Knob[],

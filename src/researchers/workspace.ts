@@ -1,4 +1,4 @@
-/** Where a command works: a copy of the lab at one commit, behind walls where bubblewrap runs. */
+/** Where a command works: a copy of the lab at one commit, in a bubblewrap sandbox where bubblewrap runs. */
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { changesIn, copiesIn, makeWorkingCopy, removeCopies, type Changes } from '../labs/working-copy';
@@ -10,7 +10,7 @@ import type { ResearchContext } from './researcher';
 
 export interface Workspace {
   path: string;
-  /** What the command can reach, in words for the transcript. */
+  /** What the command can reach, as a sentence for the transcript. */
   protection: string;
   /** The environment variables that tell the command where it runs. */
   env: Record<string, string>;
@@ -29,7 +29,7 @@ export async function openWorkspace(
   const { folder, incumbent, repair, tag } = context;
   const { editable, caps } = context.lab;
   await mkdir(copiesIn(folder), { recursive: true });
-  // One for each attempt: one that was replaced may not know that yet.
+  // One copy for each attempt: a replaced attempt may still be running.
   const attempt = await mkdtemp(join(copiesIn(folder), 'attempt-'));
   const commit = repair?.commit ?? incumbent.commit;
   const copy = await makeWorkingCopy(study, { tag, commit, path: join(attempt, 'lab') });
@@ -38,8 +38,8 @@ export async function openWorkspace(
   return {
     path: copy.path,
     protection: isContained
-      ? 'bubblewrap: only this copy and what AUTORESEARCH_AGENT_WRITES names can be written; data, runs and secrets are not there'
-      : `no sandbox (${detail}): the command can read and write whatever the worker can`,
+      ? 'bubblewrap: the command can write only this copy and the paths in AUTORESEARCH_AGENT_WRITES; it cannot see data, runs or secrets'
+      : `no sandbox (${detail}): the command can read and write everything that the worker can`,
     env: { AUTORESEARCH_SANDBOX: sandbox },
     devices: isContained ? SHARED_DEVICES : [],
     async enclose(command) {

@@ -1,9 +1,9 @@
 /**
- * A run's own cgroup, where this process may make one: there the kernel bounds the memory and the tasks of a run, and
- * says when memory ran out. cgroup v2 only; elsewhere the runner watches (watch.ts).
+ * A cgroup for one run, where this process may create one: the kernel then bounds the run's memory and tasks, and reports
+ * when memory ran out. cgroup v2 only; elsewhere watch.ts polls.
  *
- * A cgroup that holds processes cannot have children with limits, its root excepted, so a run's lies beside the
- * runner's more often than below it: in the first folder upwards that lets us.
+ * A cgroup that holds processes cannot have children with limits, its root excepted, so a run's
+ * cgroup is usually a sibling of the runner's: it is made in the first writable folder upwards.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -23,25 +23,25 @@ import { errorCode } from '../process/error-code';
 
 /** Processes and threads of a run. torch starts a thread a core and more, in each worker of its compiler too. */
 export const MAX_TASKS = 4096;
-/** Of the host's memory, for one run; the rest is the worker's and the server's. */
+/** One run's share of the host's memory; the rest is for worker and server. */
 const MEMORY_SHARE = 0.9;
 const CONTROLLERS = ['memory', 'pids'];
 const NAME = /^autoresearch-(\d+)$/;
-/** How long the kernel may take to see that a cgroup is empty. */
+/** How long the kernel may take to empty a cgroup. */
 const EMPTY_MS = 2_000;
 const POLL_MS = 20;
 
-/** Where the kernel tells of cgroups. */
+/** The kernel's files about cgroups. */
 export interface CgroupFiles {
   /** Where the hierarchy is mounted. */
   mount: string;
-  /** Which cgroup this process is in. */
+  /** Names the cgroup of this process. */
   own: string;
 }
 
 const KERNEL: CgroupFiles = { mount: '/sys/fs/cgroup', own: '/proc/self/cgroup' };
 
-/** No cgroup can be had here; the message says why. */
+/** This host allows no cgroup; the message says why. */
 export class NoCgroupError extends Error {
   override name = 'NoCgroupError';
 }
@@ -73,13 +73,13 @@ export class Cgroup {
     throw new NoCgroupError(`cgroup v2 cannot be written: ${why}`);
   }
 
-  /** Whether the kernel has killed somebody in it for lack of memory. */
+  /** True if the kernel killed a process in it for lack of memory. */
   hasRunOut(): boolean {
     const kills = /^oom_kill (\d+)$/m.exec(readFileSync(join(this.folder, 'memory.events'), 'utf8'))?.[1];
     return Number(kills ?? 0) > 0;
   }
 
-  /** Once nobody is left in it. One that stays is taken away by the next runner. */
+  /** Removes it once it is empty. The next runner removes one that stays. */
   async remove(): Promise<void> {
     const end = performance.now() + EMPTY_MS;
     while (!tryRemove(this.folder) && performance.now() < end) await sleep(POLL_MS);
@@ -94,9 +94,9 @@ function ownFolder({ mount, own }: CgroupFiles): string {
   return join(mount, path === '/' ? '' : path);
 }
 
-/** Takes away what killed runners left, and sees that children of a cgroup can have limits. */
+/** Removes the cgroups of killed runners, and enables limits for children of this cgroup. */
 function prepare(parent: string, mayEnable: boolean): void {
-  // Whoever is moved needs this right in the cgroup above both.
+  // Moving a process needs write access to the cgroup above both.
   accessSync(join(parent, 'cgroup.procs'), constants.W_OK);
   for (const name of readdirSync(parent)) {
     const pid = NAME.exec(name)?.[1];
@@ -107,7 +107,7 @@ function prepare(parent: string, mayEnable: boolean): void {
   const enabled = readFileSync(control, 'utf8').trim().split(' ');
   const missing = CONTROLLERS.filter((name) => !enabled.includes(name));
   if (missing.length === 0) return;
-  // Those further up are others'.
+  // Cgroups further up belong to other services.
   if (!mayEnable) throw new NoCgroupError(`${control} lacks ${missing.join(' and ')}`);
   writeFileSync(control, missing.map((name) => `+${name}`).join(' '));
 }
@@ -116,9 +116,9 @@ function bound(folder: string): void {
   writeFileSync(join(folder, 'memory.max'), String(Math.floor(totalmem() * MEMORY_SHARE)));
   writeFileSync(join(folder, 'memory.oom.group'), '1');
   writeFileSync(join(folder, 'pids.max'), String(MAX_TASKS));
-  // Missing where the kernel keeps no account of swap.
+  // Missing where the kernel does not account for swap.
   if (existsSync(join(folder, 'memory.swap.max'))) writeFileSync(join(folder, 'memory.swap.max'), '0');
-  // Whether somebody can be moved into it shows only by doing it.
+  // Only a trial shows whether a process can be moved into it.
   execFileSync('/bin/sh', ['-c', 'echo $$ >"$1"', 'sh', join(folder, 'cgroup.procs')], { stdio: 'pipe' });
 }
 

@@ -1,11 +1,11 @@
 /**
- * The runner's clock: monotonic, so that no change of the date moves it, and not running while the runner
- * itself is stopped (SIGSTOP, a frozen container), so that no candidate is blamed for that.
+ * The runner's clock. It is monotonic, so a change of the date does not move it. It stands still while the runner
+ * itself is stopped (SIGSTOP, a frozen container), so no candidate is blamed for that time.
  */
 
-/** The runner looks at least this often. */
+/** The runner reads the clock at least this often. */
 export const TICK_MS = 250;
-/** A longer silence is a stop, not a slow disk. */
+/** A longer gap means that the runner was stopped. */
 const STOPPED_AFTER_MS = 2_000;
 
 export class Clock {
@@ -18,7 +18,7 @@ export class Clock {
     this.last = this.zero;
   }
 
-  /** Seconds for which the runner has run. To be called at least every `TICK_MS`. */
+  /** Seconds for which the runner has run. Call it at least every `TICK_MS`. */
   now(): number {
     const time = this.monotonic();
     const silence = time - this.last;
@@ -27,7 +27,7 @@ export class Clock {
     return (time - this.zero - this.stoppedMs) / 1000;
   }
 
-  /** Seconds for which it was stopped. */
+  /** Seconds for which the runner was stopped. */
   get stopped(): number {
     return this.stoppedMs / 1000;
   }

@@ -1,4 +1,4 @@
-/** One process in its sandbox: started, watched, ended together with everything that it has started. */
+/** One process in its sandbox, ended together with all its descendants. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sandbox } from '../domain/experiment';
@@ -7,27 +7,27 @@ import { Cgroup, MAX_TASKS, NoCgroupError } from './cgroup';
 import { OutOfMemoryCount } from './out-of-memory';
 import type { Enclosed } from './sandbox';
 
-/** How it ended, and what else there is to know of that. */
+/** How the process ended. */
 export interface ContainedExit extends Exit {
-  /** Whether the command has begun: a sandbox may fail before. */
+  /** False if the sandbox failed before the command began. */
   began: boolean;
-  /** Whether the kernel has killed it, or somebody who may have been it, for lack of memory. */
+  /** True if the kernel killed the process for lack of memory. Without a cgroup: if it killed any process of the host. */
   outOfMemory: boolean;
-  /** Whether it was killed by a limit on CPU seconds that it set itself. */
+  /** True if it was killed by a limit on CPU seconds that it had set itself. */
   hitOwnLimit: boolean;
 }
 
 const LINUX = process.platform === 'linux';
-/** How long the supervisor may take to end everything before it gets help: somebody may have stopped it. */
+/** How long the supervisor may take to end everything before the runner helps: it may have been stopped. */
 const SUPERVISOR_MS = 2_000;
-/** How long the kernel may take to end what was killed, where there is a supervisor to leave it to. */
+/** How long to wait for killed processes when the supervisor can go on waiting. */
 const SLOW_MS = 10_000;
-/** And where all waits for that: a driver may take minutes to give back what a process had. */
+/** How long to wait otherwise: a driver may take minutes to free a process's resources. */
 const STUCK_MS = 5 * 60_000;
 const POLL_MS = 10;
 
 export class Contained {
-  /** Resolves when the command has ended, and with it whatever it has left behind. */
+  /** Resolves when the command and all its descendants have exited. */
   readonly exited: Promise<ContainedExit>;
 
   private constructor(
@@ -38,7 +38,7 @@ export class Contained {
     const { supervisor } = supervised;
     supervisor.stdin.on('error', () => undefined).end();
     for (const stream of [supervisor.stdout, supervisor.stderr]) stream.on('data', onOutput);
-    // Where the run has no cgroup the kernel does not say whose memory it was.
+    // Without a cgroup the kernel does not say which process it killed.
     const host = new OutOfMemoryCount();
     this.exited = supervised.exited.then((exit) => ({
       ...exit,
@@ -49,7 +49,7 @@ export class Contained {
     this.exited.catch(() => undefined);
   }
 
-  /** @param lock the descriptor of what nobody else may have before all in the sandbox has gone */
+  /** @param lock descriptor of the device's lock, which is held until all processes in the sandbox have exited */
   static async start(
     sandbox: Sandbox,
     { argv, env, cwd, filter, devices }: Enclosed,
@@ -68,34 +68,34 @@ export class Contained {
   }
 
   /**
-   * Ends everything in the sandbox at once and resolves when it is gone, double forks included.
-   * @param isDone whether its work is done, so that nobody has to wait long for processes that hang in the kernel: their end,
-   * and the device's lock until then, is left to the supervisor
-   * @throws Error if they hang and it is not
+   * Kills everything in the sandbox, double forks included, and resolves when all of it has exited.
+   * @param isDone true if the result is known: processes that hang in the kernel are then left to the supervisor, which holds
+   * the device's lock until they exit
+   * @throws Error if processes hang and `isDone` is false
    */
   async kill(isDone = false): Promise<void> {
     this.supervised.release();
-    // One that was stopped hears nothing, and would hold the device for ever if this process came to its end first.
+    // A stopped supervisor reacts to nothing, and would hold the device for ever once this process has exited.
     this.wake();
     const began = performance.now();
     while (this.isThere()) {
       const ms = performance.now() - began;
       if (ms > (isDone && this.isSupervised() ? SLOW_MS : STUCK_MS)) {
-        const trouble = 'processes of the sandbox hang in the kernel and cannot be ended';
-        if (!isDone) throw new Error(`${trouble}; the device waits for them`);
-        console.error(trouble);
+        const hanging = 'processes of the sandbox hang in the kernel and cannot be killed';
+        if (!isDone) throw new Error(`${hanging}; the device stays locked until they exit`);
+        console.error(hanging);
         return;
       }
       if (ms > SUPERVISOR_MS || !this.isSupervised()) this.help();
       await sleep(POLL_MS);
     }
     if (this.cgroup === null) return;
-    // The exit tells what the cgroup says.
+    // `exited` reads the cgroup's counters.
     await this.exited.catch(() => undefined);
     await this.cgroup.remove();
   }
 
-  /** Ends all but the supervisor: with it would go the lock, which others are to wait for. */
+  /** Kills all but the supervisor, which holds the lock that other runs wait for. */
   private help(): void {
     this.wake();
     if (!LINUX) return;
@@ -108,21 +108,21 @@ export class Contained {
   }
 
   /**
-   * Pids on the host of all that runs inside, the sandbox's own ones included: this process has adopted whoever lost its
-   * parent.
+   * Pids on the host of all processes of the run, the sandbox's own included. This process is their subreaper, so orphans are
+   * among its descendants.
    */
   everyone(): number[] {
     return LINUX ? descendants(process.pid) : [-this.supervised.supervisor.pid];
   }
 
   /**
-   * Pids of processes that are no longer the first to go when the host is short of memory. Where the worker has no
-   * CAP_SYS_RESOURCE the kernel lets a process take back what supervisor.py has set.
+   * Pids of processes that lowered their oom_score_adj, so that the kernel no longer kills them first. Without
+   * CAP_SYS_RESOURCE the kernel lets a process take back the value that the supervisor has set.
    */
   spared(): number[] {
     const pid = this.supervised.begunPid();
     if (!LINUX || pid === null) return [];
-    // bubblewrap's own first process has what all began with, and no process inside can reach it.
+    // bubblewrap's first process has the initial value, and no process inside can change it.
     const first = oomScore(pid);
     return descendants(pid).filter((inside) => {
       const score = oomScore(inside);
@@ -152,11 +152,11 @@ function send(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // Gone by itself.
+    // It has exited.
   }
 }
 
-/** Everything below a process, zombies left out. */
+/** All descendants of a process, without zombies. */
 function descendants(root: number): number[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
@@ -175,7 +175,7 @@ function descendants(root: number): number[] {
   return found;
 }
 
-/** Null when the process has gone. */
+/** Null if the process has exited. */
 function oomScore(pid: number): number | null {
   try {
     return Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8'));

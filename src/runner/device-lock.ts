@@ -1,6 +1,6 @@
 /**
- * The lock that whoever uses a device holds. A GPU is one for the host, whatever user or installation wants it, so its
- * lock lies where all can reach it. The CPU is shared anyway: one run at a time is enough for each installation.
+ * The lock of a device in use. All users and installations of a host share its GPUs, so a GPU's lock lies in a shared
+ * folder. The CPU is shared anyway: its lock only serializes the runs of one installation.
  */
 import { chmod, lstat, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,12 +8,12 @@ import { errorCode } from '../process/error-code';
 import { stateRoot } from '../process/paths';
 import { gpuMinor, isGpu } from './gpu-file';
 
-/** Not in a user's own runtime folder. Not in /dev/shm: a user's files there go when the user logs out. */
+/** Not in a user's runtime folder, and not in /dev/shm, where a user's files are deleted at logout. */
 const SHARED = '/tmp/autoresearch-devices';
-/** Everybody may add a lock file, and nobody may take another's away. */
+/** All users may add lock files; only the owner may remove one. */
 const STICKY = 0o1777;
 
-/** @throws Error if somebody has put something else in the place of the shared folder */
+/** @throws Error if the shared folder's path is anything but a shared folder */
 export async function deviceLock(device: string, shared = SHARED): Promise<string> {
   if (!isGpu(device)) return join(stateRoot(), 'devices', `${device}.lock`);
   await makeShared(shared);
@@ -30,11 +30,11 @@ async function makeShared(folder: string): Promise<void> {
   const found = await lstat(folder);
   const isShared = (found.mode & STICKY) === STICKY;
   if (found.isDirectory() && (isShared || found.uid === process.getuid?.())) {
-    // mkdir's own mode is subject to the umask, and whoever was to mend that may have been killed before.
+    // The umask restricts mkdir's mode, and the process that made the folder may have died before its chmod.
     if (!isShared) await chmod(folder, STICKY);
     return;
   }
   throw new Error(
-    `${folder} holds the locks of this host's GPUs and should be a folder that all may write to (mode 1777): remove it`,
+    `${folder} must be a folder with mode 1777, for the locks of this host's GPUs: remove what is there`,
   );
 }

@@ -1,29 +1,29 @@
-/** Why a candidate has no result, from how its process ended and what it printed last. */
+/** Derives why a candidate has no result from its process's exit and the end of its output. */
 import { lastLine } from '../process/excerpt';
 import type { RunFailure } from './task';
 import type { ContainedExit } from './contained';
 
-/** A death that no candidate in a sandbox can bring about. */
+/** A candidate in a sandbox cannot cause this itself. */
 export const KILLED_OUTSIDE = 'killed by SIGKILL from outside the run';
 
 const MESSAGE_CHARACTERS = 200;
 const TAIL_CHARACTERS = 4_000;
-/** Of the tail, what may follow a traceback: the rest of its message, and what libraries print as they go. */
+/** Part of the tail that may follow a traceback: the rest of its message, and libraries' output at exit. */
 const AFTER_TRACEBACK = 1_000;
 
 /** Only at the start of a line: libraries log tracebacks that they have handled behind a prefix. */
 const TRACEBACK = /^Traceback \(most recent call last\)/gm;
-/** By the exception's type, as Python, NumPy and torch name it; torch's compiler wraps it. */
+/** Exception types of Python, NumPy and torch; torch's compiler wraps them. */
 const MEMORY_TYPE = /^(?:[\w.]*InductorError: )?(?:\w+\.)*(?:OutOfMemoryError|_?(?:Array)?MemoryError)\b/;
-/** cuBLAS and torch on the CPU have no type of their own: a RuntimeError says so. */
+/** cuBLAS and torch on the CPU raise a RuntimeError. */
 const MEMORY_WORDS =
   /^(?:\w+\.)*(?:RuntimeError|AcceleratorError): .*(?:out of memory|CUBLAS_STATUS_ALLOC_FAILED|can't allocate memory|not enough memory)/;
-/** The exit code of an exception that nobody caught. */
+/** Python's exit code after an uncaught exception. */
 const UNCAUGHT = 1;
-/** What a shell exits with after its command was killed. */
+/** A shell's exit code after its command was killed. */
 const KILLED_IN_SHELL = 137;
 
-/** @param log the output's end */
+/** @param log the end of the output */
 export function failure(reason: RunFailure['reason'], message: string, log: string): RunFailure {
   const line = message.replaceAll(/\s+/g, ' ').trim();
   return {
@@ -33,14 +33,14 @@ export function failure(reason: RunFailure['reason'], message: string, log: stri
   };
 }
 
-/** The sandbox could not be set up: the command has not begun, and the error is the host's. */
+/** The sandbox could not be set up, so the command has not begun: a host error. */
 class SandboxError extends Error {
   override name = 'SandboxError';
 }
 
 /**
- * Why a process that ended by itself has left no submission.
- * @throws SandboxError if it has not begun
+ * Explains why a process exited without a submission.
+ * @throws SandboxError if the command has not begun
  */
 export function exitFailure(
   { code, signal, began, outOfMemory, hitOwnLimit }: ContainedExit,
@@ -55,7 +55,7 @@ export function exitFailure(
       reason: 'error',
       message: 'killed by a limit on CPU seconds that it set itself (RLIMIT_CPU): remove that limit',
     };
-  // In a sandbox nothing inside can send it to the first process; without one, watch.ts looks at the repetition.
+  // In a sandbox nothing inside can kill the first process. Without one, runs/watch.ts looks for repetition.
   if (signal === 'SIGKILL') return { reason: 'lost', message: KILLED_OUTSIDE };
   if (signal !== null) {
     const meaning = signal === 'SIGILL' ? ' (illegal instruction)' : '';
@@ -69,8 +69,8 @@ export function exitFailure(
 }
 
 /**
- * The exception that a process which hangs has raised: its output ends with the traceback. Null where it does not.
- * @param log what it printed since it last went on
+ * The exception that a hanging process has raised: its output ends with the traceback. Null without one.
+ * @param log the output since its last progress
  */
 export function raisedAndHung(log: string): string | null {
   const { start, end } = lastTraceback(log);
@@ -84,13 +84,13 @@ const isOutOfMemory = (exception: string | null): boolean =>
 /** The last traceback's exception, else the last line: libraries go on printing after a traceback. */
 const lastWords = (log: string): string => exceptionOf(log) ?? lastLine(log);
 
-/** The line of the last traceback that names the exception; what it printed before does not count. */
+/** The last traceback's line that names the exception. */
 function exceptionOf(log: string): string | null {
   const { start, end } = lastTraceback(log);
   return start === end ? null : log.slice(log.lastIndexOf('\n', end - 1) + 1, end).trim();
 }
 
-/** The end of a log, with its last traceback in view. */
+/** The end of a log, including its last traceback. */
 function excerpt(log: string): string {
   const { start, end } = lastTraceback(log);
   if (start === end) return log.slice(-TAIL_CHARACTERS);

@@ -1,14 +1,14 @@
-/** For how many seconds a GPU has been at work, by what nvidia-smi says of it several times a second. */
+/** Sums the seconds for which a GPU was busy, from nvidia-smi's samples. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { gpuIndex, isGpu } from './gpu-file';
 
 const SAMPLE_MS = 250;
-/** A sample stands for no more than this: a host that stood still, or an nvidia-smi that did, is no GPU at work. */
+/** The most time that one sample counts for: a stopped host or nvidia-smi is no busy GPU. */
 const MOST_MS = 2_000;
 
 export class GpuBusy {
-  /** Null until the first sample, and for good where there is no GPU, no nvidia-smi, or none that can tell. */
+  /** Null until the first sample, and always without a GPU or a working nvidia-smi. */
   seconds: number | null = null;
   private readonly child: ChildProcess | null;
   private last = performance.now();
@@ -28,7 +28,7 @@ export class GpuBusy {
       ],
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
-    // Not installed: then nobody can tell.
+    // nvidia-smi is not installed: `seconds` stays null.
     child.on('error', () => undefined);
     createInterface(child.stdout).on('line', (line) => this.take(line));
     return child;

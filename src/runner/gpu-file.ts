@@ -8,7 +8,7 @@ export const isGpu = (device: string): boolean => device.startsWith('cuda');
 
 export const gpuIndex = (device: string): number => Number(device.split(':')[1] ?? 0);
 
-/** Beside a GPU's own file; CUDA does not start without them, and no process can make them from inside a sandbox. */
+/** CUDA needs these beside a GPU's own file, and cannot create them in a sandbox. */
 const CONTROL = ['/dev/nvidiactl', '/dev/nvidia-uvm'];
 /** For debuggers and profilers; not on each host. */
 const TOOLS = '/dev/nvidia-uvm-tools';
@@ -16,8 +16,7 @@ const NVIDIA = '0x10de';
 const MODPROBE_MS = 60_000;
 
 /**
- * The files that a process needs for this GPU and no other. Where the driver has not made them since boot, its own
- * program makes them now.
+ * The files that a process needs for this GPU alone. Creates those that the driver has not made since boot.
  * @throws Error if this host (or container) has no such GPU, or not all of its files
  */
 export function gpuFiles(device: string, root = '/'): string[] {
@@ -25,7 +24,7 @@ export function gpuFiles(device: string, root = '/'): string[] {
   if (minor === null) throw new Error(`no ${device} here: ${minors(root).length} GPUs were found in /dev`);
   const isThere = (file: string): boolean => existsSync(join(root, file));
   const areMissing = (): string[] => CONTROL.filter((file) => !isThere(file));
-  // It is setuid root, so it works for plain users too.
+  // nvidia-modprobe is setuid root, so it works for plain users.
   if (areMissing().length > 0)
     spawnSync('nvidia-modprobe', ['-u', `-c=${minor}`], {
       stdio: 'ignore',
@@ -35,14 +34,14 @@ export function gpuFiles(device: string, root = '/'): string[] {
   const missing = areMissing();
   if (missing.length > 0) {
     throw new Error(
-      `no ${missing.join(', no ')} on this host, so no process can use ${device}: run nvidia-modprobe -u -c=${minor} as root, at each boot`,
+      `this host lacks ${missing.join(' and ')}, so no process can use ${device}: run nvidia-modprobe -u -c=${minor} as root, at each boot`,
     );
   }
   return [...CONTROL, ...[TOOLS].filter(isThere), `/dev/nvidia${minor}`];
 }
 
 /**
- * Files in /sys through which this process could map the memory of NVIDIA's devices, whichever one is assigned.
+ * Files in /sys through which this process could map the memory of any NVIDIA device, assigned or not.
  * @param root where /sys is
  */
 export function gpuMemoryFiles(root = '/'): string[] {
@@ -69,25 +68,25 @@ function canRead(file: string): boolean {
 }
 
 /**
- * The number of the GPU's device file, the same for everybody on this host; null when there is no such GPU.
+ * The number of the GPU's device file, the same for all users of this host; null without such a GPU.
  * @param root where /dev and /proc are
  */
 export const gpuMinor = (device: string, root = '/'): number | null => minors(root)[gpuIndex(device)] ?? null;
 
 /**
- * A file's number need not be the GPU's: the driver tells it for each place on the bus. Where it does not, the files
- * are taken in their own order. Only what this host (or container) has counts.
+ * A file's number may differ from the GPU's index: the driver lists it by place on the bus. Without that list, the files
+ * count in numeric order. Only files of this host (or container) count.
  */
 function minors(root: string): number[] {
   const files = readdirSync(join(root, 'dev'))
     .flatMap((name) => /^nvidia(\d+)$/.exec(name)?.[1] ?? [])
     .map(Number)
     .toSorted((a, b) => a - b);
-  const told = minorsOnTheBus(root);
-  return told.length === 0 ? files : told.filter((minor) => files.includes(minor));
+  const listed = minorsOnTheBus(root);
+  return listed.length === 0 ? files : listed.filter((minor) => files.includes(minor));
 }
 
-/** The numbers of the device files, in the order of the bus; empty when the driver does not tell all of them. */
+/** The numbers of the device files, in the order of the bus; empty unless the driver lists all of them. */
 function minorsOnTheBus(root: string): number[] {
   const folder = join(root, 'proc', 'driver', 'nvidia', 'gpus');
   try {

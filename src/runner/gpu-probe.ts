@@ -1,7 +1,7 @@
 /**
- * Whether the GPU is to blame for a failure. A host can lose a GPU whose device files stay: its driver was replaced beneath it, a
- * container's devices were taken away, it has fallen off the bus. To the candidate that is an exception like those of its own, so
- * after a failure the same little thing is tried in the same kind of sandbox, by nobody's code but ours.
+ * Finds out whether the GPU caused a failure. A host can lose a GPU whose device files stay: its driver was replaced, a container
+ * lost its devices, it fell off the bus. The candidate then fails with an exception like its own, so after a failure a small
+ * program of ours uses the GPU in the same kind of sandbox.
  */
 import { join } from 'node:path';
 import { countFailure } from './count-failure';
@@ -11,11 +11,11 @@ import { runContained, type End } from './run-contained';
 import type { RunFailure, TaskSpec } from './task';
 import type { Ending, TaskContext } from './model/training';
 
-/** A lost GPU does not make numbers that are not finite, and `lost` blames no candidate as it is. */
-const TELLS_NOTHING = new Set<RunFailure['reason']>(['diverged', 'lost']);
-/** For importing torch from a slow disk; no longer than the lab lets a start-up or a scoring take, which need the same. */
+/** A lost GPU does not cause a non-finite loss, and `lost` blames no candidate anyway. */
+const UNRELATED = new Set<RunFailure['reason']>(['diverged', 'lost']);
+/** For importing torch from a slow disk; the lab's cap for a start-up or a scoring, if shorter. */
 const PROBE_SECONDS = 120;
-/** Of its output, what is kept. */
+/** The end of the output that is logged. */
 const OUTPUT_CHARACTERS = 16_000;
 const PROBE = `
 try:
@@ -28,16 +28,16 @@ if not torch.backends.cuda.is_built():
     raise SystemExit(0)  # whatever the candidate trains with, it is not this
 torch.zeros(1, device="cuda").item()
 `;
-/** What has trained, and left a GPU that does not work so often, may be what breaks it: the study is not to wait for ever. */
+/** After so many GPU failures in training, the candidate itself may break the GPU: the study must not wait for ever. */
 const MAX_FAILURES = 3;
 const FAILURES_FILE = 'gpu-failures';
 
 /**
- * The ending of a task, once it is clear that the GPU works; `stopped` when somebody asked for that meanwhile.
- * @throws Error if it does not: nobody can tell then what the candidate is worth, unless that happens each time it trains
+ * The ending of a task if the GPU works; `stopped` if that was requested meanwhile.
+ * @throws Error if the GPU does not work, a host error, unless this candidate has seen that `MAX_FAILURES` times
  */
 export async function unlessGpuFails(spec: TaskSpec, context: TaskContext, ending: Ending): Promise<Ending> {
-  if (!isGpu(spec.device) || ending.kind !== 'failed' || TELLS_NOTHING.has(ending.reason)) return ending;
+  if (!isGpu(spec.device) || ending.kind !== 'failed' || UNRELATED.has(ending.reason)) return ending;
   const room = {
     ...spec,
     command: ['python', '-I', '-c', PROBE],
@@ -51,7 +51,7 @@ export async function unlessGpuFails(spec: TaskSpec, context: TaskContext, endin
   const append = (chunk: Buffer): void => {
     output = (output + chunk.toString('utf8')).slice(-OUTPUT_CHARACTERS);
   };
-  console.log(`${ending.reason}: ${ending.message}; trying whether ${spec.device} works`);
+  console.log(`${ending.reason}: ${ending.message}; testing whether ${spec.device} works`);
   const end = await runContained(room, { ...context, sandbox, seconds, log: { append } });
   if (end.kind === 'stopped') return end;
   if (end.kind === 'exited' && end.exit.code === 0) return ending;

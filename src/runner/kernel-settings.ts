@@ -1,16 +1,16 @@
-/** What in /proc is the kernel's, and not a process's. */
+/** Lists the kernel's own entries in /proc. */
 import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * What in /proc is the kernel's and could be written. Root in the sandbox is root to these, capabilities or not, and
- * /proc/sys/kernel/core_pattern would be a way out. /proc as a whole cannot be read-only: CUDA does not start where a
- * thread cannot write its own name (error 304).
+ * The kernel's writable entries in /proc. Root in the sandbox may write them even without capabilities, and
+ * /proc/sys/kernel/core_pattern would be an escape. /proc as a whole cannot be read-only: CUDA fails with error 304 if a
+ * thread cannot write its own name.
  */
 export function kernelSettings(): string[] {
   return (
     readdirSync('/proc')
-      // Names alone: asked for types as well, Node looks at processes that have gone by then, and fails.
+      // Names only: with types, Node would look at processes that have exited meanwhile, and fail.
       .filter((name) => !/^\d+$/.test(name) && name !== 'sysvipc')
       .map((name) => join('/proc', name))
       .filter((path) => {

@@ -1,14 +1,14 @@
-/** Which limits of a run the kernel keeps here, found by a real trial. */
+/** Finds out by a trial which limits of a run this host's kernel enforces. */
 import { supervise, type TaskLimit } from '../process/supervise';
 import { Cgroup, MAX_TASKS, NoCgroupError } from './cgroup';
 import { smallest } from './sandbox';
 
 export interface LimitsFound {
-  /** By what the kernel bounds processes and threads; null where the runner only watches their number. */
+  /** The mechanism that bounds processes and threads; null if the runner only polls their number. */
   tasks: string | null;
-  /** The same for memory. */
+  /** The mechanism that bounds memory; null if the runner only polls it. */
   memory: string | null;
-  /** Why there is no cgroup; empty where there is one. */
+  /** Why there is no cgroup; empty with one. */
   detail: string;
 }
 
@@ -18,7 +18,7 @@ const NAMES: Record<TaskLimit, string | null> = {
   nothing: null,
 };
 
-/** @throws LaunchError if there is no Python to try it with */
+/** @throws LaunchError without a Python for the trial */
 export async function findLimits(): Promise<LimitsFound> {
   try {
     await Cgroup.make().remove();

@@ -1,4 +1,4 @@
-/** A candidate's output on disk: never larger than its limit, always with its beginning and its latest lines. */
+/** A candidate's output on disk, bounded in size: its beginning and its latest lines. */
 import {
   closeSync,
   fstatSync,
@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 
-/** Characters kept in memory, for the failure's tail. */
+/** Characters in memory, for the failure's tail. */
 const TAIL_CHARACTERS = 16_000;
 
 export class BoundedLog {

@@ -1,7 +1,7 @@
 /**
  * The runner: one detached process for one task (a training or a scoring), started as `main.js FOLDER` under the
  * task's and the device's locks. It outlives the worker, and says all there is to know in FOLDER/status.json.
- * It ends without `done` only when the trouble is ours; whoever watches then starts another attempt.
+ * It exits without `done` only on a host error; the worker then starts another attempt.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -47,7 +47,7 @@ async function main(folder: string): Promise<void> {
     const failed = ending.kind === 'failed' ? failure(ending.reason, ending.message, log.tail()) : null;
     await finish(status, stop.signal, ending.kind === 'stopped' ? 'stopped' : 'done', failed);
   } catch (error) {
-    // Not the candidate's fault (a full disk, a GPU that is gone): whoever watches waits a while, then repeats it.
+    // A host error (a full disk, a lost GPU): the worker repeats the task after a while.
     console.error(error);
     await finish(status, stop.signal, 'stopped', failure('lost', String(error), ''));
   } finally {
@@ -56,7 +56,7 @@ async function main(folder: string): Promise<void> {
   }
 }
 
-/** The end counts: it waits for room on a full disk, unless somebody wants this runner to go. */
+/** Writes the final status. Waits for room on a full disk, unless the runner must stop. */
 async function finish(
   status: StatusFile,
   stop: AbortSignal,

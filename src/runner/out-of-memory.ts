@@ -1,6 +1,7 @@
+/** Without a cgroup: the host's count of processes killed for lack of memory. */
 import { readFileSync } from 'node:fs';
 
-/** How many processes the kernel has killed for lack of memory: it does not say whose. */
+/** Tells whether the kernel has killed any process for lack of memory since this was made. */
 export class OutOfMemoryCount {
   private readonly before = killed();
 

@@ -7,7 +7,7 @@ import { enclose, type Room } from './sandbox';
 import type { RunFailure } from './task';
 import { Watch } from './watch';
 
-/** How it ended: by itself, after its seconds, because somebody asked for it, or because it took too much of the host. */
+/** How it ended: by itself, at its time limit, on request, or because it used too much of the host. */
 export type End =
   | { kind: 'exited'; exit: ContainedExit }
   | { kind: 'overdue' }
@@ -60,7 +60,7 @@ function cap(seconds: number): { end: Promise<End>; clear: () => void } {
   return { end, clear: () => clearInterval(timer) };
 }
 
-/** It keeps nothing that would be lost: it is ended without asking. */
+/** Kills the process without asking: it has no state to save. */
 function stopped(stop: AbortSignal): Promise<End> {
   return new Promise((resolve) => {
     const end = (): void => resolve({ kind: 'stopped' });

@@ -1,4 +1,4 @@
-/** status.json of a task: at most two writes a second while it runs, and at once when its phase changes. */
+/** status.json of a task. Written at most twice a second, and at once when the phase changes. */
 import { join } from 'node:path';
 import type { Sandbox } from '../domain/experiment';
 import { writeJsonAtomic } from '../process/json-file';
@@ -6,10 +6,10 @@ import type { Owner } from '../process/owner';
 import type { TaskStatus } from './task';
 
 const INTERVAL_MS = 500;
-/** Written at least this often, so that the GPU seconds of a runner that is killed are known. */
+/** Written at least this often, so that the GPU seconds of a killed runner are known. */
 const REFRESH_MS = 5_000;
 
-/** What a task says before it has begun; the launcher fills in who owns it. */
+/** The status of a task that has not begun; the launcher adds the owner. */
 export function queuedStatus(): Omit<TaskStatus, 'owner'> {
   return {
     format: 1,
@@ -53,18 +53,18 @@ export class StatusFile {
     setInterval(() => this.update({}), REFRESH_MS).unref();
   }
 
-  /** Takes in what has changed; it is on the disk within half a second. */
+  /** Applies a change and writes it within half a second. */
   update(change: Partial<TaskStatus>): void {
     Object.assign(this.value, change);
     this.timer ??= setTimeout(() => {
-      // A full disk must not end a training: the phases' writes below are the ones that count.
+      // A full disk must not end a training: only the writes of `enter` must succeed.
       this.write().catch((error: unknown) =>
         console.error(`status.json cannot be written: ${String(error)}`),
       );
     }, INTERVAL_MS);
   }
 
-  /** Enters a phase. Resolves when the disk has it. */
+  /** Enters a phase and resolves when it is on the disk. */
   async enter(phase: TaskStatus['phase'], change: Partial<TaskStatus> = {}): Promise<void> {
     Object.assign(this.value, change, { phase });
     console.log(`${new Date().toISOString()} ${phase}`);
@@ -79,7 +79,7 @@ export class StatusFile {
       this.value.wallSeconds = this.spentSeconds + (performance.now() - this.began) / 1000;
       await writeJsonAtomic(this.path, this.value);
     };
-    // One after the other, a failed one not in the way of the next.
+    // In order; a failed write does not block the next one.
     const done = this.writing.then(write);
     this.writing = done.catch(() => undefined);
     return done;

@@ -1,6 +1,6 @@
 /**
- * The files of one detached task (a training or a scoring): what it is told (`spec.json`), what it says
- * (`status.json`, replaced atomically), what it printed (`log`). Activities and the CLI read them; only the
+ * The files of one detached task (a training or a scoring): its request (`spec.json`), its state
+ * (`status.json`, replaced atomically) and its output (`log`). Activities and the CLI read them; only the
  * task itself writes its status.
  */
 import { z } from 'zod';
@@ -37,21 +37,21 @@ export const trainSpecSchema = z.strictObject({
   seed: z.int().positive(),
   budget: trainBudgetSchema,
   startupSeconds: seconds,
-  /** Of these, how long the GPU may be at work; null where only `startupSeconds` counts. */
+  /** The most GPU-busy seconds of these; null if only `startupSeconds` counts. */
   startupGpuSeconds: seconds.nullable(),
   submissionSeconds: seconds,
   stallSeconds: seconds,
   /** From `start`, where the budget is steps: a budget of seconds is its own cap. */
   trainSeconds: seconds,
   weightsBytes: z.int().positive(),
-  /** Whether it is only tried out: on made-up data, nothing compiled. */
+  /** True for a smoke test: random data, and nothing is compiled. */
   smokeTest: z.boolean().optional(),
 });
 
 export const scoreSpecSchema = z.strictObject({
   kind: z.literal('score'),
   ...common,
-  /** What `tree` has to hold, by path: git's ids of the blobs of the study's base. */
+  /** The expected contents of `tree` by path: git's blob ids of the study's base. */
   blobs: z.record(z.string(), z.string()),
   scoreSeconds: seconds,
 });
@@ -71,8 +71,8 @@ export const taskStatusSchema = z.strictObject({
   format: z.literal(1),
   owner: ownerSchema,
   /**
-   * `queued`: waits for the device's lock. `done` is final, with or without a failure. `stopped`: ended by request,
-   * or with a failure by the host's trouble; to be begun again in its folder, and not counted as an attempt.
+   * `queued`: waits for the device's lock. `done` is final, with or without a failure. `stopped`: ended by request, or with a
+   * failure by a host error; the task begins again in its folder, and this does not count as an attempt.
    */
   phase: z.enum(['queued', 'starting', 'training', 'submitting', 'scoring', 'done', 'stopped']),
   /** Wall clock, milliseconds since the epoch; for people, never for decisions. */
@@ -93,7 +93,7 @@ export const taskStatusSchema = z.strictObject({
   weights: z.string().nullable(),
   parameters: z.int().nonnegative(),
   sandbox: z.enum(['bubblewrap', 'none']),
-  /** What the scorer wrote; null in a training. */
+  /** The scorer's answer; null in a training. */
   score: z.strictObject({ value: z.number(), tokens: z.int(), bytes: z.int(), seconds }).nullable(),
   failure: failureSchema.nullable(),
 });

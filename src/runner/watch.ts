@@ -1,6 +1,6 @@
 /**
- * Ends a sandbox before it takes the host with it: counts its processes, looks at the memory that is left and at who goes
- * first when there is none.
+ * Ends a sandbox before it harms the host: polls its number of processes, the host's free memory, and whether its processes are
+ * still the first that the kernel kills when memory runs out.
  */
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
@@ -19,7 +19,8 @@ export class Watch {
   constructor(contained: Contained, fail: (reason: RunFailure['reason'], message: string) => void) {
     this.timer = setInterval(() => {
       const processes = contained.everyone().length;
-      if (processes > MAX_PROCESSES) fail('rejected', `${processes} processes, ${MAX_PROCESSES} are allowed`);
+      if (processes > MAX_PROCESSES)
+        fail('rejected', `${processes} processes, at most ${MAX_PROCESSES} are allowed`);
       if (contained.spared().length > 0)
         fail('rejected', 'it lowered its oom_score_adj, which must stay as it is: remove that');
       const free = freeMemory();
@@ -33,7 +34,7 @@ export class Watch {
   }
 }
 
-/** Bytes that could be had without swapping; `freemem` alone counts file caches as used. */
+/** Bytes available without swapping; `freemem` alone counts file caches as used. */
 function freeMemory(): number {
   const kilobytes = /MemAvailable:\s+(\d+) kB/.exec(read('/proc/meminfo'))?.[1];
   return kilobytes === undefined ? freemem() : Number(kilobytes) * 1024;

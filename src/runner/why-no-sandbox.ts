@@ -1,14 +1,14 @@
-/** What to do where bubblewrap is installed and does not work: judged by what it said and by what this host shows. */
+/** Explains how to fix an installed bubblewrap that does not work, from its message and this host's settings. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const PROFILE = 'abi <abi/4.0>, profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }';
-/** Ubuntu since 23.10: a plain user's namespaces give no rights, unless a profile allows them to the program. */
+/** Ubuntu since 23.10: a plain user's namespaces have no rights unless an AppArmor profile allows the program. */
 const RESTRICTED = '/proc/sys/kernel/apparmor_restrict_unprivileged_userns';
 const MOUNTS = '/proc/self/mountinfo';
 
 /**
- * @param said bubblewrap's own words
+ * @param said bubblewrap's message
  * @param root where /proc is
  */
 export function howToSandbox(said: string, root = '/'): string {
@@ -19,15 +19,15 @@ export function howToSandbox(said: string, root = '/'): string {
     return "the bwrap on PATH ignores options: install your distribution's bubblewrap";
   if (read(root, RESTRICTED).trim() === '1') {
     return (
-      `AppArmor keeps plain users of this host from namespaces: put the line \`${PROFILE}\` into /etc/apparmor.d/bwrap, then ` +
+      `AppArmor denies namespaces to plain users of this host: put the line \`${PROFILE}\` into /etc/apparmor.d/bwrap, then ` +
       '`sudo systemctl reload apparmor`, on the host also for its containers; or for all programs ' +
       '`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`'
     );
   }
-  return 'bubblewrap needs user namespaces: see what it said; in a container, docs/production.md has the options that allow them';
+  return 'bubblewrap needs user namespaces: see its message; in a container, docs/production.md has the options that allow them';
 }
 
-/** The kernel gives nobody a new /proc that shows more than the one that is there. */
+/** The kernel allows no new /proc that shows more than the existing one. */
 function overProc(root: string): string {
   const mounts = read(root, MOUNTS)
     .split('\n')

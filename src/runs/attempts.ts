@@ -1,6 +1,6 @@
 /**
- * The folders of one run's attempts, `runs/0042/1/train-1`, and what they tell. An attempt that the host's trouble or a
- * `down` has stopped goes on in its folder; one that was lost leaves it behind, for its log.
+ * The folders of one run's attempts, `runs/0042/1/train-1`, and their state. An attempt that a host error or
+ * `down` has stopped goes on in its folder; a lost one leaves its folder behind, for the log.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ export interface Attempt {
 /** Names a run. */
 export type Run = Pick<TrainInput, 'study' | 'number' | 'run'>;
 
-/** Where a run's folders are: attempts, and the submission that its training leaves for its scoring. */
+/** The folder of a run: its attempts, and the submission that its training leaves for its scoring. */
 export function runFolder({ study, number, run }: Run): string {
   return join(studyState(study.labId, study.tag), 'runs', experimentName(number), String(run));
 }
@@ -45,13 +45,13 @@ export async function attemptsOf(run: Run, kind: TaskSpec['kind']): Promise<Atte
   );
 }
 
-/** A status that no runner of ours can have written is as good as none: the disk lost it, and the run is repeated. */
+/** Null for a status that no runner can have written: the disk lost it, and the run is repeated. */
 export const statusOf = (folder: string): Promise<TaskStatus | null> =>
   readJsonIfWhole(join(folder, 'status.json'), taskStatusSchema);
 
 /**
- * SHA-256 of the status that another start may take the place of: the one that says what `stopped` says, or where that is null
- * one that says nothing. Undefined when there is none like that.
+ * SHA-256 of a status file that another start may replace: one that equals `stopped`, or an invalid one if `stopped` is null.
+ * Undefined without such a file.
  */
 export async function replaceable(folder: string, stopped: TaskStatus | null): Promise<string | undefined> {
   const text = await readFile(join(folder, 'status.json')).catch(() => null);
@@ -72,16 +72,16 @@ export async function ownerOfAttempt({ folder, status }: Attempt): Promise<Owner
   return holderOf(join(folder, 'lock'));
 }
 
-/** `lost` is the runner's word for "killed from outside": that is repeated. */
+/** A `lost` run was killed from outside, and is repeated. */
 export const isFinal = (status: TaskStatus): boolean =>
   status.phase === 'done' && status.failure?.reason !== 'lost';
 
-/** What has ended well was for nothing: or it would be found done whenever it is to be done again. */
+/** Marks a finished attempt as lost, so that the run is done again instead of being found done. */
 export async function markAsLost({ folder, status }: Attempt, why: string): Promise<void> {
   if (status === null || status.phase !== 'done' || status.failure !== null) return;
   await writeJsonAtomic(join(folder, 'status.json'), { ...status, failure: failure('lost', why, '') });
 }
 
-/** Whether an attempt has been lost by a foreign hand; stopped ones are nobody's fault. */
+/** True if an attempt without a result was killed from outside; a stopped one was not. */
 export const hasBegun = (status: TaskStatus | null): boolean =>
   status !== null && status.phase !== 'queued' && status.phase !== 'stopped';

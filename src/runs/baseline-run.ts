@@ -4,7 +4,7 @@ import { Git } from '../ledger/git';
 import { readRecord } from '../ledger/ledger';
 import type { StudyRef } from '../domain/run';
 
-/** Null before there is one. */
+/** Null before the first run with a score. */
 export async function baselineRun({ lab, tag }: StudyRef): Promise<ScoredRun | null> {
   const git = new Git(lab);
   for (let number = 0; ; number++) {

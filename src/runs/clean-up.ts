@@ -1,5 +1,5 @@
 /**
- * After an experiment: takes away what is needed no more. The submissions of a kept one stay, and of everything else what a person
+ * Deletes an experiment's unneeded files after its record. The submissions of a `keep` stay, and for all experiments what a person
  * reads: statuses, and logs of a bounded size.
  */
 import { readdir, rm, stat } from 'node:fs/promises';
@@ -11,16 +11,16 @@ import { studyState } from '../process/paths';
 import { copiesIn, removeCopies } from '../labs/working-copy';
 import type { StudyRef } from '../domain/run';
 
-/** `tree.partial-…` is an export that was cut off, as `….tmp` is a file that was to take another's place. */
+/** `tree.partial-…` is an interrupted export, and `….tmp` an interrupted atomic write. */
 const UNNEEDED = /^(tree(\.partial-.*)?|scratch|out|ledger\.jsonl|.*\.tmp)$/;
-/** The study's own export of the lab. Nobody but time tells whether somebody is at one: it takes seconds. */
+/** An export of the study's lab. It takes seconds, so an old one was interrupted. */
 const PARTIAL_BASE = /^base\.partial-/;
 const CUT_OFF_MS = 3_600_000;
-/** Of each log of a finished experiment, its beginning and its end. */
-const KEPT_LOG_BYTES = 64 * 1024;
+/** The size to which each log of a finished experiment is cut: its beginning and its end. */
+const LOG_BYTES = 64 * 1024;
 const LOGS = /^(log|runner\.log|transcript.*\.log)$/;
 
-/** May be called again; a folder that is gone is no error. */
+/** Idempotent; a missing folder is no error. */
 export async function cleanUpRuns(
   { study, number, verdict }: ExperimentRecord,
   { labId }: Pick<StudyRef, 'labId'>,
@@ -29,7 +29,7 @@ export async function cleanUpRuns(
   const experiment = join(state, 'runs', experimentName(number));
   for (const run of await entries(experiment)) {
     const folder = join(experiment, run);
-    // Another run of this name was put aside with its logs, in case somebody missed it: by now there is a record.
+    // Logs of a replaced run of the same name were left until the record exists.
     if (run.includes('.replaced-') || UNNEEDED.test(run)) await remove(folder);
     else if (/^\d+$/.test(run)) await cleanUpRun(folder, verdict === 'keep');
   }
@@ -45,8 +45,8 @@ async function removeCutOff(path: string): Promise<void> {
   if (found !== null && Date.now() - found.mtimeMs > CUT_OFF_MS) await remove(path);
 }
 
-async function cleanUpRun(folder: string, isKept: boolean): Promise<void> {
-  if (!isKept) await remove(join(folder, 'submission'));
+async function cleanUpRun(folder: string, hasVerdictKeep: boolean): Promise<void> {
+  if (!hasVerdictKeep) await remove(join(folder, 'submission'));
   for (const attempt of await entries(folder)) {
     if (/^(train|score)-/.test(attempt)) await shorten(join(folder, attempt));
   }
@@ -55,7 +55,7 @@ async function cleanUpRun(folder: string, isKept: boolean): Promise<void> {
 async function shorten(folder: string): Promise<void> {
   for (const name of await entries(folder)) {
     if (UNNEEDED.test(name)) await remove(join(folder, name));
-    else if (LOGS.test(name)) await boundLog(join(folder, name), KEPT_LOG_BYTES);
+    else if (LOGS.test(name)) await boundLog(join(folder, name), LOG_BYTES);
   }
 }
 

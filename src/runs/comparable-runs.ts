@@ -1,4 +1,4 @@
-/** The runs that tell whether a run's seed has an effect: its own commit's, and those of the commit that it builds on. */
+/** Finds the runs that show whether a run's seed has an effect: those of its own commit and of its parent. */
 import type { ComparableRuns, SeededRun } from '../domain/seed';
 import { Git } from '../ledger/git';
 import { readRecord } from '../ledger/ledger';

@@ -1,4 +1,4 @@
-/** Ends runners, whoever has started them. */
+/** Ends runners, no matter which process has started them. */
 import { dirname, join } from 'node:path';
 import { entriesOf } from '../process/entries';
 import { unregister } from '../process/register';
@@ -6,10 +6,10 @@ import { terminate } from '../process/owner';
 import { attemptsOf, ownerOfAttempt, runFolder, type Run } from './attempts';
 import type { StudyRef } from '../domain/run';
 
-/** A runner takes 2 s to ask its candidate; then everything is killed. */
+/** A runner asks its candidate to end for 2 s; then everything is killed. */
 export const STOP_MS = 4_000;
 
-/** Ends a run's training or scoring. What it has done so far stays in its folder. */
+/** Ends a run's training or scoring. Its folder stays. */
 export async function endRun(run: Run): Promise<void> {
   const attempts = [...(await attemptsOf(run, 'train')), ...(await attemptsOf(run, 'score'))];
   await Promise.all(
@@ -22,7 +22,7 @@ export async function endRun(run: Run): Promise<void> {
   );
 }
 
-/** All of an experiment's. */
+/** Ends all runs of an experiment. */
 export async function endRuns(study: StudyRef, number: number): Promise<void> {
   const folder = dirname(runFolder({ study, number, run: 1 }));
   const names = await entriesOf(folder);

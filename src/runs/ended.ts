@@ -1,6 +1,6 @@
 /**
- * Marks on disk of workflows that were cancelled: an activity of such a one that comes too late, because its worker was frozen or the
- * server away, begins nothing any more. Each try of an experiment, and each life of a study, is a workflow run of its own.
+ * Marks cancelled workflows on the disk. A late activity of such a workflow (its worker was frozen, or the server was away)
+ * then begins nothing. Each try of an experiment, and each start of a study, is a workflow run of its own.
  */
 import { Context } from '@temporalio/activity';
 import { access, mkdir, writeFile } from 'node:fs/promises';
@@ -11,19 +11,19 @@ import type { StudyRef } from '../domain/run';
 
 const folderOf = ({ labId, tag }: StudyRef): string => join(studyState(labId, tag), 'ended');
 
-/** Activities of ours are always a workflow's. */
+/** Every activity of this product belongs to a workflow. */
 const runId = (): string => Context.current().info.workflowExecution!.runId;
 
 /**
- * Keeps a workflow from beginning anything more.
- * @param run the workflow's run id; by default that of the workflow that calls
+ * Prevents a workflow's activities from beginning anything more.
+ * @param run the workflow's run id; by default the calling workflow's
  */
 export async function markEnded(study: StudyRef, run = runId()): Promise<void> {
   await mkdir(folderOf(study), { recursive: true });
   await writeFile(join(folderOf(study), run), '');
 }
 
-/** Whether the workflow that calls has been marked so. To be asked after a start too: before that, whoever marks may see nothing to end. */
+/** True if the calling workflow is marked. Ask after a start, too: the mark may have come when there was nothing to end yet. */
 export async function isEnded(study: StudyRef): Promise<boolean> {
   try {
     await access(join(folderOf(study), runId()));

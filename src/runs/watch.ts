@@ -1,6 +1,6 @@
 /**
- * Finds a task's runner again or starts one, and watches it to its end. The runner is a process of its own: it
- * outlives this worker, and whoever calls with the same task later sees the same run.
+ * Finds a task's runner or starts one, and watches it to its end. The runner is a separate process: it outlives this
+ * worker, and a later call with the same task finds the same run.
  */
 import { Context, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
@@ -48,9 +48,9 @@ export interface RunDependencies {
   exportTree(study: StudyRef, commit: string, directory: string): Promise<Blobs>;
   /** @throws EnvironmentChanged before anything of the environment is run */
   resolveRun(input: TrainInput): Promise<RunSetting>;
-  /** The runs whose weights tell whether this one's seed has an effect. */
+  /** The runs whose weights show whether this run's seed has an effect. */
   comparableRuns(input: TrainInput): Promise<ComparableRuns>;
-  /** The run that caps follow; null before there is one. */
+  /** The run from which caps are derived; null before there is one. */
   baselineRun(study: StudyRef): Promise<BaselineRun | null>;
   /** The compiled src/runner/main.ts. */
   runner: string;
@@ -65,7 +65,7 @@ export interface RunSetting {
   machine: RunClass;
 }
 
-/** A task as it is when nothing has been spent on it. */
+/** A task before any time was spent on it. */
 type NewTask = TrainTask | ScoreTask;
 export type TrainTask = Omit<TrainSpec, 'spentSeconds'>;
 export type ScoreTask = Omit<ScoreSpec, 'spentSeconds'>;
@@ -75,7 +75,7 @@ export interface Task {
   kind: TaskSpec['kind'];
   input: TrainInput;
   runner: string;
-  /** Makes what an attempt needs in `folder`, or finds it there. */
+  /** Prepares an attempt's files in `folder`. Idempotent. */
   prepare(folder: string): Promise<NewTask>;
 }
 
@@ -88,16 +88,16 @@ export interface Outcome {
   wallSeconds: number;
 }
 
-/** Of any kind: it may be the candidate that takes its machine down. */
+/** The most attempts of any kind: the candidate itself may crash the host. */
 const MAX_STARTS = 10;
-/** Steps are counted as their batches are handed out, a few ahead. */
+/** Steps count when their batches are sent, a few ahead. */
 const SAME_STEP = 3;
 const POLL_MS = 250;
 /** How long a cancelled activity waits for the server to confirm the cancellation. */
 const ANSWER_MS = 3_000;
-/** Beside logs and weights: the tree, statuses, and what packing the lab's git takes for a while. */
+/** Beside logs and weights: the tree, statuses, and temporary files of packing the lab's git. */
 const ROOM_BYTES = 64e6;
-/** What a runner may know of the worker's environment: no keys. */
+/** The worker's environment variables that a runner gets: no keys. */
 const ENVIRONMENT = /^(PATH|HOME|USER|LANG|TMPDIR|LD_LIBRARY_PATH|XDG_.*|AUTORESEARCH_(SANDBOX|DEVICES))$/;
 
 export const runnerEnvironment = (): NodeJS.ProcessEnv =>
@@ -105,7 +105,7 @@ export const runnerEnvironment = (): NodeJS.ProcessEnv =>
 
 export const submissionFolder = (input: TrainInput): string => join(runFolder(input), 'submission');
 
-/** What a training's and a scoring's spec have in common. */
+/** The common part of a training's and a scoring's spec. */
 export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting, tree: string) {
   return {
     format: 1,
@@ -121,9 +121,9 @@ export function commonSpec(input: TrainInput, { python, data, lab }: RunSetting,
 }
 
 /**
- * Is there room for what a run may write?
+ * Checks for room for a run's files.
  * @param bytes beside its log
- * @throws Error that says how much is missing where; the activity is tried again until there is
+ * @throws Error that says how much room is missing where; the activity is retried until there is enough
  */
 export async function checkRoom({ study }: TrainInput, { lab }: RunSetting, bytes: number): Promise<void> {
   await requireRoom([
@@ -141,8 +141,8 @@ export const taskName = ({ study, number, run }: TrainInput): string =>
   `${study.tag}/${experimentName(number)} run ${run}`;
 
 /**
- * Sees a task through. Cancelled by a worker that shuts down it lets go: the run goes on. Cancelled by the study it
- * ends the run first.
+ * Attends a task to its end. When the worker shuts down, the run goes on without it; when the study cancels, the run is
+ * ended first.
  */
 export async function attend(task: Task): Promise<Outcome> {
   let progress: Progress = { phase: 'queued', step: 0, loss: null, tokens: 0, secondsLeft: null };
@@ -156,9 +156,8 @@ export async function attend(task: Task): Promise<Outcome> {
 }
 
 /**
- * A baseline that was lost says nothing of the lab, and no record of it may stand: the study waits for its owner, and the next
- * try begins with new attempts.
- * @throws ApplicationFailure that no retry fixes, if the baseline was lost
+ * A lost baseline says nothing about the lab, so it is not recorded: the study pauses, and the next try begins with new attempts.
+ * @throws ApplicationFailure (not retryable) if the baseline was lost
  */
 async function orHostError({ kind, input }: Task, found: Outcome): Promise<Outcome> {
   if (input.number !== 0 || found.failure?.reason !== 'lost') return found;
@@ -166,12 +165,12 @@ async function orHostError({ kind, input }: Task, found: Outcome): Promise<Outco
   for (const { folder, number } of await attemptsOf(input, kind))
     await rename(folder, join(dirname(folder), `lost-${at}-${kind}-${number}`));
   const message =
-    `${taskName(input)}, the baseline, was ended by something outside it (${found.failure.message}): ` +
-    'look at what ends processes on this host (memory, other jobs, a scheduler), the lab is not to blame';
+    `${taskName(input)}, the baseline, was killed from outside (${found.failure.message}): ` +
+    'find out what kills processes on this host (memory, other jobs, a scheduler); the lab is not to blame';
   throw ApplicationFailure.nonRetryable(message, 'HostError');
 }
 
-/** What makes a run that run. A tag may come back, and a candidate that was never recorded may be replaced. */
+/** Identifies a run. A tag may be used again, and a candidate that was never recorded may be replaced. */
 const identitySchema = z.strictObject({
   base: z.string(),
   commit: z.string(),
@@ -181,11 +180,11 @@ const identitySchema = z.strictObject({
 
 const identityFile = (run: Run): string => `${runFolder(run)}.json`;
 
-/** What the run is whose folder bears this name; null where there is none. */
+/** The identity of the run in the folder of this name; null without one. */
 export const identityOfRun = (run: Run): Promise<z.infer<typeof identitySchema> | null> =>
   readJsonIfWhole(identityFile(run), identitySchema);
 
-/** Puts aside the folder of another run of the same name, with its logs; its results are not this run's. */
+/** Moves another run's folder of the same name aside: its results are not this run's. */
 async function ownFolder(input: TrainInput): Promise<void> {
   const { study, commit, seed, budget } = input;
   const root = runFolder(input);
@@ -208,10 +207,10 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
     const last = attempts.at(-1);
     const owner = last === undefined ? null : await ownerOfAttempt(last);
     if (owner !== null && last !== undefined) {
-      throwTrouble(task, await follow(last.folder, owner, show));
+      throwHostError(task, await follow(last.folder, owner, show));
       continue;
     }
-    // It may have finished between the two looks.
+    // It may have finished between the two reads.
     const status = last === undefined ? null : await statusOf(last.folder);
     if (status !== null && isFinal(status)) return outcome(attempts.slice(0, -1), status, status.failure);
     const begun = attempts.filter((attempt) => hasBegun(attempt.status));
@@ -225,8 +224,11 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
     if (last === undefined) {
       await start(task, 1, null, show);
     } else if (hasBegun(status)) {
-      log.warn('attempt was lost, starting another', { task: taskName(task.input), number: last.number + 1 });
-      // Its log and status tell what happened; its files only take room.
+      log.warn('the attempt was killed from outside, starting another', {
+        task: taskName(task.input),
+        number: last.number + 1,
+      });
+      // Log and status explain what happened; the tree only takes room.
       await rm(join(last.folder, 'tree'), { recursive: true, force: true });
       await start(task, last.number + 1, null, show);
     } else {
@@ -235,7 +237,7 @@ async function untilDone(task: Task, show: (status: TaskStatus) => void): Promis
   }
 }
 
-/** @param stopped what the attempt said when it was stopped: it goes on in its folder, with the seconds that it has spent */
+/** @param stopped the last status of a stopped attempt, which goes on in its folder with the seconds that it has spent */
 async function start(
   task: Task,
   number: number,
@@ -267,7 +269,7 @@ async function start(
     adoptOrphans: true,
   });
   if (owner === null) {
-    // Whoever is at it is seen at the next look; or cannot be seen from here, and may be at it for long.
+    // Another process has started it: the next round finds it, unless it is not visible from here.
     await Context.current().sleep(POLL_MS);
     return;
   }
@@ -280,7 +282,7 @@ async function start(
       `the runner of ${name} ended before it began: ${await lastWords(folder)} (${folder}/runner.log)`,
     );
   }
-  throwTrouble(task, status);
+  throwHostError(task, status);
 }
 
 /**
@@ -293,8 +295,8 @@ async function throwIfEnded({ input }: Task): Promise<void> {
   throw ApplicationFailure.nonRetryable(`${taskName(input)} was cancelled meanwhile`, 'Ended');
 }
 
-/** The host's trouble is thrown, for Temporal to try again later, a minute apart at most. */
-function throwTrouble({ input }: Task, status: TaskStatus | null): void {
+/** Throws a host error, which Temporal retries, at most a minute apart. */
+function throwHostError({ input }: Task, status: TaskStatus | null): void {
   if (status?.phase === 'stopped' && status.failure !== null)
     throw new Error(`${taskName(input)}: ${status.failure.message}`);
 }
@@ -318,7 +320,7 @@ async function follow(
       await context.sleep(POLL_MS);
     } catch (error) {
       const why = context.cancellationDetails;
-      // Whatever else cancels us (shutdown, timeout, reset), the run is still wanted and will be found again.
+      // After any other cancellation (shutdown, timeout, reset) the run goes on, and another attempt finds it.
       if (why?.cancelRequested === true && !why.workerShutdown) await terminate(owner, { graceMs: STOP_MS });
       throw error;
     }
@@ -326,15 +328,14 @@ async function follow(
 }
 
 /**
- * The candidate's own failure, if it seems to have killed itself: without a sandbox it can, and then nothing but the repetition
- * tells that from a kill by the host. With the same seed a candidate dies at the same step again; before its first step all
- * deaths are alike, so that those say nothing.
+ * The candidate's own failure, if it seems to have killed itself. Without a sandbox it can, and only repetition distinguishes
+ * that from a kill by the host: with the same seed it dies at the same step again. Deaths before the first step prove nothing.
  */
 function repeatedDeath(begun: readonly Attempt[]): Failure | null {
   const [first, second] = begun.slice(-2).map(({ status }) => status);
   if (!isUnexplained(first) || !isUnexplained(second)) return null;
   if (Math.abs(first.step - second.step) > SAME_STEP) return null;
-  const message = `killed by SIGKILL twice, after ${first.step} and ${second.step} steps: by itself, as it seems`;
+  const message = `killed by SIGKILL twice, after ${first.step} and ${second.step} steps: the candidate seems to kill itself`;
   return { reason: 'error', message, tail: second.failure?.tail ?? '' };
 }
 

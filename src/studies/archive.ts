@@ -52,7 +52,7 @@ const manifestSchema = z.object({
 export type Manifest = z.infer<typeof manifestSchema>;
 type WrittenManifest = Manifest & { ledger: Coverage };
 
-/** The file is no archive of ours, or is damaged. */
+/** `export` did not write this file, or it is damaged. */
 export class ArchiveError extends Error {
   override name = 'ArchiveError';
 }

@@ -1,9 +1,9 @@
-/** How a command fails: a code that scripts can branch on, what happened, and what to do about it. */
+/** How a command fails: a code for scripts, what happened, and what to do. */
 
-/** Exit codes, the same for every command. The keys are the `code` of an error told as JSON. */
+/** Exit codes, the same for every command. The keys are the `code` of an error printed as JSON. */
 export const EXIT_CODES = {
   ok: 0,
-  /** A fault of ours, or of the machine. */
+  /** A fault of this program, or of the machine. */
   unexpected: 1,
   /** The command line does not make sense. */
   usage: 2,
@@ -23,16 +23,16 @@ export type ErrorCode = Exclude<keyof typeof EXIT_CODES, 'ok'>;
 
 /** The table of exit codes for `--help`. */
 export const EXIT_CODE_HELP = `Exit codes:
-  0  it went well
-  1  unexpected: AUTORESEARCH_DEBUG=1 shows the stack
+  0  success
+  1  unexpected error: AUTORESEARCH_DEBUG=1 shows the stack
   2  the command line is wrong
   3  the lab, or another file given, is not valid
   4  no Temporal server, or no worker
   5  no such study, experiment or remote
-  6  refused as things stand (tag taken, branch checked out, …), or verify or replay found a difference
+  6  refused in the present state (tag taken, branch checked out, …), or verify or replay found a difference
   7  something that must be installed is missing`;
 
-/** A failure that a person can do something about. */
+/** A failure that the user can fix. */
 export class CliError extends Error {
   override name = 'CliError';
   /**

@@ -1,4 +1,4 @@
-/** Which study is meant: by its tag, by its lab, or because it is the only one that runs. */
+/** Finds the study that a command means: by its tag, by its lab, or the only one that runs. */
 import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,7 +36,10 @@ export interface StudyChoice {
 /** Adds `[TAG]` and `--lab DIR` to a command. */
 export function takesStudy(command: Command): Command {
   return command
-    .argument('[TAG]', 'the study; by default the one that runs, and to look at else the latest')
+    .argument(
+      '[TAG]',
+      'the study; by default the one that runs, for commands that only show something also the latest',
+    )
     .option('--lab <DIR>', 'the lab that it belongs to, where several know the tag');
 }
 
@@ -53,7 +56,11 @@ export async function findStudy(choice: StudyChoice): Promise<FoundStudy> {
   const [only, ...others] = running;
   if (only !== undefined && others.length === 0) return only;
   const why = only === undefined ? 'none of these studies runs' : 'several studies run';
-  throw new CliError('usage', `${why}, so which is meant?\n${list(fitting, running)}`, 'name its tag');
+  throw new CliError(
+    'usage',
+    `${why}, so it is not clear which one is meant:\n${list(fitting, running)}`,
+    'name its tag',
+  );
 }
 
 /**
@@ -183,7 +190,7 @@ async function readFound(git: Git, tag: string): Promise<FoundStudy | null> {
   if (config === null) return null;
   const here = labId(git.directory);
   if (config.labId === here) return { git, config: { ...config, lab: git.directory } };
-  // Fetched, copied or moved: the workflow of that name is another lab's, and its command line was somebody else's.
+  // Fetched, copied or moved: the workflow of that name belongs to another lab, and the command line to its owner.
   const workflowId = `study-${tag}-${here}`;
   return {
     git,

@@ -13,7 +13,7 @@ import { RESEARCHER, STUDY } from '../temporal/search-attributes';
 import type { WorkerInfo } from '../temporal/worker-info';
 import type { study as studyWorkflow } from '../workflows/study';
 import { CliError } from './errors';
-import { ownStudy, pageOf } from './live';
+import { ownStudy, pageOf } from './study-workflow';
 import { budgetText } from '../domain/budget';
 import type { FoundStudy } from './find-study';
 

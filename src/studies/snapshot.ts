@@ -1,9 +1,9 @@
-/** Where a study stands at one moment, from whoever knows: its workflow, or without one its ledger. */
+/** Where a study stands at one moment, by its workflow, or by its ledger where the workflow cannot answer. */
 import type { Progress } from '../domain/run';
 import type { Sandbox } from '../domain/experiment';
 import type { FailingTask } from '../temporal/failing-task';
 import type { Phase, StudyStatus } from '../domain/status';
-import type { Account } from '../researchers/purse';
+import type { Account } from '../researchers/spend-guard';
 
 /** What a workflow waits for just now. */
 export interface PendingActivity {
@@ -29,9 +29,9 @@ export interface CurrentExperiment {
 }
 
 export interface Snapshot {
-  /** `workflow`: the study itself says so. `ledger`: rebuilt from git, for it has ended or nobody answers. */
+  /** `workflow`: the study itself says so. `ledger`: rebuilt from git, because it has ended or no worker answers. */
   source: 'workflow' | 'ledger';
-  /** `unknown`: without a server nobody can say. */
+  /** `unknown`: without a server it is not known. */
   study: Omit<StudyStatus, 'phase'> & { phase: Phase | 'unknown' };
   current: CurrentExperiment | null;
   /** What the experiment that is not recorded yet has spent on being proposed; `study.spent` lacks it. */
@@ -42,8 +42,8 @@ export interface Snapshot {
   failing: FailingTask | null;
   /** How the last run was contained; null before the first. */
   sandbox: Sandbox | null;
-  /** Address of the study in Temporal's UI; null where nobody knows one. */
+  /** Address of the study in Temporal's UI; null where it is not known. */
   link: string | null;
-  /** What is wrong around the study, and what to do; null when nothing is. */
-  trouble: string | null;
+  /** What is wrong with the study, its worker or its server, and what to do; null when nothing is. */
+  problem: string | null;
 }

@@ -13,7 +13,7 @@ import type { StudyConfig } from '../domain/study';
 import { experimentOf } from '../temporal/executions';
 import { failingTask } from '../temporal/failing-task';
 import { CliError } from './errors';
-import { describeWorkflow, request } from './live';
+import { describeWorkflow, request } from './study-workflow';
 
 /** A run ends within seconds of being asked to; then what is still under way is being recorded. */
 const END_MS = 15_000;

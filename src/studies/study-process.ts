@@ -1,4 +1,4 @@
-/** What Temporal says of a study's process, for `verify` to hold against the records. */
+/** A study's workflows as Temporal knows them, for `verify` to compare with the records. */
 import type { ExperimentSummary } from '../domain/experiment';
 import type { StudyConfig } from '../domain/study';
 import type { Outcome } from '../ledger/verify/check-workflows';
@@ -8,21 +8,21 @@ import { runningWorker } from '../host/worker-process';
 import { withServer, type Live } from './with-server';
 
 export interface StudyProcess {
-  /** Something may just now be written: differences that pass by themselves are none. */
+  /** The study may be writing: a difference that disappears by itself is none. */
   isWorking: boolean;
   /** Closed experiments that are still retained. */
   outcomes: Outcome[];
   /** Numbers of the experiments whose workflows have not ended. */
   open: number[];
-  /** The last experiments as the study itself knows them; empty where nobody answers for it. */
+  /** The last experiments as the study itself knows them; empty where no worker answers. */
   history: ExperimentSummary[];
 }
 
 /** null without a server. */
-export async function lookAtProcess(config: StudyConfig): Promise<StudyProcess | null> {
+export async function readStudyProcess(config: StudyConfig): Promise<StudyProcess | null> {
   try {
     return await withServer(async (server, live) =>
-      look(await live.ownStudy(server.client, config), server, live),
+      readFrom(await live.ownStudy(server.client, config), server, live),
     );
   } catch (error) {
     if (error instanceof Error && error.name === 'ServerUnavailable') return null;
@@ -30,7 +30,7 @@ export async function lookAtProcess(config: StudyConfig): Promise<StudyProcess |
   }
 }
 
-async function look({ workflowId }: StudyConfig, server: Connected, live: Live): Promise<StudyProcess> {
+async function readFrom({ workflowId }: StudyConfig, server: Connected, live: Live): Promise<StudyProcess> {
   // Not at the top: it loads Temporal's client, which takes longer than all that git has to answer.
   const { listExecutions, experimentPrefix }: typeof ExecutionsModule = require('../temporal/executions');
   const prefix = experimentPrefix(workflowId);
@@ -44,7 +44,7 @@ async function look({ workflowId }: StudyConfig, server: Connected, live: Live):
     outcomes.push({ number: Number(id.slice(prefix.length)), workflowId: id, runId, verdict, score });
   }
   const workflow = await live.describeWorkflow(server.client, workflowId);
-  // Without a worker a query waits for nobody, and nothing is written either.
+  // Without a worker a query would wait in vain, and nothing is being written.
   const isServed =
     workflow?.status.name === 'RUNNING' &&
     (server.ours ? (await runningWorker()) !== null : await live.isServed(server.client, workflow));

@@ -1,7 +1,7 @@
-/** The Temporal server for commands that may do without: its client takes longer to load than git to answer. */
+/** Loads and connects the Temporal client only for commands that need it: loading it takes longer than git takes to answer. */
 import type * as ConnectionModule from '../temporal/connection';
 import type { Connected } from '../temporal/connection';
-import type * as LiveModule from './live';
+import type * as LiveModule from './study-workflow';
 
 export type Live = typeof LiveModule;
 
@@ -12,7 +12,7 @@ export type Live = typeof LiveModule;
 export async function withServer<T>(work: (server: Connected, live: Live) => Promise<T>): Promise<T> {
   // Not at the top: only now, and only for commands that talk to a server.
   const { connect }: typeof ConnectionModule = require('../temporal/connection');
-  const live: Live = require('./live');
+  const live: Live = require('./study-workflow');
   const server = await connect();
   try {
     return await work(server, live);

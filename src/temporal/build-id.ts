@@ -1,7 +1,6 @@
 /** Identifies the build of this package, to tell an old worker from a current one. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { asset, packageRoot } from '../process/package-root';
 
 /** Written by `npm run build` (src/build.ts). */
@@ -21,8 +20,8 @@ export function buildId(): string {
   }
 }
 
-const versionSchema = z.object({ version: z.string() });
-
-/** The release, such as `0.5.0`. */
-export const packageVersion = (): string =>
-  versionSchema.parse(JSON.parse(readFileSync(asset('package.json'), 'utf8'))).version;
+/** The release: `0.5.0`. Without zod, which takes longer to load than `--version` and `--help` to answer. */
+export function packageVersion(): string {
+  const { version }: { version: string } = JSON.parse(readFileSync(asset('package.json'), 'utf8'));
+  return version;
+}

@@ -5,6 +5,7 @@
  */
 import { formatWithOptions } from 'node:util';
 import { MissingPrerequisite } from '../process/missing-prerequisite';
+import type * as Sdk from '@temporalio/worker';
 import type { DefaultLogger as Logger, LogEntry, RuntimeOptions } from '@temporalio/worker';
 
 type Environment = Record<string, string | undefined>;
@@ -25,14 +26,23 @@ const NO_WORKFLOWS = 'No workflows registered, not polling for workflow tasks';
 /** Installs the SDK's runtime with these settings: once per process, before any connection. @throws MissingPrerequisite */
 export function installRuntime(environment: Environment = process.env): Logger {
   // Loaded here: `up` checks the settings without the SDK's native module.
-  const { DefaultLogger, Runtime }: typeof import('@temporalio/worker') = require('@temporalio/worker');
+  const { DefaultLogger, Runtime }: typeof Sdk = require('@temporalio/worker');
   const { json, metrics } = telemetry(environment);
   const logger = new DefaultLogger('INFO', (entry) => {
     if (entry.message === NO_WORKFLOWS) return;
     process.stderr.write(`${json ? jsonLine(entry) : textLine(entry)}\n`);
   });
   const logging = { console: { format: json ? ('json' as const) : ('compact' as const) } };
-  Runtime.install({ logger, telemetryOptions: { logging, ...(metrics !== null && { metrics }) } });
+  try {
+    Runtime.install({ logger, telemetryOptions: { logging, ...(metrics !== null && { metrics }) } });
+  } catch (error) {
+    if (metrics === null) throw error;
+    throw new MissingPrerequisite(
+      `the metrics exporter does not start: ${error instanceof Error ? error.message : String(error)}`,
+      `choose a free address in ${PROMETHEUS}, or unset it`,
+      { cause: error },
+    );
+  }
   return logger;
 }
 

@@ -54,7 +54,7 @@ interface Tried {
   failure: Failure | null;
 }
 
-/** Crashes that a researcher may mend: what was rejected, or died by a foreign hand, is not one. */
+/** Crashes that a researcher may repair: not a rejected candidate, nor one that was killed from outside. */
 const REPAIRABLE = new Set<Reason>(['error', 'timeout', 'oom', 'diverged', 'unscorable']);
 
 /** How often a run is trained again when its submission is lost; more losses mean a broken host. */

@@ -1,6 +1,6 @@
 import { createCheck } from '../../src/activities/check-proposal';
 import type { ProposeInput } from '../../src/activities/interface';
-import { keepCandidate, keepCrashed } from '../../src/ledger/commits';
+import { storeCandidate, storeCrashed } from '../../src/ledger/commits';
 import { readLabConfigAt } from '../../src/labs/lab';
 import { applyEdits } from '../../src/labs/apply-edits';
 import { UNLIMITED } from '../../src/domain/limits';
@@ -34,7 +34,7 @@ async function place() {
     repair: null,
   };
   const candidate = async (number: number, text: string): Promise<string> =>
-    keepCandidate(lab.git, {
+    storeCandidate(lab.git, {
       tag: study.tag,
       number,
       incumbent: lab.base,
@@ -52,68 +52,70 @@ async function place() {
       runs: [makeRun(1.9)],
       ...change,
     });
-  const look = (edits: Edit[], history: ExperimentRecord[] = [], change: Partial<ProposeInput> = {}) =>
-    createCheck('python3', () => Promise.resolve(null))({ ...input, ...change }, config, history).look(
+  const inspect = (edits: Edit[], history: ExperimentRecord[] = [], change: Partial<ProposeInput> = {}) =>
+    createCheck('python3', () => Promise.resolve(null))({ ...input, ...change }, config, history).inspect(
       edits,
       never,
     );
-  return { ...lab, study, input, candidate, record, look };
+  return { ...lab, study, input, candidate, record, inspect };
 }
 
-test('what was tried is not tried again, in no other words, and the researcher is told how it went', async () => {
-  const { record, look } = await place();
+test('code that was tried is refused, also with other local names, and the objection has its result', async () => {
+  const { record, inspect } = await place();
   const tried = await record(3, 'def f(x):\n    return x * 0.01\n', { title: 'a hundredth' });
-  const again = await look(content('def f(value):  # smaller\n    return value * 1e-2\n'), [tried]);
+  const again = await inspect(content('def f(value):  # smaller\n    return value * 1e-2\n'), [tried]);
   expect(again.objection).toMatchObject({ kind: 'repeat' });
   expect(again.objection?.message).toContain(
     'experiment 3 ("a hundredth"): discard, not better: 1.9 against 1.8',
   );
-  const other = await look(content('def f(x):\n    return x * 0.02\n'), [tried]);
-  expect(other).toMatchObject({ meaning: expect.stringMatching(/^1-/), objection: null });
-  expect(other.meaning).not.toBe(again.meaning);
+  const other = await inspect(content('def f(x):\n    return x * 0.02\n'), [tried]);
+  expect(other).toMatchObject({ astHash: expect.stringMatching(/^2-/), objection: null });
+  expect(other.astHash).not.toBe(again.astHash);
 });
 
-test('a record that has the hash needs no commit; one of an earlier scheme is read from its commit', async () => {
-  const { record, look } = await place();
-  const fresh = await look(content('WIDTH = 3\n'));
-  const known = await record(1, 'WIDTH = 4\n', { research: makeResearch({ meaning: fresh.meaning }) });
-  expect((await look(content('WIDTH = 3\n'), [known])).objection?.kind).toBe('repeat');
+test('a hash in the record saves reading its commit; a hash of another scheme is not used', async () => {
+  const { record, inspect } = await place();
+  const fresh = await inspect(content('WIDTH = 3\n'));
+  const known = await record(1, 'WIDTH = 4\n', { research: makeResearch({ meaning: fresh.astHash }) });
+  expect((await inspect(content('WIDTH = 3\n'), [known])).objection?.kind).toBe('repeat');
   const older = await record(2, 'WIDTH = 3\n', {
     research: makeResearch({ meaning: `0-${'a'.repeat(64)}` }),
   });
-  expect((await look(content('WIDTH = 3\n'), [older])).objection?.kind).toBe('repeat');
+  expect((await inspect(content('WIDTH = 3\n'), [older])).objection?.kind).toBe('repeat');
 });
 
-test('what never ran, or was ended by a foreign hand, may be tried again; a crash may not', async () => {
-  const { record, look } = await place();
+test('a candidate that never ran or was killed from outside may be tried again; a crash may not', async () => {
+  const { record, inspect } = await place();
   const crash: Partial<ExperimentRecord> = { verdict: 'crash', runs: [makeRun(null)] };
   const history = [
     await record(1, 'WIDTH = 3\n', { ...crash, reason: 'lost' }),
     await record(2, 'WIDTH = 4\n', { ...crash, reason: 'rejected', runs: [] }),
     await record(3, 'WIDTH = 5\n', { ...crash, reason: 'oom', detail: 'out of memory' }),
   ];
-  expect((await look(content('WIDTH = 3\n'), history)).objection).toBeNull();
-  expect((await look(content('WIDTH = 4\n'), history)).objection).toBeNull();
-  expect((await look(content('WIDTH = 5\n'), history)).objection?.message).toContain('crash, out of memory');
+  expect((await inspect(content('WIDTH = 3\n'), history)).objection).toBeNull();
+  expect((await inspect(content('WIDTH = 4\n'), history)).objection).toBeNull();
+  expect((await inspect(content('WIDTH = 5\n'), history)).objection?.message).toContain(
+    'crash, out of memory',
+  );
 });
 
-test('what changes nothing that runs, does not parse or breaks a rule', async () => {
-  const { git, base, look } = await place();
+test('a change without effect, one that does not parse and one that breaks a rule are refused', async () => {
+  const { git, base, inspect } = await place();
   const text = await git.text(['show', `${base}:train.py`]);
-  expect((await look(content(`# a thought\n${text}\n`))).objection).toMatchObject({
+  expect((await inspect(content(`# a thought\n${text}\n`))).objection).toMatchObject({
     kind: 'repeat',
-    message: expect.stringContaining('it is the incumbent'),
+    message: expect.stringContaining("the code is the incumbent's"),
   });
-  expect(await look(content('WIDTH = (\n'))).toMatchObject({
-    meaning: null,
+  expect(await inspect(content('WIDTH = (\n'))).toMatchObject({
+    astHash: null,
     objection: { kind: 'syntax', message: "train.py, line 1: '(' was never closed: WIDTH = (" },
   });
-  expect((await look([{ path: 'score.py', content: '' }])).objection?.kind).toBe('edits');
+  expect((await inspect([{ path: 'score.py', content: '' }])).objection?.kind).toBe('edits');
 });
 
-test('data in an edit goes back to its researcher, with what is allowed', async () => {
-  const { look } = await place();
-  expect((await look(content(`ROWS = "${'0123456789'.repeat(900)}"\n`))).objection).toEqual({
+test('an edit with too much data is refused, with the limit', async () => {
+  const { inspect } = await place();
+  expect((await inspect(content(`ROWS = "${'0123456789'.repeat(900)}"\n`))).objection).toEqual({
     kind: 'data',
     message: expect.stringMatching(
       /hold 900\d bytes of strings and numbers .* caps\.literal_bytes allows 8192/,
@@ -121,20 +123,20 @@ test('data in an edit goes back to its researcher, with what is allowed', async 
   });
 });
 
-test('a repair is not what has crashed, in this attempt or an earlier one', async () => {
-  const { git, study, candidate, record, look } = await place();
+test('a repair may not be a candidate that has crashed before', async () => {
+  const { git, study, candidate, record, inspect } = await place();
   const first = await candidate(9, 'WIDTH = first\n');
-  await keepCrashed(git, study.tag, 9, 1, first);
+  await storeCrashed(git, study.tag, 9, 1, first);
   const second = await candidate(9, 'WIDTH = second\n');
   const failure = { reason: 'error', message: 'it failed', tail: '' } as const;
   const repair = { attempt: 2, commit: second, failure };
   for (const text of ['WIDTH = first\n', 'WIDTH = second  # the same\n']) {
-    const { objection } = await look(content(text), [], { repair });
-    expect(objection?.message).toContain('it is the candidate that has crashed');
+    const { objection } = await inspect(content(text), [], { repair });
+    expect(objection?.message).toContain('the code is that of the crashed candidate');
   }
-  expect((await look(content('WIDTH = 7\n'), [], { repair })).objection).toBeNull();
+  expect((await inspect(content('WIDTH = 7\n'), [], { repair })).objection).toBeNull();
   const repaired = await record(4, 'WIDTH = 8\n', { repairs: [{ commit: first, failure }] });
-  expect((await look(content('WIDTH = first\n'), [repaired])).objection?.message).toContain(
+  expect((await inspect(content('WIDTH = first\n'), [repaired])).objection?.message).toContain(
     'before it was repaired: error, it failed',
   );
 });

@@ -1,11 +1,11 @@
-/** An unknown error may be a bug: it is retried for some minutes, then the study pauses. An outage is waited out. */
+/** An unknown error may be a bug: it is retried for some minutes, then the study pauses. An outage is retried while it lasts. */
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { withFailures } from '../../src/activities/failures';
 
 const environments = (activityId: string) => new MockActivityEnvironment({ activityId });
 
-/** What each of `times` attempts of one activity fails with. */
+/** The failures of `times` attempts of one activity. */
 async function failures(activityId: string, times: number, errorOf: (nth: number) => unknown) {
   const found: unknown[] = [];
   for (let nth = 1; nth <= times; nth++) {
@@ -19,7 +19,7 @@ async function failures(activityId: string, times: number, errorOf: (nth: number
 const isFinal = (failure: unknown): boolean =>
   failure instanceof ApplicationFailure && failure.nonRetryable === true;
 
-test('an unknown error ends the retries in the end, with its own words and how often it came', async () => {
+test('an unknown error ends the retries after a number of times, with its message', async () => {
   const found = await failures('unknown', 14, () => new TypeError('x is undefined'));
   expect(found.map(isFinal)).toEqual([...Array<boolean>(13).fill(false), true]);
   expect(found.at(-1)).toMatchObject({ message: 'x is undefined (14 times in a row)' });
@@ -35,12 +35,12 @@ test.each([
   ['an API that is away', ApplicationFailure.retryable('overloaded', 'ModelBusy')],
   ['a lock that another git holds', new Error("Unable to create '/lab/.git/index.lock': File exists.")],
   ['a cancellation', new CancelledFailure('cancelled')],
-])('%s is waited out', async (what, error) => {
+])('%s is retried while it lasts', async (what, error) => {
   const found = await failures(what, 40, () => error);
   expect(found.filter(isFinal)).toEqual([]);
 });
 
-test('unknown errors count in a row, each activity for itself, and a success ends the row', async () => {
+test('unknown errors count in a row and by activity, and a success resets the count', async () => {
   const unknown = new Error('what is this');
   const outage = Object.assign(new Error('no network'), { code: 'ENETUNREACH' });
   expect((await failures('mixed', 40, (nth) => (nth % 10 === 0 ? outage : unknown))).some(isFinal)).toBe(
@@ -52,7 +52,7 @@ test('unknown errors count in a row, each activity for itself, and a success end
   expect((await failures('first', 13, () => unknown)).some(isFinal)).toBe(false);
 });
 
-test('what no retry cures is not retried, and keeps its name', async () => {
+test("an error that no retry cures is not retried, and its name is the failure's type", async () => {
   const error = Object.assign(new Error('lab.yaml: no such metric'), { name: 'LabConfigError' });
   expect(await failures('lasting', 1, () => error)).toMatchObject([
     { type: 'LabConfigError', nonRetryable: true, message: 'lab.yaml: no such metric' },

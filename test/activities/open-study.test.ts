@@ -5,7 +5,7 @@ import { createOpenStudy, type OpenStudyDependencies } from '../../src/activitie
 import type { OpenedStudy } from '../../src/activities/interface';
 import { summarize } from '../../src/domain/experiment';
 import { rebuild, type StudyConfig } from '../../src/domain/study';
-import { keepCandidate } from '../../src/ledger/commits';
+import { storeCandidate } from '../../src/ledger/commits';
 import { appendRecord, openLedger, readStudy } from '../../src/ledger/ledger';
 import { baseRef, branchRef, ledgerRef } from '../../src/ledger/refs';
 import { git, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
@@ -48,7 +48,7 @@ async function addRecord(
 ) {
   const tree = git(root, 'rev-parse', `${base}^{tree}`);
   const common = { tag: study.tag, number, tree, hypothesis: '', rejected: null, at: study.createdAt };
-  const commit = await keepCandidate(repository, { ...common, incumbent, title: `change ${number}` });
+  const commit = await storeCandidate(repository, { ...common, incumbent, title: `change ${number}` });
   const record = makeRecord(study, number, { commit, incumbent });
   await appendRecord(repository, study, record);
   return record;
@@ -225,7 +225,7 @@ test('another device or another torch than the study was scored with is refused,
   const machine = { device: 'NVIDIA H200', torch: '2.15' };
   await expect(openStudy(place.study, { machine: async () => machine })).rejects.toMatchObject({
     type: 'StudyMismatch',
-    message: expect.stringMatching(/another device \(cpu, NVIDIA H200\) .*: bring that back/),
+    message: expect.stringMatching(/another device \(cpu, NVIDIA H200\) .*: restore the earlier one/),
   });
 });
 
@@ -238,7 +238,7 @@ test('what an agent may not have is refused before the baseline, and only where 
     await expect(openStudy(asking)).rejects.toMatchObject({
       type: 'AgentSettingsError',
       nonRetryable: true,
-      message: expect.stringContaining('there is no such file or folder'),
+      message: expect.stringContaining('it does not exist'),
     });
   } finally {
     delete process.env['AUTORESEARCH_AGENT_WRITES'];

@@ -16,7 +16,7 @@ import { readProposal, type Proposal } from '../../src/ledger/proposals';
 import { appendRecord, openLedger, readRecord } from '../../src/ledger/ledger';
 import { baseRef, crashedRef, experimentRef } from '../../src/ledger/refs';
 import { verifyStudy } from '../../src/ledger/verify/verify';
-import { BudgetExhausted } from '../../src/researchers/purse';
+import { BudgetExhausted } from '../../src/researchers/spend-guard';
 import { GivenUp, NoProposal, type ResearchContext } from '../../src/researchers/researcher';
 import { git, makeLab, makeRecord, makeRun, makeStudy, temporary } from '../lab/make-lab';
 import { makeResearch } from '../lab/research';
@@ -46,7 +46,7 @@ async function place(change: Partial<StudyConfig> = {}) {
 
 type Ask = (context: ResearchContext, signal: AbortSignal) => Promise<Proposal>;
 
-/** Through the environment that a worker gives an activity. */
+/** Runs the activity in the environment that a worker gives it. */
 function propose(
   input: ProposeInput,
   ask: Ask,
@@ -68,7 +68,7 @@ const wider = (content = `WIDTH = "${randomUUID()}"\n`): Proposal => ({
   edits: [{ path: 'train.py', content }],
 });
 
-test('asked once: a proposal that git holds is the answer, and what came after it was not heard', async () => {
+test('a proposal in git is the answer, and later hints wait', async () => {
   const { input } = await place();
   const waiting = { hints: ['try more'], ideas: ['mine'], droppedIdeas: [] };
   const first = await propose({ ...input, waiting }, async ({ hints }) => ({
@@ -81,12 +81,12 @@ test('asked once: a proposal that git holds is the answer, and what came after i
   expect(again).toMatchObject({ proposal: first.proposal, taken: { hints: ['try more'] } });
 });
 
-test('nothing to try is asked for three times, and is then an answer that the ledger keeps', async () => {
+test('after three answers without a proposal, that is recorded', async () => {
   const { git: repository, study, input } = await place();
   let asked = 0;
-  const proposed = await propose(input, async ({ purse }) => {
+  const proposed = await propose(input, async ({ spendGuard }) => {
     asked += 1;
-    await purse.spend(0.2, async (settle) => settle(0.1));
+    await spendGuard.spend(0.2, async (settle) => settle(0.1));
     throw new NoProposal(`no idea ${asked}`);
   });
   expect(asked).toBe(3);
@@ -106,7 +106,7 @@ test('nothing to try is asked for three times, and is then an answer that the le
 
 const refusing: Ask = () => Promise.reject(new NoProposal('it refused'));
 
-test('where nothing is proposed the hints wait, until the oldest may be why: from the third time on it goes', async () => {
+test('without a proposal the hints wait; from the third time on the oldest is dropped', async () => {
   const { git: repository, study, input } = await place();
   const waiting = { hints: ['do what no model does', 'try more'], ideas: ['mine'], droppedIdeas: [] };
   const heard: string[][] = [];
@@ -122,25 +122,25 @@ test('where nothing is proposed the hints wait, until the oldest may be why: fro
   expect(heard).toEqual([[], [], ['do what no model does'], ['do what no model does']]);
 });
 
-test('a repeat is refused with its reason and asked for again; the record has the meaning of what was taken', async () => {
+test('a repeat is refused with the reason; the record has the AST hash of the accepted change', async () => {
   const { git: repository, input } = await place();
   const answers = ['# the incumbent\n', '# again\n', 'WIDTH = 3\n'];
   const seen: string[][] = [];
   const before = await repository.text(['show', `${input.incumbent}:train.py`]);
-  const proposed = await propose(input, async ({ refused, purse }) => {
+  const proposed = await propose(input, async ({ refused, spendGuard }) => {
     seen.push(refused.map(({ kind }) => kind));
-    await purse.spend(0.5, async (settle) => settle(0.25));
+    await spendGuard.spend(0.5, async (settle) => settle(0.25));
     const content = answers[refused.length] ?? '';
     return wider(refused.length < 2 ? `${before}\n${content}` : content);
   });
   expect(seen).toEqual([[], ['repeat'], ['repeat', 'repeat']]);
-  // What the refused ones cost was spent.
+  // The refused proposals cost money too.
   expect(proposed).toMatchObject({ gaveUp: null, dollars: 0.75 });
   const { research } = await readProposal(repository, proposed.proposal);
-  expect(research?.meaning).toMatch(/^1-[0-9a-f]{64}$/);
+  expect(research?.meaning).toMatch(/^2-[0-9a-f]{64}$/);
 });
 
-test('whatever a researcher answers after a paid call is recorded, cut or given up in words, and paid once', async () => {
+test('any answer after a paid call is recorded, cut or given up with the reason, and paid once', async () => {
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 30 }),
     fc
@@ -180,12 +180,12 @@ test('whatever a researcher answers after a paid call is recorded, cut or given 
     fc.asyncProperty(answer, async ({ title, hypothesis, edits: given, ideas, ...noted }) => {
       const { git: repository, input } = await place();
       let paid = 0;
-      const proposed = await propose(input, async ({ purse }) => {
-        await purse.spend(0.25, async (settle) => settle(0.25));
+      const proposed = await propose(input, async ({ spendGuard }) => {
+        await spendGuard.spend(0.25, async (settle) => settle(0.25));
         paid += 0.25;
         return { format: 1, title, hypothesis, edits: given, ideas, research: makeResearch(noted) };
       });
-      // Asked anew where the check objects, three times at most.
+      // Asked again after an objection, three times at most.
       expect(paid).toBeLessThanOrEqual(0.75);
       expect(proposed.dollars).toBe(paid);
       expect((await readProposal(repository, proposed.proposal)).dollars).toBe(paid);
@@ -194,7 +194,7 @@ test('whatever a researcher answers after a paid call is recorded, cut or given 
   );
 }, 120_000);
 
-test('what a researcher can correct in what it left goes back to it', async () => {
+test('an objection goes back to the researcher', async () => {
   const { input } = await place();
   const seen: string[] = [];
   await propose(input, ({ refused }) => {
@@ -206,12 +206,14 @@ test('what a researcher can correct in what it left goes back to it', async () =
   expect(seen).toEqual(['', 'score.py was changed']);
 });
 
-test('a worker that died in the middle of a call has spent it: the next one has less', async () => {
+test("a call that a worker's death cut off counts as spent", async () => {
   const { input } = await place();
   const limited = { ...input, left: { ...UNLIMITED, dollars: 1 } };
-  const dying = propose(limited, ({ purse }) => purse.spend(0.8, () => Promise.reject(new Error('killed'))));
+  const dying = propose(limited, ({ spendGuard }) =>
+    spendGuard.spend(0.8, () => Promise.reject(new Error('killed'))),
+  );
   await expect(dying).rejects.toThrow('killed');
-  const next = propose(limited, ({ purse }) => purse.spend(0.3, () => Promise.resolve(wider())));
+  const next = propose(limited, ({ spendGuard }) => spendGuard.spend(0.3, () => Promise.resolve(wider())));
   await expect(next).rejects.toMatchObject({
     type: 'BudgetExhausted',
     nonRetryable: true,
@@ -220,31 +222,31 @@ test('a worker that died in the middle of a call has spent it: the next one has 
   expect(await propose(limited, () => Promise.resolve(wider()))).toMatchObject({ dollars: 0.8 });
 });
 
-/** Trouble of ours, after questions that cost so much. */
+/** Fails with a host error after spending so many dollars. */
 const failing =
   (dollars: number): Ask =>
-  async ({ purse }) => {
-    if (dollars > 0) await purse.spend(dollars, async (settle) => settle(dollars));
+  async ({ spendGuard }) => {
+    if (dollars > 0) await spendGuard.spend(dollars, async (settle) => settle(dollars));
     throw new RangeError('no space left');
   };
 
-test('what takes too long in all ends without a proposal, before it would be asked and paid for again', async () => {
+test('an experiment whose proposal takes too long ends without one', async () => {
   const { input } = await place();
   let asked = 0;
-  const slow: Ask = async ({ purse }, signal) => {
+  const slow: Ask = async ({ spendGuard }, signal) => {
     asked += 1;
-    await purse.spend(0.1, async (settle) => settle(0.1));
+    await spendGuard.spend(0.1, async (settle) => settle(0.1));
     if (!signal.aborted) await once(signal, 'abort');
     throw new Error('ended');
   };
   expect(await propose(input, slow, { longestMs: 6_000 })).toMatchObject({
-    gaveUp: 'it took more than 0.1 minutes in all',
+    gaveUp: 'the proposal took more than 0.1 minutes',
     dollars: 0.1,
   });
   expect(asked).toBe(1);
 });
 
-test('our own trouble after a paid answer is not paid for each minute', async () => {
+test('host errors after a paid answer are not retried each minute', async () => {
   const { input } = await place();
   for (const [attempt, minutes] of [
     [1, 1],
@@ -258,11 +260,11 @@ test('our own trouble after a paid answer is not paid for each minute', async ()
       nextRetryDelay: minutes * 60_000,
     });
   }
-  // What cost nothing is tried again as soon as all else.
+  // A failure that cost nothing is retried at the usual pace.
   await expect(propose(input, failing(0), { attempt: 20 })).rejects.toBeInstanceOf(RangeError);
 });
 
-test('what is shown: program.md as it is now, the backlog with what people just said, lessons, the plateau', async () => {
+test('the context has the current program.md, the backlog with new ideas, lessons and the plateau', async () => {
   const { root, git: repository, study, input } = await place({ plateauAfter: 2 });
   const research = makeResearch({ lessons: ['wider is worse'] });
   const idea = { id: '0.1', text: 'an old idea', from: 'human' as const };
@@ -287,7 +289,7 @@ test('what is shown: program.md as it is now, the backlog with what people just 
   });
 });
 
-test('a repair is to the files of what crashed, has its name, and both candidates are kept', async () => {
+test("a repair edits the crashed candidate's files and has its title, and git has both candidates", async () => {
   const { root, git: repository, study, input } = await place({ repairs: 2 });
   const waiting = { hints: ['heard', 'not heard'], ideas: [], droppedIdeas: [] };
   const first = await propose({ ...input, waiting }, async () => ({
@@ -299,7 +301,7 @@ test('a repair is to the files of what crashed, has its name, and both candidate
   const crashed = await createApply()({ ...change, proposal: first.proposal, repair: null });
   const failure = { reason: 'error', message: "name 'broken' is not defined", tail: 'Traceback …' } as const;
   const repair = { attempt: 1, commit: crashed.commit, failure };
-  const mended = await propose({ ...input, waiting, repair }, async (context) => {
+  const fixed = await propose({ ...input, waiting, repair }, async (context) => {
     expect(context.hints).toEqual(['heard']);
     expect(context.repair).toMatchObject({
       attempt: 1,
@@ -314,10 +316,10 @@ test('a repair is to the files of what crashed, has its name, and both candidate
       edits: [{ path: 'train.py', search: 'broken', replace: '2' }],
     };
   });
-  expect(mended.title).toBe('wider');
-  const repaired = await createApply()({ ...change, proposal: mended.proposal, repair });
-  // Done twice, it is the same.
-  expect(await createApply()({ ...change, proposal: mended.proposal, repair })).toEqual(repaired);
+  expect(fixed.title).toBe('wider');
+  const repaired = await createApply()({ ...change, proposal: fixed.proposal, repair });
+  // A retry has the same result.
+  expect(await createApply()({ ...change, proposal: fixed.proposal, repair })).toEqual(repaired);
   expect(await repository.text(['show', `${repaired.commit}:train.py`])).toBe('WIDTH = 2');
   expect(git(root, 'rev-parse', `${repaired.commit}^`)).toBe(input.incumbent);
   expect(git(root, 'rev-parse', crashedRef(study.tag, 1, 1))).toBe(crashed.commit);
@@ -328,7 +330,7 @@ test('a repair is to the files of what crashed, has its name, and both candidate
     number: 1,
     commit: repaired.commit,
     incumbent: { commit: input.incumbent, experiment: 0, score: 2, scores: [2] },
-    proposals: [first.proposal, mended.proposal],
+    proposals: [first.proposal, fixed.proposal],
     taken: NOTHING_WAITS,
     decision: { verdict: 'discard', reason: 'not-better', score: 2.1, detail: 'not better' },
     failure: null,
@@ -353,7 +355,7 @@ test('a repair is to the files of what crashed, has its name, and both candidate
   );
 });
 
-test('a title that was cut in the middle of a character is one and the same in git, the record and the proposal', async () => {
+test('a title cut inside a character is the same in git, the record and the proposal', async () => {
   const { git: repository, study, input } = await place();
   await repository.moveRef(baseRef(study.tag), study.base, null);
   const { proposal, title } = await propose(input, async () => ({
@@ -366,7 +368,7 @@ test('a title that was cut in the middle of a character is one and the same in g
   expect(await createApply()({ ...change, at: '2026-11-21T02:00:00.000Z' })).toMatchObject({ commit });
   expect(git(input.study.lab, 'show', '-s', '--format=%s', commit)).toBe(title);
   const { hypothesis } = await readProposal(repository, proposal);
-  // As version 0.3 wrote it.
+  // A record with half a character, as older ledgers may have.
   const record = makeRecord(study, 1, { commit, title: `${'x'.repeat(118)}\ud83d…`, hypothesis, runs: [] });
   await appendRecord(repository, study, record);
   expect(await readRecord(repository, study.tag, 1)).toMatchObject({ title, hypothesis });
@@ -389,7 +391,7 @@ test('a repair that its researcher gives up is not asked for again', async () =>
   expect((await readProposal(repository, given.proposal)).edits).toEqual([]);
 });
 
-test('a repair for which there is no money leaves the crash as it is', async () => {
+test('without money a crash is not repaired', async () => {
   const { input, study } = await place({ repairs: 1 });
   await propose(input, () => Promise.resolve(wider()));
   const failure = { reason: 'error', message: 'it failed', tail: '' } as const;

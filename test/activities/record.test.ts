@@ -178,7 +178,7 @@ test('a branch that somebody moved is not moved back, and the message says how t
   const input = await finished(place, 1, KEEP);
   const mine = git(place.root, 'commit-tree', '-p', place.base, '-m', 'mine', `${place.base}^{tree}`);
   git(place.root, 'update-ref', branchRef('nov21'), mine);
-  await expect(record(input)).rejects.toThrow(/somebody moved it.*git branch -f autoresearch\/nov21/);
+  await expect(record(input)).rejects.toThrow(/someone moved it.*git branch -f autoresearch\/nov21/);
   expect(branchOf(place)).toBe(mine);
   git(place.root, 'branch', '--quiet', '-f', 'autoresearch/nov21', input.commit);
   await expect(record(input)).resolves.toMatchObject({ branch: input.commit });

@@ -22,18 +22,18 @@ beforeAll(() => {
 afterAll(() => workshop.close());
 
 const smokeTest = (candidate: string[], signal?: AbortSignal) => smokeTestIn(workshop, candidate, signal);
-/** What is left of smoke tests. */
+/** Files that smoke tests have left. */
 const left = (): string[] => readdirSync(join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001'));
 const candidates = (kind: string): number[] => pidsOf(`candidate.py ${kind}`, CANDIDATE);
 
-/** In a process of its own, until its candidate has begun. */
-async function smokeTesting(kind: string): Promise<ChildProcess> {
+/** Starts a smoke test in its own process and waits until the candidate runs. */
+async function startSmokeTest(kind: string): Promise<ChildProcess> {
   const { runner, tree, data } = workshop;
   const values = JSON.stringify([{ runner, tree, data }, [kind]]);
   const worker = fork(
     join(__dirname, '..', 'lab', 'child.js'),
     [join(__dirname, 'run-smoke-test.ts'), 'smokeTest', values],
-    // Not by itself: jest's own environment is a copy.
+    // Explicitly, since jest's environment is a copy.
     { env: process.env },
   );
   await until(
@@ -49,21 +49,21 @@ async function kill(worker: ChildProcess): Promise<void> {
   await once(worker, 'exit');
 }
 
-test('a candidate that starts, takes its step and submits has no fault, and leaves nothing', async () => {
+test('a candidate that starts, takes a step and submits gets no objection, and no files remain', async () => {
   expect(await smokeTest(['happy'])).toBeNull();
   expect(left()).toEqual([]);
 });
 
-test('none of it is data', async () => {
+test('the smoke test has no real data', async () => {
   expect(await smokeTest(['refuses_data'])).toBeNull();
 });
 
-test('what fails before its first step is told with the end of its traceback', async () => {
+test('a failure before the first step is an objection with the end of the traceback', async () => {
   const objection = await smokeTest(['crash']);
   expect(objection).toMatchObject({ kind: 'startup', message: expect.stringContaining('Traceback') });
 });
 
-test('ended with whoever asked for it', async () => {
+test('aborting the proposal ends the smoke test', async () => {
   const stop = new AbortController();
   const asked = smokeTest(['silent'], stop.signal);
   await until(
@@ -77,19 +77,19 @@ test('ended with whoever asked for it', async () => {
   expect(left()).toEqual([]);
 });
 
-test('one that has lost its worker is ended by the next, which has the device at once', async () => {
-  await kill(await smokeTesting('silent'));
+test('the next smoke test ends one that has lost its worker, and gets the device at once', async () => {
+  await kill(await startSmokeTest('silent'));
   expect(candidates('silent')).toHaveLength(1);
   const before = performance.now();
   expect(await smokeTest(['crash'])).toMatchObject({ kind: 'startup' });
-  // The lost one would have held it for 90 s.
+  // The lost smoke test would have held the device for 90 s.
   expect(performance.now() - before).toBeLessThan(60_000);
   expect(candidates('silent')).toEqual([]);
   expect(await holderOf(await deviceLock('cpu'))).toBeNull();
   expect(await registered()).toEqual([]);
 });
 
-test('an attempt that hears late that it was replaced leaves the next one its smoke test', async () => {
+test('a replaced attempt that still runs leaves the next smoke test alone', async () => {
   const stale = new AbortController();
   const first = smokeTest(['silent'], stale.signal);
   first.catch(() => undefined);
@@ -105,23 +105,23 @@ test('an attempt that hears late that it was replaced leaves the next one its sm
     30,
   );
   stale.abort();
-  // It was ended by the next one, or by whoever had asked for it: no word about the candidate either way.
-  await expect(first).rejects.toThrow(/ended from outside|aborted/);
+  // The next attempt or the caller ended it: it says nothing about the candidate.
+  await expect(first).rejects.toThrow(/killed from outside|aborted/);
   expect((await registered()).map(({ name }) => name)).toEqual(['nov21/0001 smoke test']);
   const folder = left().find((name) => /^smoke-test-\w+$/.test(name)) ?? '';
   writeFileSync(join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001', folder, 'tree', 'go'), '');
   expect(await second).toBeNull();
 });
 
-test('one that has lost its worker is ended when its experiment was cancelled', async () => {
-  await kill(await smokeTesting('silent'));
+test('a smoke test that has lost its worker is ended when its experiment was cancelled', async () => {
+  await kill(await startSmokeTest('silent'));
   await new MockActivityEnvironment().run(createEndWork(), { study: STUDY, experiment: 1 });
   expect(candidates('silent')).toEqual([]);
   expect(await registered()).toEqual([]);
 });
 
-test('one that has lost its worker is ended by `down`', async () => {
-  await kill(await smokeTesting('silent'));
+test('a smoke test that has lost its worker is ended by `down`', async () => {
+  await kill(await startSmokeTest('silent'));
   expect(await takeDown(() => undefined)).toMatchObject({ work: ['nov21/0001 smoke test'] });
   expect(candidates('silent')).toEqual([]);
 });

@@ -8,7 +8,7 @@ const { UNLIMITED } = require('../../src/domain/limits');
 const { Git } = require('../../src/ledger/git');
 const { readLabConfigAt } = require('../../src/labs/lab');
 const { createCommand } = require('../../src/researchers/command');
-const { Purse } = require('../../src/researchers/purse');
+const { SpendGuard } = require('../../src/researchers/spend-guard');
 const { openWorkspace } = require('../../src/researchers/workspace');
 
 async function main({ lab, base, folder, command }) {
@@ -34,7 +34,7 @@ async function main({ lab, base, folder, command }) {
     left: UNLIMITED,
     repair: null,
     model: null,
-    purse: await Purse.open(path.join(folder, 'spent.jsonl'), null),
+    spendGuard: await SpendGuard.open(path.join(folder, 'spent.jsonl'), null),
     refused: [],
     python: 'python3',
     since: Date.now(),

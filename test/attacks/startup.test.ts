@@ -47,7 +47,7 @@ it('a GPU at work before the start ends the run at the cap, long before the wall
   const { status } = await workshop.run(workshop.trainSpec(['silent'], spec), { env: gpuAt('100') });
   expect(status.failure).toMatchObject({
     reason: 'timeout',
-    message: 'start-up cap: the GPU was at work for 2 s before the start',
+    message: 'start-up cap: the GPU was busy for 2 s before the start',
   });
 });
 

@@ -59,7 +59,7 @@ export const DISTURBANCES = {
   'runner killed': { strike: kill(['runner']), kills: true, ...runner },
   'trainer killed': { strike: kill(['trainer']), kills: true, ...trainer },
   // Whoever keeps the sandbox, and with it the candidate or the scorer in it.
-  'keeper killed': { strike: kill(['keeper']), kills: true, ...trainer, needs: 'keeper' },
+  'supervisor killed': { strike: kill(['supervisor']), kills: true, ...trainer, needs: 'supervisor' },
   'everything killed': { strike: everything, kills: true, mayRepeat: true, points: EVERYWHERE },
   'everything killed, files half written': {
     strike: halfWritten,

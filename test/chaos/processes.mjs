@@ -102,7 +102,7 @@ function names({ pid, began, command }, root) {
 function roleOf(command) {
   if (/ server start-dev /u.test(command)) return 'server';
   if (/dist\/worker\.js/u.test(command)) return 'worker';
-  if (/process\/keep\.py/u.test(command)) return 'keeper';
+  if (/process\/supervisor\.py/u.test(command)) return 'supervisor';
   if (/dist\/runner\/main\.js/u.test(command)) return 'runner';
   if (/^\S*python\S* (train|score)\.py/u.test(command)) return 'trainer';
   if (/\/bin\/git |\/real\/git |^git /u.test(command)) return 'git';

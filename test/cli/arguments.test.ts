@@ -1,10 +1,10 @@
-/** Any words after any command: an answer, or an error with its exit code. Never a fault of ours, never a stack. */
+/** Any words after any command: an answer, or an error with its exit code. Never a fault of this program, never a stack. */
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Runtime } from '@temporalio/worker';
 import * as fc from 'fast-check';
-import { COMMANDS } from '../../src/cli/program';
+import { SUMMARIES } from '../../src/cli/summaries';
 import { MissingPrerequisite } from '../../src/process/missing-prerequisite';
 import { autoresearch, labWith } from './invoke';
 
@@ -36,7 +36,7 @@ afterEach(() => {
 });
 
 /** Without those that serve until they are ended; `--follow`, which waits, is not among the options. */
-const CALLED = COMMANDS.filter((name) => !['codec', 'worker'].includes(name));
+const CALLED = Object.keys(SUMMARIES).filter((name) => !['codec', 'worker'].includes(name));
 const OPTIONS = [
   '--json',
   '--lab',

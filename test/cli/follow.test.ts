@@ -1,4 +1,4 @@
-import { eventsBetween, terminalScreen } from '../../src/cli/follow';
+import { eventsBetween, jsonLines, terminalScreen } from '../../src/cli/follow';
 import { activity, snapshot, summary } from './snapshots';
 
 const training = (step: number) => ({
@@ -18,7 +18,7 @@ const failing = (attempt: number) =>
     },
   });
 
-describe('what is told between two snapshots', () => {
+describe('what is printed between two snapshots', () => {
   it('is nothing while only numbers move', () => {
     const before = snapshot({ current: training(10) });
     expect(eventsBetween(before, snapshot({ current: training(20) }))).toEqual([]);
@@ -56,8 +56,8 @@ describe('what is told between two snapshots', () => {
     expect(eventsBetween(snapshot(), paused)).toEqual(['nov21 is paused: experiments limit: 7 of 7 done']);
   });
 
-  it('is trouble around the study, once', () => {
-    const alone = snapshot({ phase: 'unknown', trouble: 'no worker' });
+  it('is problem around the study, once', () => {
+    const alone = snapshot({ phase: 'unknown', problem: 'no worker' });
     expect(eventsBetween(snapshot(), alone)).toEqual(['nov21 is unknown', 'no worker']);
     expect(eventsBetween(alone, alone)).toEqual([]);
   });
@@ -76,14 +76,20 @@ describe('what is told between two snapshots', () => {
 test('the block at the bottom fits the terminal to the last character', () => {
   const written: string[] = [];
   const write = (text: unknown): boolean => written.push(String(text)) > 0;
-  terminalScreen({ columns: 80, write }).show([], {
-    step: null,
-    line: '',
-    block: `\u001B[1m#7\u001B[22m ${'0123456789'.repeat(20)}`,
-  });
+  const block = `\u001B[1m#7\u001B[22m ${'0123456789'.repeat(20)}`;
+  terminalScreen({ columns: 80, write }).show([], { step: null, line: '', block }, null);
   const begin = written[0]!.lastIndexOf('› ');
   // oxlint-disable-next-line no-control-regex -- what the terminal does not show
   const shown = written[0]!.slice(begin).replace(/\u001B\[[?\d;]*[a-z]/gu, '');
   expect(shown).toHaveLength(80);
   expect(shown).toMatch(/^› #7 0123456789/u);
+});
+
+test('with --json each changed snapshot is one line, and an unchanged one is none', () => {
+  const written: string[] = [];
+  const screen = jsonLines({ write: (text: unknown): boolean => written.push(String(text)) > 0 });
+  const [first, second] = [snapshot(), snapshot({ phase: 'paused' })];
+  for (const now of [first, snapshot(), second, null, second]) screen.show(['a line for people'], null, now);
+  expect(written.every((line) => line.endsWith('\n') && line.indexOf('\n') === line.length - 1)).toBe(true);
+  expect(written.map((line) => JSON.parse(line).study.phase)).toEqual(['running', 'paused', 'paused']);
 });

@@ -11,6 +11,9 @@ describe('text that is not ours', () => {
     ['device control', '\u001BPq#0\u001B\\after', 'after'],
     ['carriage returns and backspaces', 'keep\rdrop\b\b', 'keepdrop'],
     ['text shown backwards', 'abc\u202Edef', 'abcdef'],
+    ['an Arabic letter mark and isolates', 'a\u061Cb\u2066c\u2069', 'abc'],
+    ['zero-width characters', 'l\u200Bo\u200Dss\u2060\u00AD\uFEFF\u3164', 'loss'],
+    ['hidden tags and variation selectors', 'ok\u{E0041}\u{E0100}\uFE0F', 'ok'],
     ['a lone escape at the end', 'x\u001B', 'x'],
   ])('loses %s', (_, hostile, shown) => {
     expect(clean(hostile)).toBe(shown);

@@ -1,24 +1,7 @@
+import { SUMMARIES } from '../../src/cli/summaries';
 import { autoresearch, asJson } from './invoke';
 
-const COMMANDS = [
-  'up',
-  'down',
-  'doctor',
-  'init',
-  'start',
-  'list',
-  'status',
-  'history',
-  'show',
-  'logs',
-  'stop',
-  'pause',
-  'resume',
-  'budget',
-  'hint',
-  'push',
-  'fetch',
-];
+const COMMANDS = Object.keys(SUMMARIES);
 
 describe('help', () => {
   it.each(COMMANDS)('%s has an example that calls it, and the exit codes', async (name) => {
@@ -26,7 +9,7 @@ describe('help', () => {
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`$ npx autoresearch ${name}`);
     expect(stdout).toContain('--json');
-    expect(stdout).toMatch(/Exit codes:\n {2}0 {2}it went well/);
+    expect(stdout).toMatch(/Exit codes:\n {2}0 {2}success/);
   });
 
   it.each([[[]], [['--help']]])('%j lists every command', async (argv) => {
@@ -84,7 +67,7 @@ describe('a command line that is wrong', () => {
     expect(argv.includes('--json') ? JSON.parse(stdout).error.todo : stderr).toMatch(/(^|→ ).+\n?$/);
   });
 
-  it('is told as JSON to those who asked for JSON', async () => {
+  it('is printed as JSON with --json', async () => {
     const { exitCode, document } = await asJson('show', 'seven');
     expect(exitCode).toBe(2);
     expect(document).toEqual({

@@ -68,7 +68,7 @@ export function snapshot({
     sandbox: 'bubblewrap',
     link: 'http://127.0.0.1:8233/namespaces/default/workflows/study-nov21',
     failing: null,
-    trouble: null,
+    problem: null,
     ...rest,
   };
 }

@@ -22,7 +22,9 @@ describe('a study and its ledger, without a server', () => {
     expect(stdout).toMatch(/^1 +1\.9000 +−5\.0 % +keep .*wider now$/m);
     expect(stdout).toMatch(/^2 +1\.9500 +\+2\.6 % +discard .*a very long.*…$/m);
     expect(stdout).toMatch(/^3 +– +crash: oom .*too deep$/m);
-    expect(stdout).toContain('Runs: 4 · 2 kept · 1 discarded · 1 crashed · best 1.9000 (−5.0 %) at #1');
+    expect(stdout.replace(/\s+/gu, ' ')).toContain(
+      'Runs: 4 · 2 kept · 1 discarded · 1 crashed · best 1.9000 (−5.0 % vs baseline) at #1',
+    );
   });
 
   it('gives its results as the field knows them', async () => {

@@ -248,7 +248,7 @@ test('folders that another machine works in as well are not shared with it', asy
   }
 });
 
-test('down ends live runs of ours, and nothing that is not ours', async () => {
+test('down ends our own runs and no other process', async () => {
   await up(...(await portArguments()));
   const folder = join(state.home(), 'autoresearch', 'run');
   mkdirSync(folder, { recursive: true });

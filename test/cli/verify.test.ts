@@ -88,7 +88,7 @@ test('without a server the rest is verified, and that is said', async () => {
   expect(stdout).toBe('seen: 6 experiments, no server to compare workflows with: everything agrees\n');
 });
 
-test('what differs is told with what to do, and mended on request; a study that is paused holds still', async () => {
+test('what differs is reported with what to do, and repaired on request; a study that is paused holds still', async () => {
   git(lab.root, 'update-ref', branchRef(TAG), lab.commits[1]!);
   const before = await autoresearch('verify', TAG);
   expect(before.exitCode).toBe(6);
@@ -105,7 +105,7 @@ test('what differs is told with what to do, and mended on request; a study that 
   expect(git(lab.root, 'rev-parse', branchRef(TAG))).toBe(lab.commits[5]);
 });
 
-test('while the study works nothing is mended', async () => {
+test('while the study works nothing is repaired', async () => {
   world.trainingOf = () => new Promise(() => undefined);
   const { client } = stage.environment;
   const handle = client.workflow.getHandle(study.config.workflowId);
@@ -116,7 +116,7 @@ test('while the study works nothing is mended', async () => {
   expect(exitCode).toBe(6);
   expect(document.error).toMatchObject({
     code: 'conflict',
-    message: expect.stringContaining('nothing was mended'),
+    message: expect.stringContaining('nothing was repaired'),
   });
   await handle.signal('stop', { now: true });
   await until(
@@ -233,7 +233,7 @@ describe('an archive', () => {
   });
 });
 
-test('experiments of which the server has nothing are told by export, its archive and replay', async () => {
+test('experiments of which the server has nothing are reported by export, its archive and replay', async () => {
   const ref = ledgerRef(TAG);
   const whole = git(lab.root, 'rev-parse', ref);
   // Nobody ran these on this server, which looks as if it had kept them no longer: to have it forget takes it half a minute.
@@ -277,7 +277,7 @@ test('a branch that is behind, while its experiment is not done, is a note', asy
   expect(document.differences.map(({ about }: { about: string }) => about)).not.toContain('branch');
 });
 
-test('an open study that no worker serves, on a server of somebody else’s, can be mended', async () => {
+test('an open study that no worker serves, on a remote server, can be repaired', async () => {
   const left = await studied(['keep', 'keep'], 'left');
   await rememberLab(left.root);
   git(left.root, 'update-ref', branchRef('left'), left.commits[0]!);
@@ -320,7 +320,7 @@ describe('a study whose ledger cannot be read', () => {
       (root: string) => damage(root, 'experiments/0001.json', 'x'),
       /0001\.json is not a good record/,
     ],
-  ])('one that %s is told by verify, and hides no other', async (_what, spoil, said) => {
+  ])('one that %s is reported by verify, and hides no other', async (_what, spoil, said) => {
     const { root } = await studied(['keep', 'discard'], 'broken');
     spoil(root);
     const { exitCode, document } = await asJson('verify', 'broken', '--lab', root);
@@ -328,7 +328,7 @@ describe('a study whose ledger cannot be read', () => {
     expect(document.differences.map(({ what }: { what: string }) => what).join()).toMatch(said);
   });
 
-  test('a damaged study.json is told by the others, with what to do', async () => {
+  test('a damaged study.json is reported by the others, with what to do', async () => {
     const { root } = await studied(['keep'], 'broken');
     damage(root, 'study.json', '[]');
     const { exitCode, document } = await asJson('history', 'broken', '--lab', root);

@@ -71,7 +71,7 @@ test('it starts the worker again when that dies, and ends it on SIGTERM', async 
   }
 });
 
-test('it starts a server of ours again, at its old address; the worker stays', async () => {
+test('it restarts our own server at its old address; the worker stays', async () => {
   await ensureServer(await freePorts(), quiet);
   const command = start();
   try {

@@ -36,7 +36,7 @@ const { services, volumes, secrets } = z
 const all = Object.entries(services);
 const isFolder = (source: string): boolean => source.startsWith('./');
 
-test('it is a compose file by the Compose Specification', () => {
+test('conforms to the Compose Specification', () => {
   // Its names for itself and its parts are an older draft's, and nothing refers to them.
   const schema = z
     .record(z.string(), z.unknown())
@@ -53,14 +53,14 @@ test('it is a compose file by the Compose Specification', () => {
   expect([validate(parse(read('deploy', 'tls.yml'))), validate.errors]).toEqual([true, null]);
 });
 
-test('every image has a version, and every port is published on this host alone', () => {
+test('every image has a version, and every port is published on loopback only', () => {
   for (const [, { image, ports }] of all) {
     expect(image).toMatch(/^[\w./-]+:\d+\.\d+[\w.-]*$/u);
     for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:\d+:\d+$/u);
   }
 });
 
-test('what is mounted, depended on or kept is there', () => {
+test('all mounts, dependencies and volumes exist', () => {
   const mounts = all.flatMap(([, service]) => service.volumes.map((mount) => mount.split(':')[0]!));
   const [folders, named] = [mounts.filter(isFolder), mounts.filter((source) => !isFolder(source))];
   expect(folders.filter((source) => source !== './labs' && !existsSync(at(source)))).toEqual([]);
@@ -71,7 +71,7 @@ test('what is mounted, depended on or kept is there', () => {
   expect(healthy.filter((name) => services[name]?.healthcheck === undefined)).toEqual([]);
 });
 
-test('the scripts that it starts are there', () => {
+test('the scripts that it starts exist', () => {
   const started = all.flatMap(([, { entrypoint = [], volumes: mounts }]) =>
     mounts
       .map((mount) => mount.split(':'))
@@ -85,7 +85,7 @@ test('the scripts that it starts are there', () => {
   expect(started.filter((script) => (statSync(at(script)).mode & 0o111) === 0)).toEqual([]);
 });
 
-test('every service that stays tells its health; no secret stands in it', () => {
+test('every long-running service has a health check; the file contains no secret', () => {
   const stay = all.filter(([, { restart }]) => restart === 'unless-stopped');
   expect(stay.filter(([, { healthcheck }]) => healthcheck === undefined)).toEqual([]);
   const values = all
@@ -96,7 +96,7 @@ test('every service that stays tells its health; no secret stands in it', () => 
   expect(read('.gitignore')).toContain('/secrets/');
 });
 
-test('its versions are those that are tested: server, UI, this package', () => {
+test('its versions are the tested ones: server, UI, this package', () => {
   const built = /SERVER_VERSION = '(.+)'/u.exec(read('scripts', 'temporal-server.mjs'))?.[1];
   expect(services['temporal']?.image).toBe(`temporalio/server:${built}`);
   expect(services['schema']?.image).toMatch(new RegExp(`^temporalio/admin-tools:${built}-`, 'u'));
@@ -121,7 +121,7 @@ const overrideSchema = z.object({
 });
 const tls = overrideSchema.parse(parse(read('deploy', 'tls.yml'))).services;
 
-test('every setting of the server that it sets is one that its configuration reads', () => {
+test('the configuration reads every server setting in it', () => {
   const names = [services['temporal']?.environment ?? {}, tls['temporal']?.environment ?? {}].flatMap(
     Object.keys,
   );
@@ -131,7 +131,7 @@ test('every setting of the server that it sets is one that its configuration rea
   expect(existsSync(at('deploy', 'cpu.yml'))).toBe(true);
 });
 
-test('whatever its configuration reads for TLS and tokens can be set, and every certificate named is mounted', () => {
+test('every TLS and token setting of the configuration can be set, and every named certificate is mounted', () => {
   const asked = [...configuration.matchAll(/env "(TEMPORAL_(?:TLS_\w+|JWKS))"/gu)].map(([, name]) => name!);
   expect(new Set(Object.keys(tls['temporal']?.environment ?? {}))).toEqual(new Set(asked));
   for (const { environment, volumes: mounts } of Object.values(tls)) {
@@ -141,6 +141,6 @@ test('whatever its configuration reads for TLS and tokens can be set, and every 
   }
 });
 
-test('no log grows without end', () => {
+test('every log is bounded', () => {
   expect(all.filter(([, { logging }]) => logging?.driver !== 'local')).toEqual([]);
 });

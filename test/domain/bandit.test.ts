@@ -8,7 +8,7 @@ const ARMS = [
   { name: 'tpe', costsDollars: false },
 ];
 
-/** A kept gain of `gain`, as a share of the score; 0 is a discard. */
+/** A record with a gain as a fraction of the score; 0 for a discard. */
 function tried(number: number, researcher: string, gain: number, dollars = 0): ExperimentRecord {
   const run = { ...makeRun(1 - gain), wallSeconds: 360, scoreWallSeconds: 0 };
   return {
@@ -26,7 +26,7 @@ function tried(number: number, researcher: string, gain: number, dollars = 0): E
 const baseline = tried(0, 'baseline', 0.5);
 const unit = (tag: string, number: number, run: number) => runSeed(tag, number, run) / 2 ** 31;
 
-/** A study of 200 whose arms keep a gain of 0.4 % this often; claude's questions cost as much as a run. */
+/** A study of 200 experiments whose arms gain 0.4 % this often; a proposal of claude costs as much as a run. */
 function simulate(tag: string, chanceOf: (number: number) => Record<string, number>): ExperimentRecord[] {
   const records = [baseline];
   for (let number = 1; number <= 200; number++) {
@@ -77,14 +77,14 @@ test('it adapts when what pays changes', () => {
   expect(mean(ends)).toBeGreaterThan(0.7);
 });
 
-test('money that was spent in vain counts against the arm that costs it, whoever answered', () => {
+test('money spent without a proposal counts against the arm that cost it', () => {
   const equal = [baseline, tried(1, 'claude', 0.01, 0.2), tried(2, 'tpe', 0.01)];
   const [before] = shares(ARMS, equal, 'minimize');
   const [after] = shares(ARMS, [...equal.slice(0, 2), tried(2, 'tpe', 0.01, 2)], 'minimize');
   expect(after).toBeLessThan(before!);
 });
 
-test('for a metric that is to grow, growth is the gain', () => {
+test('for a metric to maximise, a higher score is a gain', () => {
   const grown = { ...tried(1, 'claude', -0.1), verdict: 'keep' as const };
   const [claude, tpe] = shares(ARMS, [baseline, grown, tried(2, 'tpe', 0)], 'maximize');
   expect(claude).toBeGreaterThan(tpe!);

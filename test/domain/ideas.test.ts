@@ -12,7 +12,7 @@ const record = (number: number, change: Partial<ExperimentRecord> = {}): Learnt 
   ...change,
 });
 
-test('the backlog holds what was neither taken up nor dropped, in the order in which it came', () => {
+test('the backlog has the ideas that were neither tried nor dropped, in order', () => {
   const records = [
     record(0, { ideas: newIdeas(0, ['mine'], []) }),
     record(1, { ideas: newIdeas(1, ['another of mine'], ['theirs', 'also theirs']) }),
@@ -25,7 +25,7 @@ test('the backlog holds what was neither taken up nor dropped, in the order in w
   ]);
 });
 
-test("a backlog that nobody could read is cut, the researcher's oldest first, people's never", () => {
+test("a long backlog drops the researcher's oldest ideas, never people's", () => {
   const records = [
     record(0, { ideas: newIdeas(0, ['mine'], []) }),
     ...Array.from({ length: 100 }, (_, index) =>
@@ -38,7 +38,7 @@ test("a backlog that nobody could read is cut, the researcher's oldest first, pe
   expect(open.at(-1)).toMatchObject({ text: 'idea 99' });
 });
 
-test('the lessons are those drawn last', () => {
+test('the lessons are the latest list', () => {
   const records = [
     record(5, { research: makeResearch({ lessons: ['wider is worse'] }) }),
     record(6, { research: makeResearch() }),
@@ -49,7 +49,7 @@ test('the lessons are those drawn last', () => {
   expect(lessons([record(0)])).toEqual({ after: null, lessons: [] });
 });
 
-test('a list without a lesson in it takes none away, also in a ledger that has one', () => {
+test('an empty list of lessons replaces nothing', () => {
   const records = [
     record(5, { research: makeResearch({ lessons: ['wider is worse'] }) }),
     record(7, { research: makeResearch({ lessons: [] }) }),

@@ -20,17 +20,17 @@ const turned = (knob: Knob, value: number | string | boolean): string => {
   return FILE.replace(search, () => replace);
 };
 
-test('reads the literal of the one line that is the constant', () => {
+test("reads the literal of the constant's line", () => {
   expect([depth, rate, norm].map((knob) => readKnob(knob, FILE))).toEqual([4, 0.02, 'rms']);
 });
 
-test('turning one changes its literal and nothing else', () => {
+test('setting a value changes its literal and nothing else', () => {
   expect(turned(depth, 6)).toBe(FILE.replace('DEPTH   = 4 ', 'DEPTH   = 6 '));
   expect(turned(rate, 0.0312)).toBe(FILE.replace('LR      = 0.02   # peak', 'LR      = 0.0312   # peak'));
   expect(turned(norm, true)).toBe(FILE.replace('"rms"', 'True'));
 });
 
-test('what is turned is read back as it is', () => {
+test('a set value reads back unchanged', () => {
   fc.assert(
     fc.property(fc.double({ min: 1e-6, max: 1e6, noNaN: true }), (value) => {
       expect(readKnob(rate, turned(rate, value))).toBe(value);
@@ -44,7 +44,7 @@ test('a constant that is missing, doubled or computed is an error that names it'
   expect(() => readKnob(depth, 'DEPTH = 2 * 3\n')).toThrow('expected exactly one line "DEPTH = <number');
 });
 
-test('values outside the range are none of the optimiser’s', () => {
+test('values out of range are not admitted', () => {
   expect([2, 3, 4, 14, 'rms'].map((value) => admits(depth, value))).toEqual([
     true,
     false,
@@ -56,7 +56,7 @@ test('values outside the range are none of the optimiser’s', () => {
   expect(admits(norm, 'batch')).toBe(false);
 });
 
-test('a title names the biggest steps first', () => {
+test('a title names the largest changes first', () => {
   const changes = [
     { knob: depth, from: 4, to: 6 },
     { knob: rate, from: 0.02, to: 0.9 },
@@ -85,7 +85,7 @@ describe('ranges that a researcher gave', () => {
       { 'train.py': text },
     );
 
-  it('add to those of lab.yaml, and the latest one for a name counts', () => {
+  it("add to lab.yaml's, and the latest one for a name counts", () => {
     const later = range('EPS', 1e-9, 1e-7, true);
     expect(namesFor([range('EPS', 1e-9, 1e-6, true)], [later])).toEqual([lab[0], later]);
     expect(knobsNow(lab, [{ research: null }], { 'train.py': text })).toEqual(lab);
@@ -107,7 +107,7 @@ describe('ranges that a researcher gave', () => {
     expect(namesFor([knob])).toEqual(lab);
   });
 
-  it('are 24 knobs at most, those of lab.yaml among them', () => {
+  it("make 24 hyperparameters at most, lab.yaml's included", () => {
     const many = Array.from({ length: 30 }, (_, index) => range(`K${index}`, 0.5, 2));
     const files = { 'train.py': `${text}${many.map(({ name }) => `${name} = 1\n`).join('')}` };
     const knobs = knobsNow(lab, [{ research: { ranges: many } as Research }], files);
@@ -116,7 +116,7 @@ describe('ranges that a researcher gave', () => {
   });
 });
 
-test('a knob on the first line of a file with a byte order mark is read and turned', () => {
+test('a hyperparameter on the first line after a byte order mark is read and set', () => {
   const knob = { name: 'LR', file: 'train.py', type: 'float', low: 0.001, high: 1, log: true } as const;
   const text = '\uFEFFLR = 0.02\r\nDEPTH = 4\r\n';
   expect(readKnob(knob, text)).toBe(0.02);

@@ -18,7 +18,7 @@ test('a change that fixes the seed is found by its own runs, or by the weights o
   expect(seedEffect(honest(4), { own: [honest(3)], parent })).toEqual(fine);
 });
 
-test('what it inherits is no fault of a change: one seed only', () => {
+test('a change is not at fault for an inherited fixed seed', () => {
   const noted = { sameAsSeed: 1, isIgnored: false };
   expect(seedEffect(run(2, 'fixed'), { own: [], parent: [run(1, 'fixed')] })).toEqual(noted);
   const parent = [run(1, 'fixed'), run(3, 'fixed')];
@@ -28,24 +28,24 @@ test('what it inherits is no fault of a change: one seed only', () => {
   });
 });
 
-test('the baseline has nobody to inherit from, and is not rejected', () => {
+test('the baseline has no parent and is not rejected', () => {
   const own = [run(1, 'fixed')];
   expect(seedEffect(run(2, 'fixed'), { own, parent: [] })).toEqual({ sameAsSeed: 1, isIgnored: false });
 });
 
-test('a model of constants has drawn nothing, whatever its parent drew', () => {
+test('a model of constants draws no weights, whatever its parent drew', () => {
   const parent = [honest(1), honest(2)];
   expect(seedEffect(run(4, null), { own: [run(3, null)], parent })).toEqual(fine);
 });
 
-test('equal submissions, which the runner hashes, are noted: neither start nor order of the data has an effect', () => {
+test('equal submitted weights are recorded: neither initialisation nor data order had an effect', () => {
   const parent = [honest(1), honest(2)];
   const own = [run(3, 'a', 'trained')];
   expect(seedEffect(run(4, 'b', 'trained'), { own, parent })).toEqual({ sameAsSeed: 3, isIgnored: false });
   expect(seedEffect(run(4, null, 'trained'), { own, parent })).toEqual({ sameAsSeed: 3, isIgnored: false });
 });
 
-test('the same seed again, and a run that never began, are nothing', () => {
+test('the same seed again, or a run that never started, tells nothing', () => {
   const parent = [honest(1), honest(2)];
   expect(seedEffect(run(3, 'fixed'), { own: [run(3, 'fixed')], parent })).toEqual(fine);
   const unstarted = { seed: 4, initialWeights: null, weights: null };
@@ -54,7 +54,7 @@ test('the same seed again, and a run that never began, are nothing', () => {
 
 const seeds = array(integer({ min: 1 }), { maxLength: 20 });
 
-test('a candidate that lets the seed decide is never accused', () => {
+test('a candidate that uses its seed is never at fault', () => {
   assert(
     property(integer({ min: 1 }), seeds, seeds, (seed, own, parent) => {
       const others = { own: own.map(honest), parent: parent.map(honest) };
@@ -63,7 +63,7 @@ test('a candidate that lets the seed decide is never accused', () => {
   );
 });
 
-test('nor is any child of a parent whose initial weights never differ', () => {
+test('nor is a child of a parent whose initial weights never differ', () => {
   const some = uniqueArray(integer({ min: 1 }), { minLength: 1, maxLength: 9 });
   assert(
     property(integer({ min: 1 }), some, some, boolean(), (seed, own, parent, isSame) => {

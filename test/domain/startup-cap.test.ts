@@ -2,11 +2,11 @@ import { startupCap } from '../../src/domain/startup-cap';
 
 const baseline = { trainSeconds: 60 };
 
-test('the baseline, or a study whose baseline never started, has what lab.yaml allows', () => {
+test("the baseline, or a study whose baseline never started, has lab.yaml's cap", () => {
   expect(startupCap(null, 300)).toEqual({ seconds: 300, gpuSeconds: null });
 });
 
-test('a candidate has twice what the baseline took and some seconds', () => {
+test("a candidate has twice the baseline's time and some seconds", () => {
   expect(startupCap({ ...baseline, startupSeconds: 8, startupGpuSeconds: null }, 300)).toEqual({
     seconds: 36,
     gpuSeconds: null,

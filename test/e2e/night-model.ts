@@ -203,7 +203,7 @@ function playOf(messages: Request['messages']): Play {
     number: Number(number),
     isRepair: prompt.includes('# Your task: repair experiment'),
     lessonsDue: prompt.includes('Lessons are due'),
-    ideas: [...prompt.matchAll(/^(\d+\.\d+)(?: \(from the human\))?: /gm)].map(([, id = '']) => id),
+    ideas: [...prompt.matchAll(/^(\d+\.\d+)(?: \(from the user\))?: /gm)].map(([, id = '']) => id),
     constants,
   };
 }

@@ -104,7 +104,7 @@ async function sleepThrough(seen: Set<string>): Promise<StatusAnswer> {
       cap = next;
       await service.ask('budget', TAG, '--usd', String(cap));
     } else {
-      const trouble = /the API does not take the key|the API knows no model|does not bill this key/.exec(
+      const trouble = /the API rejects the key|the API has no model|refuses to bill this key/.exec(
         reason,
       )?.[0];
       if (trouble === undefined) throw new Error(`the study waits for another reason: ${reason}`);
@@ -151,10 +151,10 @@ test('no repeat, no cap exceeded, prompts within the budget, every kind of troub
 
   expect(Object.keys(TROUBLES).filter((name) => model.played[name] === undefined)).toEqual([]);
   expect([...seen].toSorted()).toEqual([
-    'does not bill this key',
+    'refuses to bill this key',
     'dollars limit',
-    'the API does not take the key',
-    'the API knows no model',
+    'the API rejects the key',
+    'the API has no model',
   ]);
   // What the record says is no less than what was charged: an answer that broke off counts in full.
   const recorded = experiments.reduce((sum, { dollars }) => sum + dollars, 0);

@@ -36,7 +36,7 @@ export interface StatusAnswer {
     activity: { name: string; progress: { phase: string; step: number } | null } | null;
   } | null;
   failing: { workflowId: string; attempt: number; reason: string } | null;
-  trouble: string | null;
+  problem: string | null;
   sandbox: string;
 }
 

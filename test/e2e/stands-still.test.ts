@@ -52,7 +52,7 @@ test('an experiment that stands still is named, with its error', async () => {
   const status = await seen(({ failing }) => failing !== null);
   expect(status).toMatchObject({
     failing: { workflowId: 'study-still/exp-0001', reason: expect.stringMatching(/\w/u) },
-    trouble: expect.stringContaining('study-still/exp-0001'),
+    problem: expect.stringContaining('study-still/exp-0001'),
   });
   const { stdout } = await service.run('status', TAG);
   expect(stdout).toContain('stands still');

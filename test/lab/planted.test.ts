@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { applyEdits } from '../../src/labs/apply-edits';
 import { advanceBranch } from '../../src/ledger/branch';
-import { diff, keepCandidate, keepCrashed, dateOf } from '../../src/ledger/commits';
+import { diff, storeCandidate, storeCrashed, dateOf } from '../../src/ledger/commits';
 import { compact } from '../../src/ledger/compact';
 import { findProposal, readProposal, storeProposal } from '../../src/ledger/proposals';
 import { exportTree } from '../../src/labs/export';
@@ -152,7 +152,7 @@ test('a whole study runs nothing of it', async () => {
     await storeProposal(repository, TAG, number, proposal);
     await readProposal(repository, (await findProposal(repository, TAG, number)) ?? '');
     const tree = await applyEdits(repository, incumbent, edits, lab.config);
-    const commit = await keepCandidate(repository, {
+    const commit = await storeCandidate(repository, {
       tag: TAG,
       number,
       incumbent,
@@ -162,7 +162,7 @@ test('a whole study runs nothing of it', async () => {
       rejected: null,
       at: study.createdAt,
     });
-    await keepCrashed(repository, TAG, number, 1, commit);
+    await storeCrashed(repository, TAG, number, 1, commit);
     await exportTree(study, commit, join(temporary(), 'tree'));
     await dateOf(repository, commit);
     await diff(repository, commit);

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { keepCandidate } from '../../src/ledger/commits';
+import { storeCandidate } from '../../src/ledger/commits';
 import { openLedger } from '../../src/ledger/ledger';
 import { baseRef, branchRef } from '../../src/ledger/refs';
 import { changesIn, makeWorkingCopy, removeCopies, type WorkingCopy } from '../../src/labs/working-copy';
@@ -170,7 +170,7 @@ test('its history is the study’s: no object of anything else, and nothing of t
     write(lab.root, { 'train.py': text });
     git(lab.root, 'add', '--all');
     const tree = git(lab.root, 'write-tree');
-    return keepCandidate(lab.git, {
+    return storeCandidate(lab.git, {
       tag: TAG,
       number,
       incumbent,

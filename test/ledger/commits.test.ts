@@ -1,5 +1,5 @@
 import { applyEdits } from '../../src/labs/apply-edits';
-import { diff, keepCandidate, type Candidate } from '../../src/ledger/commits';
+import { diff, storeCandidate, type Candidate } from '../../src/ledger/commits';
 import { Git } from '../../src/ledger/git';
 import { appendRecord, openLedger, readLedger } from '../../src/ledger/ledger';
 import { FILES, git, LAB_YAML, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
@@ -23,9 +23,9 @@ async function candidateOf(
   };
 }
 
-test('a candidate is a commit on the incumbent with trailers, kept by a ref', async () => {
+test('a candidate is a commit on the incumbent with trailers, under a ref', async () => {
   const lab = makeLab();
-  const commit = await keepCandidate(lab.git, await candidateOf(lab));
+  const commit = await storeCandidate(lab.git, await candidateOf(lab));
   expect(git(lab.root, 'rev-parse', 'refs/autoresearch/nov21/exp/0007')).toBe(commit);
   expect(git(lab.root, 'rev-parse', `${commit}^`)).toBe(lab.base);
   expect(
@@ -42,16 +42,16 @@ test('a candidate is a commit on the incumbent with trailers, kept by a ref', as
   expect(git(lab.root, 'branch', '--list')).toBe('* main');
 });
 
-test('half a character in its words does not make it another at another time', async () => {
+test('half a character in its title gives the same commit at another time', async () => {
   const lab = makeLab();
   const half = await candidateOf(lab, { title: 'rocket \ud83d…', rejected: 'there is no "\ud83d…"' });
-  const commit = await keepCandidate(lab.git, half);
-  expect(await keepCandidate(lab.git, { ...half, at: '2026-11-21T09:00:00.000Z' })).toBe(commit);
+  const commit = await storeCandidate(lab.git, half);
+  expect(await storeCandidate(lab.git, { ...half, at: '2026-11-21T09:00:00.000Z' })).toBe(commit);
 });
 
 test('the user’s configuration, hooks and replacements change nothing', async () => {
   const lab = makeLab();
-  const clean = await keepCandidate(lab.git, await candidateOf(lab));
+  const clean = await storeCandidate(lab.git, await candidateOf(lab));
   git(lab.root, 'update-ref', '-d', 'refs/autoresearch/nov21/exp/0007');
   for (const [key, value] of Object.entries({
     'user.name': 'somebody',
@@ -61,29 +61,29 @@ test('the user’s configuration, hooks and replacements change nothing', async 
   })) {
     git(lab.root, 'config', key, value);
   }
-  expect(await keepCandidate(lab.git, await candidateOf(lab))).toBe(clean);
+  expect(await storeCandidate(lab.git, await candidateOf(lab))).toBe(clean);
 });
 
-test('made again, at another time, it is the same commit', async () => {
+test('made again at another time, it is the same commit', async () => {
   const lab = makeLab();
-  const first = await keepCandidate(lab.git, await candidateOf(lab));
-  expect(await keepCandidate(lab.git, await candidateOf(lab))).toBe(first);
-  expect(await keepCandidate(lab.git, await candidateOf(lab, { at: '2027-01-01T00:00:00.000Z' }))).toBe(
+  const first = await storeCandidate(lab.git, await candidateOf(lab));
+  expect(await storeCandidate(lab.git, await candidateOf(lab))).toBe(first);
+  expect(await storeCandidate(lab.git, await candidateOf(lab, { at: '2027-01-01T00:00:00.000Z' }))).toBe(
     first,
   );
 });
 
-test('another candidate takes the place of one that was never recorded', async () => {
+test('another candidate replaces one that was never recorded', async () => {
   const lab = makeLab();
-  await keepCandidate(lab.git, await candidateOf(lab));
-  const other = await keepCandidate(lab.git, await candidateOf(lab, { title: 'Other' }));
+  await storeCandidate(lab.git, await candidateOf(lab));
+  const other = await storeCandidate(lab.git, await candidateOf(lab, { title: 'Other' }));
   expect(git(lab.root, 'rev-parse', 'refs/autoresearch/nov21/exp/0007')).toBe(other);
 });
 
 test('rejected edits are an empty commit that says why', async () => {
   const lab = makeLab();
   const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
-  const commit = await keepCandidate(
+  const commit = await storeCandidate(
     lab.git,
     await candidateOf(lab, { tree, rejected: '"score.py" is locked' }),
   );
@@ -98,11 +98,11 @@ test('hostile titles and hypotheses stay text', async () => {
   const lab = makeLab();
   const hypothesis = 'a\0b\u001b[31mred\u001b[0m \ud800 end';
   const candidate = await candidateOf(lab, { title: '--amend', hypothesis });
-  const commit = await keepCandidate(lab.git, candidate);
+  const commit = await storeCandidate(lab.git, candidate);
   expect(git(lab.root, 'show', '-s', '--format=%s%n%b', commit)).toContain(
     '--amend\nab[31mred[0m \ufffd end',
   );
-  expect(await keepCandidate(lab.git, candidate)).toBe(commit);
+  expect(await storeCandidate(lab.git, candidate)).toBe(commit);
 });
 
 test('a repository with SHA-256 hashes works as well', async () => {
@@ -115,7 +115,7 @@ test('a repository with SHA-256 hashes works as well', async () => {
   const lab = { root, base, git: new Git(root) };
   const edits = [{ path: 'src/model.py', delete: true as const }];
   const tree = await applyEdits(lab.git, base, edits, parseLabConfig(LAB_YAML));
-  const commit = await keepCandidate(lab.git, await candidateOf(lab, { tree }));
+  const commit = await storeCandidate(lab.git, await candidateOf(lab, { tree }));
   expect(commit).toMatch(/^[0-9a-f]{64}$/);
   const study = makeStudy(root, base);
   await openLedger(lab.git, study);

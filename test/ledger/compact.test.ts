@@ -9,10 +9,10 @@ import { git, makeLab } from '../lab/make-lab';
 
 const MINUTE_AGO = new Date(Date.now() - 60_000);
 const LEFT = ['packed-refs.lock', 'packed-refs.new'];
-/** Packed when 99 has its record. */
+/** The lab is packed when experiment 99 is recorded. */
 const HUNDREDTH = 99;
 
-/** A lab with a branch that its user wants to be rid of. */
+/** A lab with a branch that its user wants to delete. */
 function makeLabWithBranch() {
   const lab = makeLab();
   git(lab.root, 'branch', 'done');
@@ -22,17 +22,17 @@ function makeLabWithBranch() {
   return { ...lab, files, areLeft, age };
 }
 
-/** So often a kill may come too early or too late. */
+/** Tries, since a kill may come too early or too late. */
 const KILLS = 50;
 
-/** Has git write so many refs that it takes a while, and kills it at work, until it has left `files` behind. */
+/** Kills git while it packs many refs, until it has left `files` behind. */
 async function killPacking(root: string, base: string, files: string[]): Promise<void> {
   const refs = Array.from({ length: 200_000 }, (_, index) => `${base} ${experimentRef('nov20', index)}\n`);
   const packed = join(root, '.git', 'packed-refs');
   writeFileSync(packed, `# pack-refs with: peeled fully-peeled sorted \n${refs.toSorted().join('')}`);
   for (let kill = 0; kill < KILLS && !files.every((file) => existsSync(file)); kill++) {
     for (const file of files) rmSync(file, { force: true });
-    // After one that came through there would be nothing to pack.
+    // A finished packing would leave nothing to pack.
     git(root, 'update-ref', `refs/loose/${kill}`, base);
     const packing = spawn('git', ['pack-refs', '--all'], { cwd: root, stdio: 'ignore' });
     const gone = once(packing, 'exit');
@@ -42,7 +42,7 @@ async function killPacking(root: string, base: string, files: string[]): Promise
   }
 }
 
-test('what a killed packing left keeps neither the user from a branch’s end nor the lab from being packed', async () => {
+test('leftovers of a killed packing block neither deleting a branch nor the next packing', async () => {
   const { root, git: repository, base, files, areLeft, age } = makeLabWithBranch();
   await killPacking(root, base, files);
   expect(areLeft()).toEqual([true, true]);
@@ -57,7 +57,7 @@ test('what a killed packing left keeps neither the user from a branch’s end no
   expect(readFileSync(join(root, '.git', 'packed-refs'), 'utf8')).toContain(experimentRef('nov21', 1));
 }, 180_000);
 
-test('a packing that has just begun is left alone, and so is any while a git is at work', async () => {
+test('a packing that just began, or any while git works, is left alone', async () => {
   const { root, git: repository, files, areLeft, age } = makeLabWithBranch();
   for (const file of files) writeFileSync(file, '');
   await compact(repository, 1);

@@ -27,7 +27,7 @@ test('a ref moves by compare and swap', async () => {
   await expect(repository.moveRef(REF, base, base)).rejects.toMatchObject({ expected: base, actual: next });
 });
 
-test('of many that move a ref at once, one wins', async () => {
+test('of many moves of a ref at once, one wins', async () => {
   const { root, git: repository, base } = makeLab();
   await repository.moveRef(REF, base, null);
   const commits = Array.from({ length: 8 }, (_, index) =>
@@ -39,7 +39,7 @@ test('of many that move a ref at once, one wins', async () => {
   for (const reason of reasons) expect(reason).toBeInstanceOf(RefConflict);
 });
 
-test('a lock that a killed git left behind is cleared', async () => {
+test('a lock of a killed git is removed', async () => {
   const { root, git: repository, base } = makeLab();
   const lock = lockRef(root, MINUTE_AGO);
   await repository.moveRef(REF, base, null);
@@ -47,7 +47,7 @@ test('a lock that a killed git left behind is cleared', async () => {
   expect(existsSync(lock)).toBe(false);
 });
 
-test('a lock from the future, left before the clock was put back, is cleared as well', async () => {
+test('a lock from the future, left before the clock was set back, is removed as well', async () => {
   const { root, git: repository, base } = makeLab();
   const lock = lockRef(root, new Date(Date.now() + 3_600_000));
   await repository.moveRef(REF, base, null);
@@ -55,7 +55,7 @@ test('a lock from the future, left before the clock was put back, is cleared as 
   expect(existsSync(lock)).toBe(false);
 });
 
-test('a lock is respected while a git is at work on the repository', async () => {
+test('a lock is respected while git works on the repository', async () => {
   const { root, git: repository, base } = makeLab();
   const lock = lockRef(root, MINUTE_AGO);
   const working = spawn('git', ['cat-file', '--batch'], { cwd: root, stdio: ['pipe', 'ignore', 'ignore'] });
@@ -72,10 +72,10 @@ test('a lock is respected while a git is at work on the repository', async () =>
   expect(existsSync(lock)).toBe(false);
 });
 
-test('a git that only watches the files, day and night, keeps no lock', async () => {
+test('a git that only watches files does not count as working', async () => {
   const { root, git: repository, base } = makeLab();
   const lock = lockRef(root, MINUTE_AGO);
-  // The real one is not in every git.
+  // Not every git has the real daemon.
   const watcher = join(root, '.git', 'git');
   writeFileSync(watcher, '#!/bin/sh\nread -r line\n', { mode: 0o755 });
   const watching = spawn(watcher, ['fsmonitor--daemon', 'run'], {
@@ -89,7 +89,7 @@ test('a git that only watches the files, day and night, keeps no lock', async ()
   watching.stdin.end();
 });
 
-test('a fresh lock is waited for, and its end is noticed', async () => {
+test('a fresh lock is waited for', async () => {
   const { root, git: repository, base } = makeLab();
   const lock = lockRef(root, new Date());
   setTimeout(() => rmSync(lock), 500);
@@ -97,7 +97,7 @@ test('a fresh lock is waited for, and its end is noticed', async () => {
   expect(git(root, 'rev-parse', REF)).toBe(base);
 });
 
-test('an error says what was asked, where, and what git said', async () => {
+test("an error has the command, the folder and git's message", async () => {
   const { root, git: repository } = makeLab();
   const error = await repository
     .text(['rev-parse', '--verify', 'nothing'])
@@ -108,7 +108,7 @@ test('an error says what was asked, where, and what git said', async () => {
   );
 });
 
-test('without git, that is said', async () => {
+test('a missing git is reported', async () => {
   const { root } = makeLab();
   const path = process.env['PATH'];
   process.env['PATH'] = '/nowhere';

@@ -5,7 +5,7 @@ import { git, makeLab } from '../lab/make-lab';
 
 const DAY = new Date(2026, 10, 21);
 
-test('the default tag is the day, as in the field', () => {
+test('the default tag is the day', () => {
   expect(tagOfDay(DAY)).toBe('nov21');
   expect(tagOfDay(new Date(2026, 2, 5))).toBe('mar5');
 });
@@ -29,7 +29,7 @@ test.each([
   'ä',
   'a\n',
   'x'.repeat(41),
-])('%j is no tag', (tag) => {
+])('%j is not a tag', (tag) => {
   expect(tagSchema.safeParse(tag).success).toBe(false);
 });
 
@@ -45,7 +45,7 @@ test.each([
   'refs/heads/autoresearch-ledger/nov21',
   'refs/autoresearch/nov21/base',
   'refs/remotes/origin/autoresearch/nov21',
-])('a tag is known by %s', async (ref) => {
+])('a tag is taken by %s', async (ref) => {
   const { root, git: repository } = makeLab();
   expect(await isTagKnown(repository, 'nov21')).toBe(false);
   git(root, 'update-ref', ref, 'HEAD');

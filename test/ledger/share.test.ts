@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { keepCandidate, keepCrashed } from '../../src/ledger/commits';
+import { storeCandidate, storeCrashed } from '../../src/ledger/commits';
 import { storeProposal, readProposal, findProposal } from '../../src/ledger/proposals';
 import { Git } from '../../src/ledger/git';
 import { LabError } from '../../src/ledger/git';
@@ -17,7 +17,7 @@ const PROPOSAL = {
   edits: [{ path: 'train.py', content: 'x\n' }],
 };
 
-/** A lab with a study of two experiments, an empty remote, and a fresh clone of the lab's main branch from it. */
+/** A lab with a study of two experiments, an empty remote, and a new clone with the lab's main branch. */
 async function share() {
   const lab = makeLab();
   const study = makeStudy(lab.root, lab.base);
@@ -44,12 +44,12 @@ async function addExperiment(
   const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
   const at = study.createdAt;
   const common = { tag: study.tag, number, incumbent: lab.base, tree, hypothesis: '', rejected: null, at };
-  const commit = await keepCandidate(lab.git, { ...common, title: `change ${number}` });
+  const commit = await storeCandidate(lab.git, { ...common, title: `change ${number}` });
   await appendRecord(lab.git, study, makeRecord(study, number, { commit }));
   return commit;
 }
 
-test('a study goes to a remote and back, whole', async () => {
+test('a whole study goes to a remote and back', async () => {
   const { lab, study, remote, clone } = await share();
   await push(lab.git, 'origin', 'nov21');
   await fetch(clone, 'origin', 'nov21');
@@ -64,14 +64,14 @@ test('a study goes to a remote and back, whole', async () => {
   expect(git(remote, 'fsck', '--no-dangling')).toBe('');
 });
 
-test('a remote with the branches alone, as a mirror may be, is one to fetch from', async () => {
+test('a remote with only the branches, like a mirror, can be fetched from', async () => {
   const { lab, clone } = await share();
   git(lab.root, 'push', '--quiet', 'origin', branchRef('nov21'), 'autoresearch-ledger/nov21');
   await fetch(clone, 'origin', 'nov21');
   expect(await readLedger(clone, 'nov21')).toHaveLength(2);
 });
 
-test('again, with more, brings both forward', async () => {
+test('pushing and fetching again moves both sides forward', async () => {
   const { lab, study, clone } = await share();
   await push(lab.git, 'origin', 'nov21');
   await push(lab.git, 'origin', 'nov21');
@@ -82,14 +82,14 @@ test('again, with more, brings both forward', async () => {
   expect(await readLedger(clone, 'nov21')).toHaveLength(3);
 });
 
-/** A candidate of an experiment that is under way, or the repair that has taken its place. */
+/** A candidate of a running experiment, or the repair that replaced it. */
 async function addCandidate(lab: ReturnType<typeof makeLab>, number: number, title: string): Promise<string> {
   const tree = git(lab.root, 'rev-parse', `${lab.base}^{tree}`);
   const common = { tag: 'nov21', number, incumbent: lab.base, tree, hypothesis: '', rejected: null };
-  return keepCandidate(lab.git, { ...common, title, at: '2026-11-21T00:00:00.000Z' });
+  return storeCandidate(lab.git, { ...common, title, at: '2026-11-21T00:00:00.000Z' });
 }
 
-/** As version 0.3 pushed: each ref by its name, those of experiments under way too. */
+/** Pushes each ref by its name, also those of running experiments, as a user may. */
 function pushAll(lab: ReturnType<typeof makeLab>): void {
   const refs = git(lab.root, 'for-each-ref', '--format=%(refname)', ...STUDY_REFS).split('\n');
   git(lab.root, 'push', '--quiet', '--atomic', 'origin', ...refs.map((ref) => `${ref}:${ref}`));
@@ -111,8 +111,8 @@ test.each(['now', 'before'] as const)(
     expect(git(remote, 'for-each-ref', experimentRef('nov21', 2), crashedRef('nov21', 2, 1)) === '').toBe(
       version === 'now',
     );
-    await keepCrashed(lab.git, 'nov21', 2, 1, crashed);
-    const repair = await addCandidate(lab, 2, 'change 2, mended');
+    await storeCrashed(lab.git, 'nov21', 2, 1, crashed);
+    const repair = await addCandidate(lab, 2, 'change 2, fixed');
     await push(lab.git, 'origin', 'nov21');
     await appendRecord(lab.git, study, makeRecord(study, 2, { commit: repair }));
     await addCandidate(lab, 3, 'change 3');
@@ -126,14 +126,14 @@ test.each(['now', 'before'] as const)(
   },
 );
 
-test('fetching leaves what is under way here, whatever the remote has of it and the user prunes', async () => {
+test('fetching leaves running experiments alone, whatever the remote has', async () => {
   const { lab, clone } = await share();
   await addCandidate(lab, 2, 'change 2');
   pushAll(lab);
   await fetch(clone, 'origin', 'nov21');
   const crashed = git(lab.root, 'rev-parse', experimentRef('nov21', 2));
-  await keepCrashed(lab.git, 'nov21', 2, 1, crashed);
-  await addCandidate(lab, 2, 'change 2, mended');
+  await storeCrashed(lab.git, 'nov21', 2, 1, crashed);
+  await addCandidate(lab, 2, 'change 2, fixed');
   await storeProposal(lab.git, 'nov21', 3, PROPOSAL);
   git(lab.root, 'config', 'fetch.prune', 'true');
   const before = git(lab.root, 'for-each-ref', ...STUDY_REFS);
@@ -141,7 +141,7 @@ test('fetching leaves what is under way here, whatever the remote has of it and 
   expect(git(lab.root, 'for-each-ref', ...STUDY_REFS)).toBe(before);
 });
 
-test('a study of more refs than a command line can name is pushed', async () => {
+test('a study with more refs than a command line can hold is pushed', async () => {
   const tag = 'a-tag-that-has-as-many-characters-as-may';
   const lab = makeLab();
   const study = makeStudy(lab.root, lab.base, tag);
@@ -154,14 +154,14 @@ test('a study of more refs than a command line can name is pushed', async () => 
   );
   const remote = temporary('remote');
   git(remote, 'init', '--quiet', '--bare');
-  // Each of them would be waited for until it is on the disk.
+  // git would sync each of them to the disk.
   git(remote, 'config', 'core.fsync', 'none');
   await push(lab.git, remote, tag);
   const carried = git(remote, 'for-each-ref', '--format=%(refname:lstrip=4)', 'refs/autoresearch');
   expect(carried.split('\n')).toHaveLength(names.length);
 }, 120_000);
 
-test('studies that went different ways overwrite nothing, either way', async () => {
+test('diverged studies overwrite nothing, in either direction', async () => {
   const { lab, study, remote, clone } = await share();
   await push(lab.git, 'origin', 'nov21');
   await fetch(clone, 'origin', 'nov21');
@@ -169,8 +169,8 @@ test('studies that went different ways overwrite nothing, either way', async () 
   await push(clone, 'origin', 'nov21');
   await appendRecord(lab.git, study, makeRecord(study, 2, { title: 'ours' }));
   const before = git(remote, 'for-each-ref');
-  await expect(push(lab.git, 'origin', 'nov21')).rejects.toThrow(/different ways/);
-  await expect(fetch(lab.git, 'origin', 'nov21')).rejects.toThrow(/different ways/);
+  await expect(push(lab.git, 'origin', 'nov21')).rejects.toThrow(/have diverged/);
+  await expect(fetch(lab.git, 'origin', 'nov21')).rejects.toThrow(/have diverged/);
   expect(git(remote, 'for-each-ref')).toBe(before);
   expect((await readLedger(lab.git, 'nov21')).at(-1)?.title).toBe('ours');
 });

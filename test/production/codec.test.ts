@@ -42,7 +42,7 @@ afterAll(async () => {
   await service?.remove();
 });
 
-test('a study that began in the open goes on encrypted, in the middle of a run', async () => {
+test('a study that began without a key continues encrypted, in the middle of a run', async () => {
   await service.up();
   await startTiny(service, TAG, { experiments: 3, held: [1] });
   const runner = await trains(service, TAG, 1);
@@ -57,7 +57,7 @@ test('a study that began in the open goes on encrypted, in the middle of a run',
   expect(readable(second)).not.toMatch(new RegExp(`${PLANTED}|${service.root}`, 'u'));
 });
 
-test('from then on the server never learns a word of it', async () => {
+test('from then on the server has no plain text of it', async () => {
   await service.ask('hint', 'anotherplantedword', TAG);
   await service.ask('budget', TAG, '--experiments', '4');
   expect(await outcome(service, TAG, 4)).toEqual(whole(4));
@@ -71,7 +71,7 @@ test('from then on the server never learns a word of it', async () => {
   expect(database.join('')).not.toContain(`${PLANTED} 3`);
 });
 
-test('mixed histories are replayed, from the server and from an archive', async () => {
+test('replays mixed histories, from the server and from an archive', async () => {
   expect(await service.run('replay', TAG)).toMatchObject({ code: 0 });
   const archive = join(service.root, 'study.tar.gz');
   await service.ask('export', TAG, archive);
@@ -81,7 +81,7 @@ test('mixed histories are replayed, from the server and from an archive', async 
   expect([other.code, other.stderr]).toEqual([4, expect.stringContaining('is encrypted with key')]);
 });
 
-test('without the key, or with another, nothing is said in the open and nothing is replaced', async () => {
+test('without the key or with another one sends no plain text and replaces nothing', async () => {
   const wrong = randomBytes(32).toString('base64');
   withKey(null);
   for (const command of [['hint', 'not in the open', TAG], ['up']]) {
@@ -107,14 +107,14 @@ test('without the key, or with another, nothing is said in the open and nothing 
   });
 });
 
-test('a new key goes before the old one, and both are needed', async () => {
+test('a new key goes before the old one; both are needed', async () => {
   withKey(`${randomBytes(32).toString('base64')},${KEY}`);
   expect(await service.up()).toMatchObject({ worker: { state: 'replaced' } });
   await service.ask('budget', TAG, '--experiments', '5');
   expect(await outcome(service, TAG, 5)).toEqual(whole(5));
 });
 
-test('the Temporal UI that `up` starts shows what is encrypted, while the endpoint runs', async () => {
+test('the Temporal UI of `up` decrypts payloads while the endpoint runs', async () => {
   await service.ask('down');
   const { server } = await service.ask<{ server: { ui: string } }>('up', ...service.ports);
   const page = await open(`${server.ui}/namespaces/default/workflows/study-${TAG}%2Fexp-0003`);

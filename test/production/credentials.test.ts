@@ -68,8 +68,8 @@ afterAll(async () => {
   issuer.close();
 });
 
-describe('a server that asks for a certificate', () => {
-  test('by variables: CLI and worker get in, and a study runs', async () => {
+describe('a server that requires a certificate', () => {
+  test('by variables: CLI and worker connect, and a study runs', async () => {
     settings(certificates(authority.issue('client')));
     const { server } = await service.ask<{ server: object }>('up', '--create-namespace');
     expect(server).toEqual(expect.not.objectContaining({ options: expect.anything() }));
@@ -94,7 +94,7 @@ describe('a server that asks for a certificate', () => {
     expect(await outcome(service, TAG, 2)).toEqual(whole(2));
   });
 
-  test('no certificate, one of somebody else, a server that is not who it should be, files that are not there', async () => {
+  test('refused: no certificate, a foreign one, an untrusted server, missing files', async () => {
     const strangers = new Authority(join(service.root, 'strangers'));
     settings({ TEMPORAL_TLS_SERVER_CA_CERT_PATH: authority.certificate });
     const none = refusal('up');
@@ -114,20 +114,20 @@ describe('a server that asks for a certificate', () => {
   });
 });
 
-describe('a server that asks for an API key', () => {
+describe('a server that requires an API key', () => {
   beforeAll(async () => {
     await topology.killServer();
     await topology.startServer({ TEMPORAL_TLS_CLIENT_AUTH: 'false', TEMPORAL_JWKS: await issuer.listen() });
   });
 
-  test('by a variable: a worker with the key goes on with the study', async () => {
+  test('by a variable: a worker with the key continues the study', async () => {
     withKey(issuer.token(['autoresearch:admin', 'temporal-system:admin']));
     expect(await service.ask('up')).toMatchObject({ worker: { state: 'replaced' } });
     await service.ask('budget', TAG, '--experiments', '3');
     expect(await outcome(service, TAG, 3)).toEqual(whole(3));
   });
 
-  test('by a profile, with no more rights than a worker needs', async () => {
+  test('by a profile, with only the permissions that a worker needs', async () => {
     settings({});
     delete service.env['TEMPORAL_ADDRESS'];
     const key = issuer.token(['autoresearch:write', 'autoresearch:worker']);
@@ -145,7 +145,7 @@ describe('a server that asks for an API key', () => {
     expect(await outcome(service, TAG, 4)).toEqual(whole(4));
   });
 
-  test('none, a wrong one, one that has expired, one of another namespace', async () => {
+  test('refused: no key, a wrong one, an expired one, one of another namespace', async () => {
     settings({ TEMPORAL_TLS_SERVER_CA_CERT_PATH: authority.certificate });
     expect(await refusal('up')).toMatch(/unauthorized[^]*TEMPORAL_API_KEY/i);
     const keys = [
@@ -161,7 +161,7 @@ describe('a server that asks for an API key', () => {
     }
   });
 
-  test('a key stands in nothing that is written', () => {
+  test('no written file has the key', () => {
     const state = join(service.root, 'state', 'autoresearch', 'worker');
     const written = ['worker.json', 'worker.log']
       .map((name) => readFileSync(join(state, name), 'utf8'))

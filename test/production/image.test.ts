@@ -9,7 +9,7 @@ import { isCopy, stages, words } from '../deploy/dockerfile';
 /** What npm has fetched once is as good: the lock file says what each package's bytes must be. */
 const env = { ...process.env, npm_config_prefer_offline: 'true', npm_config_audit: 'false' };
 
-test('step by step, with what it copies and nothing else, gives a CLI that runs', () => {
+test('its steps, with only the files that it copies, make a CLI that runs', () => {
   const root = mkdtempSync(join(tmpdir(), 'autoresearch-image-'));
   try {
     for (const step of stages.find(({ name }) => name === 'build')?.steps ?? []) {

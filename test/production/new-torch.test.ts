@@ -55,7 +55,7 @@ beforeAll(async () => {
 });
 afterAll(() => service?.remove());
 
-test('the study goes on with its torch, and the new one comes when it has ended', async () => {
+test('a study continues with its torch; the new one is used after it has ended', async () => {
   const old = environmentOf(join(packageRoot(), 'trainer', 'requirements.lock'));
   expect(await up()).toMatchObject({ worker: { python: old } });
   await startTiny(service, TAG, { experiments: 3, held: [1] });

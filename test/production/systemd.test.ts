@@ -32,7 +32,7 @@ describe('systemd-analyze verify', () => {
     return stderr;
   }
 
-  test("has nothing to say of the user's unit, and finds the program beside it", async () => {
+  test("accepts the user's unit, and finds the program beside it", async () => {
     expect(await complaints('--user', OF_A_USER)).toBe('');
     writeFileSync(
       join(folder, 'wrong.service'),
@@ -43,7 +43,7 @@ describe('systemd-analyze verify', () => {
     );
   });
 
-  test("nor of the system's, where the package lies in /opt/autoresearch", async () => {
+  test("accepts the system's unit with the package in /opt/autoresearch", async () => {
     const unit = readFileSync(OF_THE_SYSTEM, 'utf8');
     expect(unit).toContain('=/opt/autoresearch/bin/autoresearch.js worker');
     const file = join(folder, 'autoresearch@.service');
@@ -52,7 +52,7 @@ describe('systemd-analyze verify', () => {
   });
 });
 
-describe('a study that is left alone', () => {
+describe('an unattended study', () => {
   const TAG = 'alone';
   let service: Service;
   let unit: Unit;
@@ -79,7 +79,7 @@ describe('a study that is left alone', () => {
 
   const runner = (number: number): Promise<Owner> => trains(service, TAG, number);
 
-  test('killed parts come back by themselves; the run goes on', async () => {
+  test('killed parts restart by themselves; the run continues', async () => {
     unit.start();
     await until(works, Boolean, 60);
     await startTiny(service, TAG, { experiments: 3, held: [1, 2] });
@@ -102,7 +102,7 @@ describe('a study that is left alone', () => {
     letGo(service, TAG, 1);
   });
 
-  test('systemctl restart ends the worker alone', async () => {
+  test('systemctl restart ends only the worker', async () => {
     const training = await runner(2);
     const [last, temporal] = [worker(), server()];
     await unit.stop();
@@ -112,14 +112,14 @@ describe('a study that is left alone', () => {
     expect([server(), isAlive(training)]).toEqual([temporal, true]);
   });
 
-  test('down holds until up', async () => {
+  test('after `down` nothing restarts before `up`', async () => {
     await runner(2);
     await service.ask('down');
     await sleep(4_000);
     expect(unit.ofUser()).toEqual([unit.pid]);
   });
 
-  test('after the power has failed it goes on from boot, under whatever name, and nothing was done twice', async () => {
+  test('continues after a power failure, also with another host name, and repeats nothing', async () => {
     await service.up();
     await runner(2);
     await unit.powerFails();

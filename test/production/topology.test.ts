@@ -24,7 +24,7 @@ afterAll(async () => {
   await topology?.remove();
 });
 
-test('a namespace that is not there is made when that is asked for, with all that studies need', async () => {
+test('creates a missing namespace on request, with all that studies need', async () => {
   const refused = await service.run('up');
   expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('up --create-namespace')]);
   const ready = await service.ask<{ server: { state: string; warnings: string[] } }>(
@@ -41,7 +41,7 @@ test('a namespace that is not there is made when that is asked for, with all tha
   ]);
 });
 
-test('a server that is killed in the middle of a run: the run goes on, and so does the study', async () => {
+test('run and study continue after the server is killed in the middle of a run', async () => {
   await startTiny(service, TAG, { experiments: 3, held: [1] });
   const runner = await trains(service, TAG, 1);
   await topology.killServer();
@@ -52,7 +52,7 @@ test('a server that is killed in the middle of a run: the run goes on, and so do
   expect(trainerOf(service, TAG, 1)).toEqual(runner);
 });
 
-test('the schema job, run again on a database in use, changes nothing', async () => {
+test('the schema job changes nothing on a database in use', async () => {
   const before = topology.dump('temporal').match(/COPY public\.schema_version[^]*?\\\./u)?.[0];
   await topology.setUpSchema();
   expect(topology.dump('temporal').match(/COPY public\.schema_version[^]*?\\\./u)?.[0]).toBe(before);

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => service?.remove());
 
-test('a release that forgot `patched` is refused in the middle of an experiment; worker and run go on', async () => {
+test('refuses a release without its `patched` in the middle of an experiment; worker and run continue', async () => {
   const { worker } = await up();
   await startTiny(service, TAG, { experiments: 2, held: [1, 3] });
   runner = await trains(service, TAG, 1);
@@ -43,7 +43,7 @@ test('a release that forgot `patched` is refused in the middle of an experiment;
   expect(await up()).toMatchObject({ worker: { state: 'running', owner: worker.owner } });
 });
 
-test('one that has it takes over there: nothing is lost or done twice, and all histories are replayed', async () => {
+test('a release with `patched` takes over: nothing is lost or repeated, and all histories replay', async () => {
   expect(await trains(service, TAG, 1)).toEqual(runner);
   service.program = patched;
   expect(await up()).toMatchObject({ worker: { state: 'replaced' } });
@@ -53,7 +53,7 @@ test('one that has it takes over there: nothing is lost or done twice, and all h
   expect(await service.run('replay', TAG)).toMatchObject({ code: 0 });
 });
 
-test('a step back is refused while an experiment has taken the new step', async () => {
+test('refuses a downgrade while an experiment has taken the new step', async () => {
   await service.ask('budget', TAG, '--experiments', '4');
   await trains(service, TAG, 3);
   service.program = today;
@@ -66,7 +66,7 @@ test('a step back is refused while an experiment has taken the new step', async 
   ]);
 });
 
-test('stopped by the new release, the study is resumed by the old one from its ledger', async () => {
+test('the old release resumes a study from its ledger after the new one has stopped it', async () => {
   service.program = patched;
   await service.ask('stop', TAG);
   letGo(service, TAG, 3);

@@ -25,7 +25,7 @@ const result = (message: string, change: object = {}) => ({
 });
 const claude = (message: string, change: object = {}) => JSON.stringify(result(message, change));
 
-/** Claude Code with `"viewMode": "verbose"`, or with `--verbose`: all that happened. */
+/** Claude Code with `"viewMode": "verbose"` or `--verbose`: it prints all events. */
 const happened = (message: string) => [
   { type: 'system', subtype: 'init', tools: ['Read', 'Edit'] },
   { type: 'assistant', message: { content: [{ type: 'text', text: 'see [1] and {"title": "no"}' }] } },
@@ -48,7 +48,7 @@ const codex = (text: string) =>
     .map((event) => JSON.stringify(event))
     .join('\n');
 
-test('a line of our own', () => {
+test('our own JSON line', () => {
   expect(readAgentOutput(`thinking\n{"title": "wider", "dollars": 0.5}\n`)).toMatchObject({
     title: 'wider',
     hypothesis: null,
@@ -57,7 +57,7 @@ test('a line of our own', () => {
   });
 });
 
-test('Claude Code: cost, tokens by kind, and our line at the end of its last message', () => {
+test('Claude Code: cost, tokens by kind, and our JSON line at the end of its last message', () => {
   expect(readAgentOutput(claude(`I made it wider.\n\n${OWN}`))).toEqual({
     title: 'wider',
     hypothesis: 'more room',
@@ -118,25 +118,25 @@ test.each([
   ['missing', undefined],
   ['no number', { usd: 1 }],
   ['larger than any call', 1e9],
-])('a cost that is %s is unknown, never zero; the rest is read', (_what, total_cost_usd) => {
+])('a cost that is %s is unknown, not zero, and other fields are still read', (_what, total_cost_usd) => {
   expect(readAgentOutput(claude(MESSAGE, { total_cost_usd }))).toMatchObject({
     title: 'wider',
     dollars: null,
   });
 });
 
-test('a cost of NaN, as Python writes it, is unknown', () => {
+test('a cost of NaN, as Python prints it, is unknown', () => {
   const said = claude(MESSAGE).replace('0.1834', 'NaN');
   expect(readAgentOutput(said)).toMatchObject({ dollars: null });
 });
 
-test('several calls cost their sum; where one of them is unknown, at least what the others cost', () => {
+test('several calls cost their sum; if one cost is unknown, at least the sum of the others', () => {
   expect(readAgentOutput(`${claude('one')}\n${claude('two')}`).dollars).toBeCloseTo(0.3668);
   const mixed = readAgentOutput(`${claude('one')}\n${claude('two', { total_cost_usd: null })}`);
   expect(mixed).toMatchObject({ title: 'two', dollars: null, atLeast: 0.1834 });
 });
 
-test('what a model writes of its cost does not count, and what the program around it prints does', () => {
+test("a cost in the model's message is ignored, one that the program prints counts", () => {
   const message = 'Done.\n{"title": "wider", "dollars": 0}';
   expect(readAgentOutput(claude(message)).dollars).toBe(0.1834);
   expect(readAgentOutput(codex(message)).dollars).toBeNull();
@@ -144,14 +144,14 @@ test('what a model writes of its cost does not count, and what the program aroun
   expect(readAgentOutput(`${claude(message)}\n{"dollars": -2}`).dollars).toBeNull();
 });
 
-test('one that gives no title is called by the first line of its last message', () => {
+test('without a title the first line of the last message is the title', () => {
   expect(readAgentOutput(claude('## I made it wider\n\nbecause'))).toMatchObject({
     title: 'I made it wider',
     hypothesis: '## I made it wider\n\nbecause',
   });
 });
 
-test('Codex: tokens, those from the cache apart; its events give no dollars', () => {
+test('Codex: tokens, cached ones counted apart, and no dollars', () => {
   expect(readAgentOutput(codex(`Done.\n${OWN}`))).toMatchObject({
     title: 'wider',
     hypothesis: 'more room',
@@ -167,7 +167,7 @@ test.each(['', 'no JSON at all', '{"title": ', '[1]', '{"type": "result", "total
   },
 );
 
-test('a result on a line of its own is found whatever is printed around it', () => {
+test('a result on its own line is found in any surrounding output', () => {
   const noise = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.json(),

@@ -7,14 +7,14 @@ import { UNLIMITED } from '../../src/domain/limits';
 import type { Changes } from '../../src/labs/working-copy';
 import { createCommand, type CommandOptions } from '../../src/researchers/command';
 import { contextJson } from '../../src/researchers/command-context';
-import { BudgetExhausted, Purse } from '../../src/researchers/purse';
+import { BudgetExhausted, SpendGuard } from '../../src/researchers/spend-guard';
 import { NoProposal, type ResearchContext } from '../../src/researchers/researcher';
 import { makeResearch } from '../lab/research';
 import { contextOf, TRAIN } from './context';
 
 const never = new AbortController().signal;
 
-/** A plain folder stands for the copy; that one has its own tests in test/lab. */
+/** A plain folder instead of the working copy, which test/labs tests. */
 async function options(
   command: string,
 ): Promise<CommandOptions & { removed: boolean; path: string; found: Omit<Changes, 'edits'> }> {
@@ -46,7 +46,7 @@ async function options(
   return made;
 }
 
-/** A study with a limit in dollars, where the dearest call has said that it cost two; an experiment may have cost more. */
+/** A study with a dollar limit whose dearest call cost 2 dollars. */
 async function limited(dollars: number): Promise<ResearchContext> {
   const context = await contextOf([{ text: TRAIN, score: 1.5 }]);
   const research = makeResearch({ dearestCall: 2 });
@@ -54,7 +54,7 @@ async function limited(dollars: number): Promise<ResearchContext> {
     ...context,
     history: context.history.map((record) => ({ ...record, dollars: 9, research })),
     left: { ...UNLIMITED, dollars },
-    purse: await Purse.open(join(context.folder, 'spent.jsonl'), dollars),
+    spendGuard: await SpendGuard.open(join(context.folder, 'spent.jsonl'), dollars),
   };
 }
 
@@ -66,7 +66,7 @@ const alive = (marker: string): boolean => {
   }
 };
 
-test('gets the context on stdin, works in its copy, and may say what it did', async () => {
+test('it gets the context on stdin, works in its copy, and may describe its change', async () => {
   const script = `python3 -c 'import json, sys
 context = json.load(sys.stdin)
 text = context["incumbent"]["files"]["train.py"]
@@ -77,7 +77,7 @@ print(json.dumps({"title": "LR up:\\n" + context["hints"][0], "hypothesis": cont
   const context = await contextOf([{ text: TRAIN, score: 1.5 }]);
   const proposal = await createCommand(made).propose(context, never);
   expect(proposal).toMatchObject({ title: 'LR up: try less', hypothesis: 'Make it better.' });
-  expect(context.purse.spent()).toBe(0.125);
+  expect(context.spendGuard.spent()).toBe(0.125);
   expect(proposal.research).toMatchObject({ hints: ['try less'] });
   expect(proposal.edits).toEqual([{ path: 'train.py', content: TRAIN.replace('0.02', '0.03') }]);
   expect(made.removed).toBe(true);
@@ -96,16 +96,19 @@ test.each(['true', `echo '{"title": " "}'`])(
 test.each([
   ['changes nothing', 'true', 'changed no editable file'],
   ['fails', 'echo "no credit left" >&2; exit 9', 'exit code 9: no credit left'],
-])('one that %s has proposed nothing, and the transcript is named', async (_what, command, message) => {
-  const made = await options(command);
-  const asked = createCommand(made).propose(await contextOf([]), never);
-  await expect(asked).rejects.toThrow(NoProposal);
-  await expect(asked).rejects.toThrow(message);
-  await expect(asked).rejects.toThrow('transcript');
-  expect(made.removed).toBe(true);
-});
+])(
+  'a command that %s gives no proposal, and the error names the transcript',
+  async (_what, command, message) => {
+    const made = await options(command);
+    const asked = createCommand(made).propose(await contextOf([]), never);
+    await expect(asked).rejects.toThrow(NoProposal);
+    await expect(asked).rejects.toThrow(message);
+    await expect(asked).rejects.toThrow('transcript');
+    expect(made.removed).toBe(true);
+  },
+);
 
-test('one that asks to be called later is called again by Temporal, and leaves no transcript each time', async () => {
+test('exit code 75 makes Temporal retry, and stores no transcripts', async () => {
   const context = await contextOf([]);
   const asked = createCommand(await options('echo "529 Overloaded" >&2; exit 75')).propose(context, never);
   await expect(asked).rejects.toMatchObject({
@@ -116,7 +119,7 @@ test('one that asks to be called later is called again by Temporal, and leaves n
   expect(await readdir(context.folder)).not.toContain('transcript-1.log');
 });
 
-/** The agents themselves are not here: what they print when something is wrong is from their issue trackers. */
+/** Fake agents; their error outputs are from the agents' issue trackers. */
 describe.each([
   {
     example: 'claude-code.sh',
@@ -149,23 +152,23 @@ describe.each([
     return options(`PATH=${bin}:$PATH ${join(process.cwd(), 'examples', example)}`);
   };
 
-  test('gives on what its agent says', async () => {
+  test("passes on its agent's output", async () => {
     const proposal = await createCommand(await answering(well, 0)).propose(await contextOf([]), never);
     expect(proposal).toMatchObject({ title: 'wider', edits: [{ path: 'train.py' }] });
   });
 
-  test.each(away)('asks to be called later when its agent cannot work now: %s', async (said) => {
+  test.each(away)('exits with 75 when its agent cannot work now: %s', async (said) => {
     const asked = createCommand(await answering(said, 1)).propose(await contextOf([]), never);
     await expect(asked).rejects.toMatchObject({ type: 'ResearcherAway' });
   });
 
-  test('has proposed nothing when its agent is not set up', async () => {
+  test('gives no proposal when its agent is not set up', async () => {
     const asked = createCommand(await answering(broken, 1)).propose(await contextOf([]), never);
     await expect(asked).rejects.toThrow(NoProposal);
   });
 });
 
-describe('a key of the worker that an agent prints', () => {
+describe("a key of the worker in an agent's output", () => {
   const KEY = 'a-key-of-nobody-0123456789';
   beforeEach(() => {
     process.env['SOME_API_KEY'] = KEY;
@@ -176,7 +179,7 @@ describe('a key of the worker that an agent prints', () => {
     delete process.env['AUTORESEARCH_AGENT_ENV'];
   });
 
-  test('is in no transcript and nothing that it says of its change', async () => {
+  test('is redacted in transcript, title and hypothesis', async () => {
     const context = await contextOf([]);
     const said = JSON.stringify({ title: `with ${KEY}`, hypothesis: `for ${KEY}` });
     const command = `echo "# x" >> train.py; env; env >&2; echo '${said}'`;
@@ -187,18 +190,18 @@ describe('a key of the worker that an agent prints', () => {
     expect(transcript).not.toContain(KEY);
   });
 
-  test('is not told where it fails, nor taken into a file', async () => {
+  test('is redacted in errors, and refused in edits', async () => {
     const failing = createCommand(await options('echo "bad key $SOME_API_KEY" >&2; exit 1'));
     const refusal: unknown = await failing
       .propose(await contextOf([]), never)
       .catch((error: unknown) => error);
     expect(String(refusal)).toContain('bad key [a key was here]');
     const leaking = createCommand(await options('echo "KEY = \'$SOME_API_KEY\'" >> train.py'));
-    await expect(leaking.propose(await contextOf([]), never)).rejects.toThrow('what looks like a key');
+    await expect(leaking.propose(await contextOf([]), never)).rejects.toThrow('what looks like an API key');
   });
 });
 
-test('one that takes too long, ignores SIGTERM and left children behind is gone', async () => {
+test('a command that takes too long is killed with its children, even if it ignores SIGTERM', async () => {
   const marker = `leftover-${process.pid}-${Date.now()}`;
   const made = await options(`trap '' TERM; sh -c 'trap "" TERM; sleep 300; : ${marker}' & sleep 300`);
   const asked = createCommand({ ...made, timeoutMs: 500 }).propose(await contextOf([]), never);
@@ -206,32 +209,35 @@ test('one that takes too long, ignores SIGTERM and left children behind is gone'
   expect(alive(marker)).toBe(false);
 });
 
-/** What a first call is counted at. */
+/** The reservation of a first call, in US dollars. */
 const first = async (callDollars: number | null, limit: number | null): Promise<number> => {
   const context = { ...(await limited(limit ?? 0)), history: [], callDollars };
   const left = { ...UNLIMITED, dollars: limit };
-  const purse = await Purse.open(join(context.folder, 'spent.jsonl'), limit);
-  await createCommand(await options('echo "# x" >> train.py')).propose({ ...context, left, purse }, never);
-  return purse.spent();
+  const spendGuard = await SpendGuard.open(join(context.folder, 'spent.jsonl'), limit);
+  await createCommand(await options('echo "# x" >> train.py')).propose(
+    { ...context, left, spendGuard },
+    never,
+  );
+  return spendGuard.spent();
 };
 
-describe('its money', () => {
+describe('money', () => {
   const CHANGES = 'echo "# x" >> train.py';
 
-  test('it is not called while what is left does not cover what the dearest call has cost', async () => {
+  test('it is not called when the dollars left do not cover the dearest call so far', async () => {
     const made = await options(CHANGES);
     await expect(createCommand(made).propose(await limited(1.99), never)).rejects.toThrow(BudgetExhausted);
     expect(await readFile(join(made.path, 'train.py'), 'utf8')).toBe(TRAIN);
     expect(made.removed).toBe(true);
   });
 
-  test('one that ends by itself costs what it says, and is told what is left', async () => {
+  test('a finished call costs what it reports, and the command knows the dollars left', async () => {
     const context = await limited(5);
     const saying = await options(
       `${CHANGES}; echo "{\\"title\\": \\"$AUTORESEARCH_DOLLARS_LEFT\\", \\"dollars\\": 0.5}"`,
     );
     expect(await createCommand(saying).propose(context, never)).toMatchObject({ title: '5.0000' });
-    expect(context.purse.spent()).toBe(0.5);
+    expect(context.spendGuard.spent()).toBe(0.5);
   });
 
   test.each([
@@ -242,17 +248,20 @@ describe('its money', () => {
       `${CHANGES}; echo '{"type":"result","total_cost_usd":3}{"type":"result"}'`,
       3,
     ],
-  ])('one that %s counts as the dearest, and that is told', async (_what, command, dollars) => {
-    const context = await limited(5);
-    await createCommand(await options(command)).propose(context, never);
-    expect(context.purse.account()).toEqual({
-      settled: 0,
-      assumed: { calls: 1, dollars, most: dollars },
-      aside: null,
-    });
-  });
+  ])(
+    'a call that %s counts as the dearest one, and is marked as assumed',
+    async (_what, command, dollars) => {
+      const context = await limited(5);
+      await createCommand(await options(command)).propose(context, never);
+      expect(context.spendGuard.account()).toEqual({
+        settled: 0,
+        assumed: { calls: 1, dollars, most: dollars },
+        aside: null,
+      });
+    },
+  );
 
-  test('before the first that says so, a call counts as the study says, or as a dollar where money is limited', async () => {
+  test("before any cost is known, a call counts as the study's setting, or as a dollar when money is limited", async () => {
     expect(await first(null, 5)).toBe(1);
     expect(await first(0.25, 5)).toBe(0.25);
     expect(await first(0, 5)).toBe(0);
@@ -261,47 +270,47 @@ describe('its money', () => {
     await expect(first(null, 0.5)).rejects.toThrow(BudgetExhausted);
   });
 
-  test('one that fails and says nothing counts too; one whose API is away does not', async () => {
+  test('a failed call without a cost counts; one whose API is away does not', async () => {
     const context = await limited(5);
     const away = createCommand(await options('exit 75'));
     await expect(away.propose(context, never)).rejects.toMatchObject({ type: 'ResearcherAway' });
-    expect(context.purse.spent()).toBe(0);
+    expect(context.spendGuard.spent()).toBe(0);
     const failing = createCommand(await options('exit 9'));
     await expect(failing.propose(context, never)).rejects.toThrow(NoProposal);
-    expect(context.purse.account()).toMatchObject({ assumed: { calls: 1, dollars: 2 }, aside: null });
+    expect(context.spendGuard.account()).toMatchObject({ assumed: { calls: 1, dollars: 2 }, aside: null });
   });
 
-  test('one that is ended before it could say so has cost as much as the dearest', async () => {
+  test('a call that is aborted counts as the dearest one', async () => {
     const context = await limited(5);
     const hanging = createCommand({ ...(await options('sleep 300')), timeoutMs: 300 });
     await expect(hanging.propose(context, never)).rejects.toThrow('took more than');
-    expect(context.purse.spent()).toBe(2);
+    expect(context.spendGuard.spent()).toBe(2);
     const told = { ...(await options(`echo '{"dollars": 0.25}'; sleep 300`)), timeoutMs: 6_000 };
     await expect(createCommand(told).propose(context, never)).rejects.toThrow('took more than');
-    expect(context.purse.spent()).toBe(2.25);
+    expect(context.spendGuard.spent()).toBe(2.25);
   });
 
-  test('one that could not be begun has cost nothing', async () => {
+  test('a command that could not start costs nothing', async () => {
     const context = await limited(5);
     const made = await options(CHANGES);
     const gone = { ...(await made.openWorkspace(context)), path: join(made.path, 'gone') };
     const asked = createCommand({ ...made, openWorkspace: () => Promise.resolve(gone) });
     await expect(asked.propose(context, never)).rejects.not.toBeInstanceOf(NoProposal);
-    expect(context.purse.spent()).toBe(0);
+    expect(context.spendGuard.spent()).toBe(0);
   });
 
-  test('what those were taken to cost that said nothing makes the next ones no dearer', async () => {
+  test('assumed costs do not raise the next reservations', async () => {
     const context = await limited(100);
     const hanging = createCommand({ ...(await options('sleep 300')), timeoutMs: 300 });
     for (let call = 1; call <= 3; call++) {
       await expect(hanging.propose(context, never)).rejects.toThrow('took more than');
-      expect(context.purse.spent()).toBe(2 * call);
+      expect(context.spendGuard.spent()).toBe(2 * call);
     }
-    expect(context.purse.dearestCall()).toBeNull();
+    expect(context.spendGuard.dearestCall()).toBeNull();
   });
 });
 
-test('stopping the study ends it', async () => {
+test('stopping the study ends the command', async () => {
   const marker = `stopped-${process.pid}-${Date.now()}`;
   const made = await options(`touch begun; sleep 300; : ${marker}`);
   const stop = new AbortController();
@@ -313,7 +322,7 @@ test('stopping the study ends it', async () => {
   expect(made.removed).toBe(true);
 });
 
-test('what it leaves behind with its output open holds nobody up', async () => {
+test('a leftover child with open output does not delay the proposal', async () => {
   const made = await options(
     `setsid sleep 60 & echo "# a change" >> train.py; echo '{"title": "with a daemon"}'`,
   );
@@ -326,7 +335,7 @@ test('what it leaves behind with its output open holds nobody up', async () => {
 const past = (count: number) =>
   Array.from({ length: count }, (_, number) => ({ text: `x = ${number % 10}\n`, score: 1.5 }));
 
-test('what it is told does not grow with the study; the whole ledger is a file', async () => {
+test('the context does not grow with the study; a file has the whole ledger', async () => {
   const size = async (count: number) => contextJson(await contextOf(past(count))).length;
   expect(await size(1000)).toBeLessThan((await size(100)) + 500);
   const made = await options(`python3 -c 'import json, sys
@@ -337,7 +346,7 @@ open("train.py", "a").write("# read")'`);
   expect((await createCommand(made).propose(context, never)).edits).toHaveLength(1);
 });
 
-test('it gets what an agent needs and what the user declares of the environment, and nothing else', async () => {
+test('it gets only the environment variables that agents need or the user declares', async () => {
   const given = {
     CLAUDE_CODE_X: 'given',
     CODEX_X: 'given',
@@ -377,7 +386,7 @@ test('it gets what an agent needs and what the user declares of the environment,
   }
 });
 
-test('what it may not change goes back to it, in words', async () => {
+test('changes to locked files come back as an objection', async () => {
   const made = await options('echo "# x" >> train.py');
   made.found.wrong = ['score.py was changed, and is not editable'];
   const asked = createCommand(made).propose(await contextOf([]), never);
@@ -387,12 +396,12 @@ test('what it may not change goes back to it, in words', async () => {
   });
 });
 
-test('what it leaves beside its change is left out, and the record says so in one line', async () => {
+test('other changed files are ignored, and the record says so in one line', async () => {
   const made = await options(`echo "# x" >> train.py; echo '{"hypothesis": "it helps"}'`);
   made.found.left = ['.claude/', 'NOTES\n.md', 'a', 'b', 'c', 'd', 'e'];
   const { hypothesis, edits } = await createCommand(made).propose(await contextOf([]), never);
   expect(edits).toHaveLength(1);
   expect(hypothesis).toBe(
-    'it helps\n(left out, for they are not editable: .claude/, NOTES .md, a, b, c, 2 more)',
+    'it helps\n(ignored changes to files that are not editable: .claude/, NOTES .md, a, b, c, 2 more)',
   );
 });

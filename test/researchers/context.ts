@@ -1,4 +1,4 @@
-/** A context as the propose activity makes one, for researchers to be asked with. */
+/** A research context like those of the propose activity. */
 import { DEFAULT_POLICY } from '../../src/domain/policies/choice';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { UNLIMITED } from '../../src/domain/limits';
 import { parseLabConfig, type LabConfig } from '../../src/labs/lab-yaml';
-import { Purse } from '../../src/researchers/purse';
+import { SpendGuard } from '../../src/researchers/spend-guard';
 import type { ResearchContext } from '../../src/researchers/researcher';
 
 export const TRAIN = `DEPTH = 4  # layers
@@ -28,7 +28,7 @@ knobs:
   - { name: DEPTH, type: int, low: 1, high: 12 }
 `);
 
-/** Past experiments whose commits are their own file contents, so that reading at a commit needs no git. */
+/** Past experiments whose "commits" are file contents, so that reading at a commit needs no git. */
 export async function contextOf(
   past: { text: string; score: number | null }[],
   python = 'python3',
@@ -57,7 +57,7 @@ export async function contextOf(
     repair: null,
     model: null,
     callDollars: null,
-    purse: await Purse.open(join(folder, 'spent.jsonl'), null),
+    spendGuard: await SpendGuard.open(join(folder, 'spent.jsonl'), null),
     check: () => Promise.resolve(null),
     refused: [],
     python,

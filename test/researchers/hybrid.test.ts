@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import type { Proposal } from '../../src/ledger/proposals';
 import { createHybrid } from '../../src/researchers/hybrid';
-import { BudgetExhausted } from '../../src/researchers/purse';
+import { BudgetExhausted } from '../../src/researchers/spend-guard';
 import {
   GivenUp,
   NoProposal,
@@ -15,7 +15,7 @@ import { contextOf, TRAIN } from './context';
 const never = new AbortController().signal;
 const proposal = (title: string): Proposal => ({ format: 1, title, hypothesis: '', edits: [] });
 
-/** Answers with its own name, or fails with this error each time. */
+/** An arm that proposes its own name, or always fails with this error. */
 function arm(name: string, error: Error | null = null) {
   const asked: number[] = [];
   const researcher: Researcher = {
@@ -29,7 +29,7 @@ function arm(name: string, error: Error | null = null) {
 
 const first = () => contextOf([{ text: TRAIN, score: 1 }]);
 
-test('the arm is named in the proposal, and the other is not asked', async () => {
+test('the proposal names its arm, and the other arm is not asked', async () => {
   const [claude, tpe] = [arm('claude'), arm('tpe')];
   expect(await createHybrid([claude, tpe]).propose(await first(), never)).toMatchObject({
     title: 'claude',
@@ -53,7 +53,7 @@ test.each([new NoProposal('no idea'), new BudgetExhausted('no money')])(
   },
 );
 
-test('when both have nothing it says why of both; for want of money the study waits for money', async () => {
+test('when no arm proposes, the error has both reasons; a lack of money makes the study wait', async () => {
   const none = createHybrid([
     arm('claude', new NoProposal('no idea')),
     arm('tpe', new NoProposal('no knob')),
@@ -66,14 +66,14 @@ test('when both have nothing it says why of both; for want of money the study wa
   await expect(poor.propose(await first(), never)).rejects.toThrow(BudgetExhausted);
 });
 
-test('other trouble is not hidden by the other arm', async () => {
+test('other errors are not hidden by the other arm', async () => {
   const tpe = arm('tpe');
   const hybrid = createHybrid([arm('claude', new TypeError('a bug')), tpe]);
   await expect(hybrid.propose(await first(), never)).rejects.toThrow('a bug');
   expect(tpe.asked).toEqual([]);
 });
 
-test('a crash goes back to the arm that caused it', async () => {
+test('the arm that caused a crash repairs it', async () => {
   const [claude, tpe] = [arm('claude'), arm('tpe')];
   const repair = { researcher: 'tpe', attempt: 1 } as Repairing;
   const answer = await createHybrid([claude, tpe]).propose({ ...(await first()), repair }, never);
@@ -93,7 +93,7 @@ describe('an arm that asks to wait', () => {
   test.each([
     ['for a moment', busy(), 0],
     ['for as long as the API says', busy(60_000), 0.5],
-  ])('is waited for %s', async (_, error, minutes) => {
+  ])('is retried %s', async (_, error, minutes) => {
     const [claude, tpe] = [arm('claude', error), arm('tpe')];
     const context = { ...(await first()), since: minutesAgo(minutes) };
     await expect(createHybrid([claude, tpe]).propose(context, never)).rejects.toBe(error);
@@ -103,21 +103,21 @@ describe('an arm that asks to wait', () => {
   test.each([
     ['for minutes', busy(), 3],
     ['for as long as the API would have it', busy(15 * 60_000), 0],
-  ])('is not waited for %s: the other goes on, and its record says why', async (_, error, minutes) => {
+  ])('is not retried %s: the other arm proposes, and its record says why', async (_, error, minutes) => {
     const [claude, tpe] = [arm('claude', error), arm('tpe')];
     const context = { ...(await first()), since: minutesAgo(minutes) };
     const answer = await createHybrid([claude, tpe]).propose(context, never);
     expect(answer).toMatchObject({ researcher: 'tpe', title: 'tpe' });
-    expect(answer.hypothesis).toContain('In the place of claude: the API asks to wait: 529');
+    expect(answer.hypothesis).toContain('Instead of claude: the API asks to wait: 529');
   });
 
-  test('is waited for where the other has nothing to propose', async () => {
+  test('is retried when the other arm has nothing to propose', async () => {
     const error = busy();
     const hybrid = createHybrid([arm('claude', error), arm('tpe', new NoProposal('no knob'))]);
     await expect(hybrid.propose({ ...(await first()), since: minutesAgo(60) }, never)).rejects.toBe(error);
   });
 
-  test('leaves its crash as it is: the study does not stand still for a repair', async () => {
+  test('gives up its repair, so that the study does not wait for it', async () => {
     const hybrid = createHybrid([arm('claude', busy()), arm('tpe')]);
     const repair = { researcher: 'claude', attempt: 1 } as Repairing;
     const context = { ...(await first()), repair, since: minutesAgo(60) };
@@ -125,14 +125,14 @@ describe('an arm that asks to wait', () => {
     await expect(hybrid.propose({ ...context, since: minutesAgo(0) }, never)).rejects.toThrow('529');
   });
 
-  test('and will not be there before a person acts is not hidden by the other', async () => {
-    const key = ApplicationFailure.nonRetryable('the API does not take the key', 'ModelKey');
+  test('is not hidden by the other arm when only a person can help', async () => {
+    const key = ApplicationFailure.nonRetryable('the API rejects the key', 'ModelKey');
     const hybrid = createHybrid([arm('claude', key), arm('tpe')]);
     await expect(hybrid.propose({ ...(await first()), since: minutesAgo(60) }, never)).rejects.toBe(key);
   });
 });
 
-test('each arm is told who else proposes', async () => {
+test("each arm knows the other arms' names", async () => {
   const told: (readonly string[])[] = [];
   const claude = {
     ...arm('claude'),

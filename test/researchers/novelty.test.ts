@@ -12,7 +12,7 @@ jest.setTimeout(120_000);
 const never = new AbortController().signal;
 const SOURCE = readFileSync(join(packageRoot(), 'trainer', 'train.py'), 'utf8');
 
-/** A lab whose base has this train.py, and asks about others. */
+/** Makes a lab whose base has this train.py. @returns a function that checks another train.py */
 async function place(base = SOURCE) {
   const lab = makeLab();
   write(lab.root, { 'train.py': base });
@@ -59,17 +59,17 @@ test.each([
 ])('%s are too much', async (_what, text, message) => {
   const ask = await place();
   expect(await ask(SOURCE + text)).toMatch(message);
-  // In the place of what the base has, it is no less.
+  // It also counts when it replaces the base's code.
   expect(await ask(text)).toMatch(message);
 });
 
-test('data in the place of data that the base has is new', async () => {
+test("data that replaces the base's data counts as new", async () => {
   const ask = await place(`${SOURCE}ROWS = "${data(100_000)}"\n`);
   expect(await ask(`${SOURCE}ROWS = "${data(12_000)}"\n`)).toMatch(LITERALS);
   expect(await ask(SOURCE)).toBeNull();
 });
 
-test('spread over many edits it is no less: the base is what counts', async () => {
+test('many small edits get no more room than one', async () => {
   const ask = await place();
   let text = SOURCE;
   const verdicts: (string | null)[] = [];

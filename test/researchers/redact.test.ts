@@ -21,7 +21,7 @@ test.each(['npm_config_registry', 'hf_transfer', 'sk-learn', 'KEY_DIM = 64', 'a1
   (text) => expect(holdsKey(text)).toBe(false),
 );
 
-describe('what the environment names a secret', () => {
+describe('secrets in the environment', () => {
   const before = { ...process.env };
   afterEach(() => (process.env = { ...before }));
 
@@ -43,14 +43,14 @@ describe('what the environment names a secret', () => {
     expect(redact('put of-nobody-1234 here')).toBe(`put ${PUT} here`);
   });
 
-  test('each of several keys in one, and the lines of a certificate’s', () => {
+  test('each of several keys in one variable, and the lines of a private key', () => {
     process.env['AUTORESEARCH_CODEC_KEY'] = 'first-key-0123456789,second-key-0123456789';
     process.env['TEMPORAL_TLS_CLIENT_KEY_DATA'] =
       '-----BEGIN KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END KEY-----';
     expect(redact('second-key-0123456789 and MIGHAgEAMBMGByqGSM49')).toBe(`${PUT} and ${PUT}`);
   });
 
-  test('not a file’s name, a short value, or words that a passphrase has', () => {
+  test('but no file names, short values, or words of a passphrase', () => {
     process.env['AUTORESEARCH_CODEC_KEY_FILE'] = '/etc/autoresearch/codec.key';
     process.env['SHORT_TOKEN'] = 'width';
     process.env['SSH_PASSPHRASE'] = 'a learning rate for everybody';

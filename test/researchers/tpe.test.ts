@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 const point = (lr: number, depth: number) =>
   TRAIN.replace('0.02', String(lr)).replace('DEPTH = 4', `DEPTH = ${depth}`);
-/** A bowl with its best at LR 0.3, DEPTH 6. */
+/** A bowl with its minimum at LR 0.3, DEPTH 6. */
 const bowl = (lr: number, depth: number) => 1 + Math.log10(lr / 0.3) ** 2 + ((depth - 6) / 6) ** 2;
 
 function apply({ edits }: Proposal): { lr: number; depth: number } {
@@ -29,7 +29,7 @@ function apply({ edits }: Proposal): { lr: number; depth: number } {
   return { lr: Number(readKnob(LR!, text)), depth: Number(readKnob(DEPTH!, text)) };
 }
 
-test('has no state of its own: the same history gives the same proposal, and none is proposed twice', async () => {
+test('the same history gives the same proposal, and no point is proposed twice', async () => {
   const past = [{ text: TRAIN, score: bowl(0.02, 4) as number | null }];
   const seen = new Set<string>();
   for (let number = 1; number <= 6; number++) {
@@ -49,7 +49,7 @@ test('has no state of its own: the same history gives the same proposal, and non
   expect(elsewhere.edits).not.toEqual(first!.edits);
 });
 
-test('crashes, foreign values and missing constants in the history are no obstacle', async () => {
+test('it proposes despite crashes, values out of range and missing constants in the history', async () => {
   const past = [
     { text: point(0.02, 4), score: 1.5 },
     { text: point(0.9, 12), score: null },
@@ -60,7 +60,7 @@ test('crashes, foreign values and missing constants in the history are no obstac
   expect(proposal.title).toMatch(/(LR|DEPTH) .* → /);
 });
 
-test('knobs near 1 stay within their range, and more than its ends are reached', async () => {
+test('hyperparameters near 1 stay in range, and not only its ends are proposed', async () => {
   const lines = 'BETA2 = 0.995\nEMA = 0.9995\n';
   const lab = {
     ...LAB,
@@ -88,14 +88,14 @@ test('knobs near 1 stay within their range, and more than its ends are reached',
   expect(seen.EMA.size).toBeGreaterThan(3);
 });
 
-test('a lab without knobs is told so', async () => {
+test('a lab without hyperparameters gets no proposal, with the reason', async () => {
   const context = await contextOf([], python);
   await expect(createTpe().propose({ ...context, lab: { ...LAB, knobs: [] } }, never)).rejects.toThrow(
-    'none that lab.yaml names',
+    'tpe tunes hyperparameters',
   );
 });
 
-test('when every point was tried it says so, and is not asked the same again for ever', async () => {
+test('when every point was tried it gives no proposal, with the reason', async () => {
   const lab = {
     ...LAB,
     knobs: [{ name: 'DEPTH', file: 'train.py', type: 'choice', values: [4, 5] }],
@@ -103,10 +103,10 @@ test('when every point was tried it says so, and is not asked the same again for
   const past = [4, 5].map((depth) => ({ text: point(0.02, depth), score: 1 }));
   const asked = createTpe().propose({ ...(await contextOf(past, python)), lab }, never);
   await expect(asked).rejects.toThrow(NoProposal);
-  await expect(asked).rejects.toThrow('was tried before');
+  await expect(asked).rejects.toThrow('were tried before');
 });
 
-test('a constant that came in later is turned too, in the range that another researcher gave', async () => {
+test('a constant that another researcher added is tuned in the range given for it', async () => {
   const files = { 'train.py': `${TRAIN}GATE = 0.5\n` };
   const range = { name: 'GATE', file: 'train.py', type: 'float', low: 0.1, high: 0.9, log: false };
   const seen = new Set<string>();
@@ -127,7 +127,7 @@ test('a constant that came in later is turned too, in the range that another res
   expect([...seen].toSorted()).toEqual(['DEPTH', 'GATE', 'LR']);
 });
 
-test('it repairs nothing: a crash is what it learns from', async () => {
+test('it gives up every repair', async () => {
   const repair = { attempt: 1 } as Repairing;
   await expect(createTpe().propose({ ...(await contextOf([])), repair }, never)).rejects.toThrow(GivenUp);
 });

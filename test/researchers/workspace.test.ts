@@ -10,7 +10,7 @@ import { asset } from '../../src/process/package-root';
 import { makeLab, temporary, write, git } from '../lab/make-lab';
 import { contextOf } from './context';
 
-// Jest gives tests a copy of the environment, which libuv does not read.
+// Jest gives tests a copy of the environment, but libuv reads the real one.
 jest.mock('node:os', () => ({
   ...jest.requireActual<Record<string, unknown>>('node:os'),
   homedir: () => process.env['HOME'] ?? '/',
@@ -38,7 +38,7 @@ async function place(command: string, change: Partial<ResearchContext> = {}) {
   return { lab, context: given, propose: () => researcher.propose(given, never) };
 }
 
-test('its copy and what is declared can be written; of the home folder nothing else is', async () => {
+test('it can write its copy and the declared folders, and nothing else in the home folder', async () => {
   const home = temporary('home');
   write(home, {
     '.bashrc': 'mine\n',
@@ -58,7 +58,7 @@ echo mine >${declared}/file; echo mine >"\${TMPDIR:-/tmp}/mine" && echo '{"hypot
     { path: 'train.py', content: 'X = 1\n' },
     { path: 'new.py', content: 'Y = 1\n' },
   ]);
-  expect(hypothesis).toBe('ok\n(left out, for they are not editable: NOTES.md)');
+  expect(hypothesis).toBe('ok\n(ignored changes to files that are not editable: NOTES.md)');
   const read = (name: string) => readFileSync(join(home, name), 'utf8');
   expect(read('.bashrc')).toBe('mine\n');
   expect(existsSync(join(home, '.profile'))).toBe(false);
@@ -73,15 +73,15 @@ test.each([
   ['/tmp', 'too much'],
   ['HOME', 'whole home folder'],
   ['HOME/.ssh', 'keys'],
-  ['HOME/.config', 'what autoresearch stores'],
+  ['HOME/.config', 'the files of autoresearch'],
   ['HOME/.bashrc', 'start-up files'],
   ['HOME/.local/bin', 'start-up files'],
-  ['HOME/.local/state', 'what autoresearch stores'],
+  ['HOME/.local/state', 'the files of autoresearch'],
   ['HOME/link', 'the lab'],
   ['LAB/data', 'the lab'],
-  ['HOME/none', 'no such file'],
-  ['relative', 'no absolute path'],
-  ['/etc', 'the system'],
+  ['HOME/none', 'does not exist'],
+  ['relative', 'not an absolute path'],
+  ['/etc', 'a system folder'],
 ])('%s may not be declared: %s', async (name, why) => {
   const home = temporary('home');
   write(home, { '.bashrc': '', '.ssh/id': '', '.config/gh/x': '', '.local/bin/x': '', '.local/state/x': '' });
@@ -105,7 +105,9 @@ test.each(['bubblewrap', 'none'])(
     );
     const { edits, hypothesis } = await propose();
     expect(edits).toEqual([{ path: 'train.py', content: 'X = 1\n' }]);
-    expect(hypothesis).toBe('(left out, for they are not editable: .claude/, __pycache__/, run.log)');
+    expect(hypothesis).toBe(
+      '(ignored changes to files that are not editable: .claude/, __pycache__/, run.log)',
+    );
     const transcript = await readFile(join(context.folder, 'transcript-1.log'), 'utf8');
     expect(transcript).toContain(
       sandbox === 'none' ? 'no sandbox (AUTORESEARCH_SANDBOX=none)' : 'bubblewrap:',
@@ -121,7 +123,7 @@ test.each(['bubblewrap', 'none'])(
   },
 );
 
-test('a repair begins from what crashed; each try keeps its transcript', async () => {
+test('a repair begins from the crashed candidate; each try has its transcript', async () => {
   const lab = makeLab();
   write(lab.root, { 'train.py': 'BROKEN = 1\n' });
   git(lab.root, 'commit', '-qam', 'crashed');
@@ -164,7 +166,7 @@ open("train.py", "w").write(text.replace("BROKEN", "MENDED"))'`;
   expect(names.toSorted()).toEqual(['transcript-1.log', 'transcript-2.log']);
 });
 
-test('an attempt that hears late that it was replaced leaves the next one its copy and its ledger', async () => {
+test("a replaced attempt that still runs leaves the next one's copy and ledger alone", async () => {
   const { lab, context } = await place('');
   const signs = temporary('signs');
   process.env['AUTORESEARCH_AGENT_WRITES'] = signs;
@@ -194,7 +196,7 @@ async function seen(file: string): Promise<void> {
   while (!existsSync(file)) await sleep(20);
 }
 
-test('what killed attempts have left is taken away', async () => {
+test('files of killed attempts are deleted', async () => {
   const { lab, context } = await place('');
   const study = { lab: lab.root, base: lab.base };
   const gone = await openWorkspace(study, context);
@@ -248,5 +250,5 @@ test.each([
   const proposal = await propose();
   expect(proposal.title).toBe('wider');
   expect(proposal.edits).toHaveLength(1);
-  expect(context.purse.spent()).toBe(dollars);
+  expect(context.spendGuard.spent()).toBe(dollars);
 });

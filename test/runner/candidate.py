@@ -162,7 +162,7 @@ def spares_itself():
         file.write("0")
     print("spared", flush=True)
     time.sleep(600)
-    client.socket.close()  # a connection that nobody holds is closed at once, and that would end it first
+    client.socket.close()  # without a reference the connection is closed at once, and that would end it first
 
 
 def leftovers():
@@ -201,7 +201,7 @@ def never_submits():
 def never_asks():
     client = begun()
     time.sleep(600)
-    client.socket.close()  # a connection that nobody holds is closed at once
+    client.socket.close()  # without a reference the connection is closed at once
 
 
 def no_result():
@@ -278,7 +278,7 @@ def closes_and_exits_slowly():
 
 
 def hangs_after_raising():
-    """A thread that is no daemon keeps the interpreter, and with it the connection."""
+    """A non-daemon thread holds the interpreter, and with it the connection."""
     client = begun()
     threading.Thread(target=time.sleep, args=(600,)).start()
     client.batches(1)
@@ -342,7 +342,7 @@ def limits_cpu():
 
 
 def limits_cpu_used_up():
-    """Dies at once: nobody sees the limit while it lives."""
+    """Dies at once: the limit cannot be seen while it lives."""
     begun()
     end = time.process_time() + 1.2
     while time.process_time() < end:
@@ -521,9 +521,9 @@ def forks():
             if os.fork() == 0:
                 time.sleep(600)
         except BlockingIOError:
-            break  # The kernel's own limit, where it is quicker than whoever counts.
+            break  # The kernel's own limit, where it is faster than the runner's count.
     time.sleep(600)
-    client.socket.close()  # a connection that nobody holds is closed at once, and that would end it first
+    client.socket.close()  # without a reference the connection is closed at once, and that would end it first
 
 
 def feed():
@@ -572,7 +572,7 @@ def look():
             if folder == "/proc":
                 folders[:] = [name for name in folders if not name.isdigit() and not os.path.islink("/proc/" + name)]
             paths = (os.path.join(folder, name) for name in files)
-            # Others have no writing, whoever opens them for it.
+            # Others may be read only, whoever opens them.
             yield from (path for path in paths if not os.path.islink(path) and os.lstat(path).st_mode & 0o222)
 
     def connect(address):

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { supervise } from '../../src/process/supervise';
 import { Cgroup, NoCgroupError, type CgroupFiles } from '../../src/runner/cgroup';
 
-/** A tree of plain files as the kernel shows cgroups: it keeps what is written, and bounds nobody. */
+/** A tree of plain files as the kernel shows cgroups: it stores what is written, and bounds nothing. */
 let files: CgroupFiles;
 let root: string;
 
@@ -68,7 +68,7 @@ test("one that a dead runner left is taken away, a living one's is not", async (
   await remove(made);
 });
 
-test('memory that ran out is told by its own count', () => {
+test('memory that ran out shows in the count of the cgroup', () => {
   const made = Cgroup.make(files);
   const events = (kills: number): void =>
     writeFileSync(join(made.folder, 'memory.events'), `max 7\noom 1\noom_kill ${kills}\noom_group_kill 0\n`);
@@ -86,7 +86,7 @@ test('a command begins in its cgroup', async () => {
   let said = '';
   supervised.supervisor.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
   expect(await supervised.exited).toEqual({ code: 0, signal: null });
-  // "0" is whoever writes it.
+  // "0" means the process that writes it.
   expect(said).toBe('0');
 });
 

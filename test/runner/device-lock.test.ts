@@ -21,7 +21,7 @@ test('a GPU has one lock for the host, the CPU one for each installation', async
   expect(await deviceLock('cpu', shared)).toBe(join(stateRoot(), 'devices', 'cpu.lock'));
 });
 
-test('a folder of ours that was left half made is finished', async () => {
+test('a shared folder that was left half made is finished', async () => {
   const half = join(root, 'half');
   mkdirSync(half, { mode: 0o755 });
   expect(dirname(await deviceLock('cuda:0', half))).toBe(half);
@@ -30,13 +30,11 @@ test('a folder of ours that was left half made is finished', async () => {
 
 test('what is no folder is not taken for one', async () => {
   symlinkSync(root, join(root, 'link'));
-  await expect(deviceLock('cuda:0', join(root, 'link'))).rejects.toThrow(
-    /should be a folder that all may write to/,
-  );
+  await expect(deviceLock('cuda:0', join(root, 'link'))).rejects.toThrow(/must be a folder with mode 1777/);
   expect(statSync(root).mode & 0o7777).toBe(0o755);
 });
 
-/** Takes a lock as a user and keeps it until it is killed; what it has said so far. */
+/** Holds a lock as a user until it is killed. @returns its output so far */
 function hold(user: number, lock: string, wait: string) {
   const id = ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
   const command = ['sleep', '60'];
@@ -76,7 +74,7 @@ asRoot('two users', () => {
     const owned = join(root, 'private');
     mkdirSync(owned, { mode: 0o755 });
     chownSync(owned, 65_534, 65_534);
-    await expect(deviceLock('cuda:0', owned)).rejects.toThrow(/should be a folder that all may write to/);
+    await expect(deviceLock('cuda:0', owned)).rejects.toThrow(/must be a folder with mode 1777/);
     expect(statSync(owned).mode & 0o7777).toBe(0o755);
   });
 

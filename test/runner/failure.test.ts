@@ -77,7 +77,7 @@ describe('why a candidate failed', () => {
     );
   });
 
-  it('is told in one line of 200 characters and a tail of 4,000 that shows the traceback', () => {
+  it('is one line of 200 characters and a tail of 4,000 that shows the traceback', () => {
     const { message, tail } = failure(
       'error',
       'a\n'.repeat(300),

@@ -1,4 +1,4 @@
-/** Whether there is a sandbox is found by trying; what the trial comes to must not depend on how busy the host is just then. */
+/** Whether there is a sandbox is found by trying; the trial's result must not depend on the host's load. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -65,7 +65,7 @@ test.each([
     'temporarily unavailable',
   ],
   ['memory', 'echo "bwrap: Cannot allocate memory" >&2; exit 1', 'Cannot allocate memory'],
-  ['patience, or memory: somebody kills it', 'kill -9 $$', 'SIGKILL'],
+  ['patience, or memory: something kills it', 'kill -9 $$', 'SIGKILL'],
 ])('a host that is short of %s is not one without a sandbox', async (_what, script, message) => {
   bwrap(script);
   await expect(findSandbox()).rejects.toThrow(message);

@@ -59,7 +59,7 @@ test('a GPU comes with what CUDA needs beside it, and is none without', () => {
   expect(gpuFiles('cuda:0', root)).toContain('/dev/nvidia-uvm-tools');
   rmSync(join(root, 'dev', 'nvidia-uvm'));
   expect(() => gpuFiles('cuda:0', root)).toThrow(
-    'no /dev/nvidia-uvm on this host, so no process can use cuda:0: run nvidia-modprobe -u -c=0 as root',
+    'this host lacks /dev/nvidia-uvm, so no process can use cuda:0: run nvidia-modprobe -u -c=0 as root',
   );
 });
 

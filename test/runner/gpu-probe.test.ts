@@ -62,7 +62,7 @@ describe('a candidate that fails', () => {
     expect(status).toMatchObject({ phase: 'done', failure: { reason } });
   });
 
-  it('says what the probe said, and keeps its own words', async () => {
+  it('logs the output of the probe, and leaves the failure unchanged', async () => {
     const { status, log } = await workshop.run(await onGpu(GONE, ['crash']), none);
     expect(status.failure?.message).toMatch(/: RuntimeError: CUDA unknown error$/);
     expect(log).toContain('ValueError: a wrong');

@@ -27,7 +27,7 @@ const PID_MAX = '/proc/sys/kernel/pid_max';
 const [major = 0, minor = 0] = release().split('.').map(Number);
 const isRoot = process.getuid?.() === 0;
 
-/** What the supervisor says, and what the sandbox prints. `prefix` stands before the supervisor's command line. */
+/** The output of supervisor and sandbox. `prefix` stands before the supervisor's command line. */
 async function boundedBomb(
   prefix: string[],
   tasks: number | null,

@@ -37,7 +37,7 @@ function chatter(log: BoundedLog, from: number): void {
   for (let line = from; line < from + 100; line++) log.append(Buffer.from(`line ${line} of many\n`));
 }
 
-test('on a full disk it keeps its file, leaves no other one open, and goes on when there is room', () => {
+test('on a full disk it leaves its file whole, no other one open, and goes on when there is room', () => {
   const path = join(folder, 'full');
   const log = new BoundedLog(path, LIMIT);
   chatter(log, 0);

@@ -11,7 +11,7 @@ import type { ScoreSpec } from '../../src/runner/task';
 import {
   CANDIDATE,
   GONE_MS,
-  KEEPER,
+  SUPERVISOR,
   killYoung,
   left,
   nextAt,
@@ -23,7 +23,7 @@ import {
 
 jest.setTimeout(180_000);
 
-/** Without keeper and gate, one in eight such kills left a sandbox behind. */
+/** Without supervisor and gate, one in eight such kills left a sandbox behind. */
 const YOUNG_KILLS = Number(process.env['YOUNG_KILLS'] ?? 40);
 
 let workshop: Workshop;
@@ -32,7 +32,7 @@ beforeAll(() => {
 });
 afterAll(() => workshop.close());
 
-/** Kills whoever starts a sandbox, `prefix` before its command line, while it comes up; returns who is left. */
+/** Kills a runner while its sandbox starts, `prefix` before the runner's command line. @returns the remaining processes */
 async function leftOfKilledYoung(prefix: string[]): Promise<string[]> {
   const marker = `marker-${process.pid}-young`;
   await killYoung([...prefix, process.execPath, workshop.starter, workshop.tree, marker], YOUNG_KILLS);
@@ -83,7 +83,7 @@ describe('in bubblewrap', () => {
     expect(log).not.toContain(hostname());
   });
 
-  it('leaves nobody behind after a submission', async () => {
+  it('leaves no process behind after a submission', async () => {
     const marker = `marker-${process.pid}-a`;
     const { status } = await workshop.run(workshop.trainSpec(['leftovers', marker]));
     expect(status.failure).toBeNull();
@@ -106,7 +106,7 @@ describe('in bubblewrap', () => {
     },
   );
 
-  it('keeps its device from others until it has gone, though its runner was killed before', async () => {
+  it('holds its device until it has exited, even after its runner was killed', async () => {
     const marker = `marker-${process.pid}-device`;
     const device = await deviceLock('cpu');
     const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 }, stallSeconds: 600 });
@@ -114,8 +114,8 @@ describe('in bubblewrap', () => {
     await workshop.until(folder, ({ step }) => step === 1);
     const [candidate] = pidsOf(marker, CANDIDATE);
     // However long it takes to end everything.
-    const keepers = pidsOf(marker, KEEPER);
-    for (const pid of keepers) process.kill(pid, 'SIGSTOP');
+    const supervisors = pidsOf(marker, SUPERVISOR);
+    for (const pid of supervisors) process.kill(pid, 'SIGSTOP');
     process.kill(owner.pid, 'SIGKILL');
     const told = join(folder, 'told');
     const look = 'kill -0 "$1" && echo there > "$2" || echo gone > "$2"';
@@ -123,7 +123,7 @@ describe('in bubblewrap', () => {
     while (isAlive(owner)) await sleep(20);
     // For a next one that wrongly has the lock to look.
     await sleep(500);
-    for (const pid of keepers) process.kill(pid, 'SIGCONT');
+    for (const pid of supervisors) process.kill(pid, 'SIGCONT');
     while (isAlive(next)) await sleep(20);
     expect(readFileSync(told, 'utf8')).toBe('gone\n');
   });
@@ -132,13 +132,13 @@ describe('in bubblewrap', () => {
     expect(await leftOfKilledYoung([])).toEqual([]);
   });
 
-  it('is gone when its keeper is killed, and that was nobody of its own', async () => {
-    const marker = `marker-${process.pid}-keeper`;
+  it('is gone when its supervisor is killed, which counts as killed from outside', async () => {
+    const marker = `marker-${process.pid}-supervisor`;
     const { folder } = await workshop.start(
       workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } }),
     );
     await workshop.until(folder, ({ step }) => step === 1);
-    for (const pid of pidsOf(marker, KEEPER)) process.kill(pid, 'SIGKILL');
+    for (const pid of pidsOf(marker, SUPERVISOR)) process.kill(pid, 'SIGKILL');
     const { failure } = await workshop.until(folder, ({ phase }) => phase === 'done');
     expect(failure).toMatchObject({ reason: 'lost', message: 'killed by SIGKILL from outside the run' });
     expect(processesWith(marker)).toEqual([]);
@@ -159,14 +159,14 @@ describe('in bubblewrap', () => {
     expect(processesWith(marker)).toEqual([]);
   });
 
-  it.each(['runner', 'candidate', 'keeper'])(
+  it.each(['runner', 'candidate', 'supervisor'])(
     'ends within seconds of SIGTERM though the %s is frozen',
     async (frozen) => {
       const marker = `marker-${process.pid}-frozen-${frozen}`;
       const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 }, stallSeconds: 600 });
       const { folder, owner } = await workshop.start(spec);
       await workshop.until(folder, ({ step }) => step === 1);
-      const inside = frozen === 'keeper' ? KEEPER : CANDIDATE;
+      const inside = frozen === 'supervisor' ? SUPERVISOR : CANDIDATE;
       for (const pid of frozen === 'runner' ? [owner.pid] : pidsOf(marker, inside))
         process.kill(pid, 'SIGSTOP');
       await terminate(owner, { graceMs: 4_000 });
@@ -186,11 +186,11 @@ describe('in bubblewrap', () => {
     const { status } = await workshop.run(spec);
     expect(status.failure).toMatchObject({
       reason: 'rejected',
-      message: expect.stringMatching(/\d+ processes, 512 are allowed/),
+      message: expect.stringMatching(/\d+ processes, at most 512 are allowed/),
     });
   });
 
-  it('keeps nothing on the disk but log, status and submission', async () => {
+  it('leaves nothing on the disk but log, status and submission', async () => {
     const runtime = join(process.env['XDG_RUNTIME_DIR']!, 'autoresearch');
     const before = await readdir(runtime).catch(() => []);
     const { folder } = await workshop.run(workshop.trainSpec(['happy']));
@@ -270,7 +270,7 @@ asRoot('with the XDG_RUNTIME_DIR of another user, as `su` leaves it', () => {
 describe('without a sandbox', () => {
   const none = { env: { AUTORESEARCH_SANDBOX: 'none' } };
 
-  it('trains alike, says so, and still leaves nobody behind', async () => {
+  it('trains alike, says so, and still leaves no process behind', async () => {
     const marker = `marker-${process.pid}-none`;
     const { status, folder } = await workshop.run(workshop.trainSpec(['leftovers', marker]), none);
     expect(status).toMatchObject({ failure: null, sandbox: 'none' });
@@ -278,7 +278,7 @@ describe('without a sandbox', () => {
     expect(readFileSync(join(folder, 'runner.log'), 'utf8')).toContain('sandbox: none');
   });
 
-  it('leaves nobody behind when the runner is killed', async () => {
+  it('leaves no process behind when the runner is killed', async () => {
     const marker = `marker-${process.pid}-orphan-none`;
     const spec = workshop.trainSpec(['deaf', marker], { budget: { seconds: 600 } });
     const { folder, owner } = await workshop.start(spec, none);
@@ -400,7 +400,7 @@ describe('scoring', () => {
     });
   });
 
-  it("on a full disk is not the candidate's fault: it is to be done again", async () => {
+  it("on a full disk is not the candidate's fault: it is repeated", async () => {
     const { status } = await score('raise OSError(28, "No space left on device")');
     expect(status).toMatchObject({
       phase: 'stopped',
@@ -408,7 +408,7 @@ describe('scoring', () => {
     });
   });
 
-  it("that fails without a word on the submission is the host's trouble, twice", async () => {
+  it('that fails without a word on the submission is a host error, twice', async () => {
     const spec = await scoring('raise KeyError("weights")');
     for (const time of [1, 2]) {
       const { status } = await workshop.run(spec);

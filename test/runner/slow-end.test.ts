@@ -20,7 +20,7 @@ afterAll(() => workshop.close());
 const LONG_MS = 12_000;
 
 let made = 0;
-/** Runs a candidate whose processes seem to hang in the kernel, for its supervisor does not look before `letGo`. */
+/** Runs a candidate whose processes seem to hang in the kernel, because its supervisor does not look before `letGo`. */
 async function hanging(candidate: string, change: Partial<TrainSpec> = {}) {
   const folder = join(workshop.folder, `slow-${made++}`);
   const file = join(folder, 'let-go');
@@ -47,13 +47,13 @@ esac
   return { ...task, device, letGo: () => writeFile(file, '') };
 }
 
-/** Whoever comes next to the device; it leaves a file when it has it. */
+/** The next process in line for the device: it makes a file once it has the lock. */
 async function next(folder: string, device: string): Promise<{ owner: Owner; hasIt: () => boolean }> {
   const mark = join(folder, 'has-it');
   return { owner: await nextAt(device, folder, ['touch', mark]), hasIt: () => existsSync(mark) };
 }
 
-test('a training that was submitted is done, though its processes hang; they keep the device', async () => {
+test('a submitted training is done although its processes hang; they hold the device', async () => {
   const { folder, owner, device, letGo } = await hanging('happy');
   const { failure } = await workshop.until(folder, ({ phase }) => phase === 'done');
   expect(failure).toBeNull();

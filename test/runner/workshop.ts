@@ -181,7 +181,7 @@ export class Workshop {
       },
       adoptOrphans: true,
     });
-    if (owner === null) throw new Error('somebody else has the lock');
+    if (owner === null) throw new Error('another process has the lock');
     this.owners.set(folder, owner);
     return { folder, owner };
   }
@@ -227,7 +227,7 @@ async function complete(spec: TaskSpec): Promise<TaskSpec> {
   return { ...spec, blobs: await hashTree(spec.tree) };
 }
 
-/** Starts whoever comes next to a device: the command begins once it has the lock. */
+/** Starts a command that begins once it has the device's lock. */
 export async function nextAt(device: string, folder: string, command: string[]): Promise<Owner> {
   const [log, lock] = [join(folder, 'next.log'), join(folder, 'next.lock')];
   const owner = await launch({
@@ -239,11 +239,11 @@ export async function nextAt(device: string, folder: string, command: string[]):
     name: 'next',
     waitFor: [device],
   });
-  if (owner === null) throw new Error('somebody else has its lock');
+  if (owner === null) throw new Error('another process has its lock');
   return owner;
 }
 
-/** What pgrep says when it has found nobody; everything else is trouble of its own. */
+/** pgrep's exit code when it found nothing; any other one is an error. */
 const NOBODY = 1;
 
 /** Pids of all processes of this host with `marker` among their arguments. */
@@ -297,7 +297,7 @@ class Starter {
   }
 }
 
-export const KEEPER = /keep\.py/;
+export const SUPERVISOR = /supervisor\.py/;
 export const CANDIDATE = /^\S*python\S* candidate\.py/;
 
 /** Far more than it takes; what does not end by itself is never gone. */

@@ -75,7 +75,7 @@ test.each(['discard', 'crash', 'keep'] as const)(
   },
 );
 
-test('what was half written when somebody was killed is gone', async () => {
+test('what a killed process left half written is deleted', async () => {
   const halves = [
     'runs/0007/1.json.4711-0.tmp',
     'runs/0007/1/train-1/log.tmp',
@@ -94,7 +94,7 @@ test('what was half written when somebody was killed is gone', async () => {
   for (const folder of ['base.partial-aB3xYz', 'base']) utimesSync(place(folder), hoursAgo, hoursAgo);
   await cleanUpRuns(recordOf(7, 'discard'), STUDY);
   expect(halves.filter((file) => existsSync(file))).toEqual([]);
-  // The second export may be somebody's who is at it.
+  // The second export may still be in progress.
   expect(others.filter((file) => !existsSync(file))).toEqual([]);
 });
 

@@ -37,6 +37,8 @@ describe('settings', () => {
   });
 });
 
+const record = async (): Promise<unknown> => ({ summary: { verdict: 'keep' } });
+
 test('a worker exports its metrics to Prometheus and logs JSON lines', async () => {
   const address = `127.0.0.1:${await freePort()}`;
   const lines: string[] = [];
@@ -56,7 +58,6 @@ test('a worker exports its metrics to Prometheus and logs JSON lines', async () 
       if (trained === 1) throw new Error('the host failed');
       return { wallSeconds: 321 };
     };
-    const record = async (): Promise<unknown> => ({ summary: { verdict: 'keep' } });
     const worker = await Worker.create({
       connection: environment.nativeConnection,
       taskQueue: 'gpu-host-0',

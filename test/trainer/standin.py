@@ -1,9 +1,9 @@
 """
-A runner for tests: speaks the protocol, feeds rows in an order drawn from the seed, keeps the submission.
+A runner for tests: speaks the protocol, feeds rows in an order drawn from the seed, stores the submission.
 
     python test/trainer/standin.py --tree trainer --data DIR --submission DIR --seconds 30 [--device cpu]
 
-It keeps the clock as the real one does, but contains nothing, and trusts the candidate.
+Its clock works as the real one's, but it has no sandbox and trusts the candidate.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import wire
 
 @dataclass
 class Run:
-    """What a run came to."""
+    """The result of a run."""
 
     exit: int = -1
     output: str = ""
@@ -61,7 +61,7 @@ class StandIn:
         self.launched = time.monotonic()
 
     def serve(self, stream: socket.socket) -> None:
-        self.connection = wire.Connection(stream, sends="runner")
+        self.connection = wire.Connection(stream)
         try:
             while True:
                 message, size = self.connection.receive()

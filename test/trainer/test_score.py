@@ -238,7 +238,7 @@ def test_links_and_missing_files_are_refused(data: Path, good, tmp_path: Path) -
     assert "no file" in json.loads((tmp_path / "score.json").read_text())["error"]["message"]
 
 
-def test_changed_data_is_our_own_trouble(data: Path, good, tmp_path: Path) -> None:
+def test_changed_data_is_a_host_error(data: Path, good, tmp_path: Path) -> None:
     copy = tmp_path / "data"
     copy.mkdir()
     for path in data.iterdir():
@@ -255,7 +255,7 @@ def test_random_damage_never_crashes_it(data: Path, good, tmp_path: Path) -> Non
     values = [None, True, -1, 1 << 62, 0.5, "", "x", [], [[]], {}, {"ref": "tokens"}, {"float": "nan"}]
     for attempt in range(150):
         graph_bytes, weight_bytes = bytearray(document), bytearray(weights)
-        if attempt % 3 == 0:  # a well-formed document with a foreign value somewhere
+        if attempt % 3 == 0:  # a well-formed document with a random value somewhere
             tree = json.loads(document)
             place = chance.choice([tree, *tree["nodes"], *tree["weights"].values(), tree["nodes"][0]["args"]])
             keys = list(place) if isinstance(place, dict) else range(len(place))

@@ -64,7 +64,7 @@ describe('repairs', () => {
     await end(study);
   });
 
-  test('a researcher that gives up, a baseline, and a run lost by a foreign hand are not repaired', async () => {
+  test('a researcher that gives up, a baseline, and a run that was killed from outside are not repaired', async () => {
     const propose = world.activities.propose.bind(world.activities);
     world.activities.propose = async (input) => ({
       ...(await propose(input)),

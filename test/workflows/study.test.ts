@@ -32,7 +32,9 @@ test('a limit pauses with its reason, raising it goes on at once, stop completes
     () => status(study),
     (now) => now.spent.experiments === 4 && now.phase === 'paused',
   );
-  expect(second.line).toBe('Runs: 4 · 3 kept · 1 discarded · 0 crashed · best 1.4000 (−30.0 %) at #3');
+  expect(second.line).toBe(
+    'Runs: 4 · 3 kept · 1 discarded · 0 crashed · best 1.4000 (−30.0 % vs baseline) at #3',
+  );
   await study.handle.signal('stop');
   expect(await study.handle.result()).toMatchObject({ phase: 'stopped', incumbent: { experiment: 3 } });
   expect(world.records.map((record) => record.decision.verdict)).toEqual(['keep', 'discard', 'keep', 'keep']);

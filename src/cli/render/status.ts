@@ -16,11 +16,11 @@ const LAST = 5;
 const INDENT = ' '.repeat(9);
 
 export function statusText(snapshot: Snapshot, width = terminalWidth()): string {
-  const { study, sandbox, link, trouble } = snapshot;
+  const { study, sandbox, link, problem } = snapshot;
   const facts: [string, string][] = [];
   const now = nowText(snapshot);
   if (now !== null) facts.push(['now', now]);
-  for (const line of troubleLines(snapshot)) facts.push(['trouble', colour.yellow(line)]);
+  for (const line of retryLines(snapshot)) facts.push(['problem', colour.yellow(line)]);
   facts.push(['best', bestText(snapshot)]);
   facts.push(['budget', spentText(withProposing(snapshot))]);
   const money = moneyText(snapshot);
@@ -37,11 +37,11 @@ export function statusText(snapshot: Snapshot, width = terminalWidth()): string 
   if (link !== null) facts.push(['Temporal', link]);
   const lines = [
     `${colour.bold(study.tag)} · ${phaseText(snapshot)} · researcher ${study.researcher}`,
-    cleanLine(study.line),
+    wrap(cleanLine(study.line), width),
     '',
     ...facts.map(([name, text]) => `${colour.dim(name.padEnd(INDENT.length))}${wrap(text, width, INDENT)}`),
   ];
-  if (trouble !== null) lines.push('', colour.yellow(wrap(cleanLine(trouble, 500), width)));
+  if (problem !== null) lines.push('', colour.yellow(wrap(cleanLine(problem, 500), width)));
   if (study.recent.length > 0) lines.push('', historyTable(study.recent, study, { width, last: LAST }));
   return lines.join('\n');
 }
@@ -95,8 +95,8 @@ export function stepText({ activity }: CurrentExperiment): string {
   return parts.join(' · ');
 }
 
-/** A step that fails again and again is told, with its reason: it is tried for ever. */
-function troubleLines({ current, opening }: Snapshot): string[] {
+/** A step that failed and is tried again, with the reason of the last failure. */
+function retryLines({ current, opening }: Snapshot): string[] {
   return [current?.activity ?? null, opening].filter((activity) => activity !== null).flatMap(retryText);
 }
 
@@ -121,7 +121,7 @@ function sandboxText(sandbox: Snapshot['sandbox']): string {
     : sandbox;
 }
 
-/** tpe has one approach only: nobody asks it to change that. */
+/** tpe has one approach only, and cannot change it. */
 function plateauText({ plateau: { since, approach }, researcher }: Snapshot['study']): string {
   const asked = approach === null || researcher === 'tpe' ? '' : `; asked to ${APPROACH_TEXT[approach]}`;
   return `nothing kept in ${since} experiments${asked}`;

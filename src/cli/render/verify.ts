@@ -13,7 +13,7 @@ export interface Report extends Findings {
 
 /** A table that is wholly wrong has as many differences as rows. */
 const SHOWN = 20;
-/** Longer than any sentence of ours; titles of others may be long. */
+/** Longer than any of our own sentences. Titles by researchers may be longer. */
 const WIDTH = 500;
 
 export function verifiedText(

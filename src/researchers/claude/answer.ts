@@ -1,4 +1,4 @@
-/** The model's `propose` as a proposal. */
+/** Turns the input of the model's `propose` tool into a proposal. */
 import { createHash } from 'node:crypto';
 import type { Knob } from '../../domain/lab';
 import type { Edit, Proposal } from '../../ledger/proposals';
@@ -10,26 +10,26 @@ import { parseRange, type ProposeInput } from './tools';
 
 const TITLE_LENGTH = 120;
 
-/** Edits as git takes them; an empty search means the whole file. */
+/** The edits in the proposal's format; an empty search replaces the whole file. */
 export const editsOf = ({ edits }: ProposeInput): Edit[] =>
   edits.map(({ path, search, replace }) =>
     search === '' ? { path, content: replace } : { path, search, replace },
   );
 
-/** What is wrong with an answer before its edits are tried; null when nothing is. */
+/** What is wrong with an answer, apart from its edits, as text for the model; null when nothing is. */
 export function objectionTo(input: ProposeInput, context: ResearchContext): string | null {
   const ranges = input.ranges.map(parseRange).filter((range) => typeof range === 'string');
   if (ranges.length > 0) return ranges.join('; ');
   const foreign = input.ranges.find(({ file }) => !context.lab.editable.includes(file));
   if (foreign !== undefined) return `ranges: ${foreign.name}: ${foreign.file} is not editable`;
   if (input.idea !== null && !context.ideas.some(({ id }) => id === input.idea))
-    return `idea: the backlog has no ${input.idea}; null for none`;
+    return `idea: the backlog has no ${input.idea}; use null for none`;
   return holdsKey(JSON.stringify(input.edits))
-    ? 'the change contains what looks like a key: leave it out'
+    ? 'the change contains what looks like an API key: remove it'
     : null;
 }
 
-/** What the question had of the context, and what it cost. */
+/** The hints and lessons that the prompt asked about, and the tokens used. */
 interface Asked {
   hints: readonly string[];
   lessonsDue: boolean;
@@ -54,10 +54,10 @@ export function proposalOf(
       knobs: [...new Set(knobs)],
       program: createHash('sha256').update(context.program).digest('hex'),
       meaning: null,
-      // The others were not heard, and wait.
+      // The prompt showed only these; the others wait for the next proposal.
       hints: [...hints],
       idea,
-      // They replace all that were learnt before, so only those that were asked for count.
+      // They replace all earlier lessons, so lessons that the task did not ask for are dropped.
       lessons: lessonsDue && lessons.length > 0 ? lessons.map(redact) : null,
       ranges: input.ranges.map(parseRange).filter((range): range is Knob => typeof range !== 'string'),
       approach: context.plateau.approach,

@@ -1,24 +1,33 @@
-/** One call of the Messages API: streamed, watched for silence, paid from the purse, and written down. */
+/** One call of the Messages API: streamed, watched for silence, and paid through the spend guard. */
 import Anthropic, { APIError } from '@anthropic-ai/sdk';
 import { Stream as ServerSentEvents } from '@anthropic-ai/sdk/streaming';
 import { z } from 'zod';
 import { costAtMost, costOf, noUsage, type Usage } from '../../domain/money';
 import type { ModelSettings } from '../../domain/study';
-import type { Purse } from '../purse';
+import type { SpendGuard } from '../spend-guard';
 import { NoProposal } from '../researcher';
 import { wasNeverConnected } from './connection';
 import { fetchByProxy } from './fetch';
 import { Stream, UnreadableAnswer, type AnswerBlock } from './stream';
-import { filterOf, NoStream, stalled, STOP, troubleOf, unanswered, unaskable, unreadable } from './trouble';
+import {
+  filterOf,
+  NoStream,
+  stalled,
+  STOP,
+  failureOf,
+  unanswered,
+  unaskable,
+  unreadable,
+} from './api-errors';
 
 export interface CallTimes {
-  /** Without a byte for so long, a stream is dead: a live one sends pings. */
+  /** The longest silence of a live stream, in milliseconds; the API sends pings. */
   quietMs: number;
-  /** An answer that takes longer never ends. */
+  /** The longest that a whole answer may take, in milliseconds. */
   wholeMs: number;
 }
 
-/** An answer of the most tokens has some 16 MiB with the events around them, and an event some bytes. */
+/** The longest answer has about 16 MiB of events, and an event a few bytes. */
 const MAX_ANSWER_BYTES = 64 << 20;
 const MAX_EVENT_BYTES = 4 << 20;
 const LINE_BREAK = 10;
@@ -28,28 +37,31 @@ export type Question = Pick<Anthropic.MessageCreateParams, 'system' | 'messages'
 export interface Answer {
   content: AnswerBlock[];
   stop: string;
-  /** Why the model declined, where it did and says so. */
+  /** Why the model declined; null when it did not, or did not say. */
   explanation: string | null;
   usage: Usage;
 }
 
 /**
- * @param inputTokens what the question has at most: so much is reserved
- * @returns a refusal too where the API has filtered the answer out
- * @throws BudgetExhausted before the call; ApplicationFailure, TooLong from it; NoProposal where it takes too long; the signal's
- * reason when it is aborted
+ * @param inputTokens upper estimate of the question's tokens; the call reserves their price
+ * @returns the answer; a refusal when the API's content filter withheld it
+ * @throws BudgetExhausted before the call when the dollars left do not cover it
+ * @throws ApplicationFailure when the API fails: retryable for outages, not for what a person must fix
+ * @throws TooLong when the API counts more tokens than the model takes
+ * @throws NoProposal when the answer takes too long or is unreadable
+ * @throws the signal's reason when it is aborted
  */
 export async function call(
   question: Question,
   inputTokens: number,
   model: ModelSettings,
-  purse: Purse,
+  spendGuard: SpendGuard,
   times: CallTimes,
   signal: AbortSignal,
 ): Promise<Answer> {
   const { price, answerTokens } = model;
   const atMost = price === null ? 0 : costAtMost(inputTokens, answerTokens, price);
-  return purse.spend(atMost, async (settle) => {
+  return spendGuard.spend(atMost, async (settle) => {
     const pay = (usage: Usage | null): void => {
       if (price === null) settle(0);
       else settle(usage === null ? null : costOf(usage, price));
@@ -61,7 +73,7 @@ export async function call(
       const request = clientOf(watch, times.quietMs).messages.create(params, { signal: watch.signal });
       await readInto(stream, await request.asResponse());
       const { stop, content, explanation, usage } = stream;
-      if (stop === null) throw new Error('the answer broke off in the middle');
+      if (stop === null) throw new Error('the answer ended in the middle');
       pay(usage);
       return { content, stop, explanation, usage: usage ?? { ...noUsage(model.name), calls: 1 } };
     } catch (error) {
@@ -69,7 +81,7 @@ export async function call(
       const usage = stream.stop === null ? stream.usageAtMost(answerTokens) : stream.usage;
       if (usage !== null) pay(usage);
       else if (!signal.aborted && wasNeverAnswered(error, watch, stream)) settle(0);
-      // It came to an end, so nothing of it is under way any more.
+      // The answer has ended, so its reservation can be settled.
       else if (failure instanceof UnreadableAnswer) pay(null);
       if (signal.aborted) throw signal.reason;
       if (failure instanceof UnreadableAnswer) throw unreadable(failure);
@@ -89,12 +101,12 @@ export async function call(
   });
 }
 
-/** An outage of which nobody knows whether the API has seen the question is not the same as one where it has not. */
+/** Distinguishes a question that the API may have received, and charged for, from one that it did not receive. */
 function problemOf(error: unknown, watch: Watch, model: string): Error {
   const failure = watch.why ?? watch.failure ?? error;
   const isSent =
     !wasNeverConnected(watch.failure) && !(error instanceof APIError && error.status !== undefined);
-  return isSent && !watch.begun ? unanswered(failure) : troubleOf(failure, model);
+  return isSent && !watch.begun ? unanswered(failure) : failureOf(failure, model);
 }
 
 /** @throws UnreadableAnswer, NoStream, APIError for an error that the API streams */
@@ -103,31 +115,32 @@ async function readInto(stream: Stream, response: Response): Promise<void> {
   if (/\bjson\b/i.test(type)) return readWhole(stream, response);
   if (!isEventStream(response) && !/^(text\/plain.*)?$/i.test(type)) {
     await response.body?.cancel();
-    throw new NoStream(`it answered with ${type.slice(0, 100)}, not with an event stream`);
+    throw new NoStream(`it answered with ${type.slice(0, 100)} instead of an event stream`);
   }
   for await (const { event, data } of ServerSentEvents.rawEvents(response)) {
-    const said = parse(data);
-    if (event === 'error' || typeOf(said) === 'error') throw streamedError(said ?? data, response);
-    if (said === null && event !== 'ping' && data.trim() !== '' && data.trim() !== '[DONE]')
+    const message = parse(data);
+    if (event === 'error' || typeOf(message) === 'error') throw streamedError(message ?? data, response);
+    if (message === null && event !== 'ping' && data.trim() !== '' && data.trim() !== '[DONE]')
       throw isEventStream(response)
-        ? new UnreadableAnswer('an event of it is no JSON')
-        : new NoStream('it answered with a text, not with an event stream');
-    // Some proxies leave out the events' names, and others their types.
-    if (said !== null || event === 'ping') stream.add({ type: event, ...said });
+        ? new UnreadableAnswer('one of its events is not JSON')
+        : new NoStream('it answered with text instead of an event stream');
+    // Some proxies omit the names of events, others their types.
+    if (message !== null || event === 'ping') stream.add({ type: event, ...message });
   }
   if (stream.events === 0) throw new NoStream('it answered with an empty stream');
 }
 
 async function readWhole(stream: Stream, response: Response): Promise<void> {
-  const said = parse(await response.text());
-  if (typeOf(said) === 'error') throw streamedError(said, response);
-  if (!stream.addWhole(said)) throw new NoStream('it answered with JSON that is no message');
+  const message = parse(await response.text());
+  if (typeOf(message) === 'error') throw streamedError(message, response);
+  if (!stream.addWhole(message)) throw new NoStream('it answered with JSON that is not a message');
 }
 
 const isEventStream = (response: Response): boolean =>
   /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
 
-const typeOf = (said: object | null): unknown => (said !== null && 'type' in said ? said.type : null);
+const typeOf = (message: object | null): unknown =>
+  message !== null && 'type' in message ? message.type : null;
 
 function parse(text: string): object | null {
   try {
@@ -141,9 +154,10 @@ function parse(text: string): object | null {
 const errorTypeSchema = z.custom<NonNullable<APIError['type']>>((type) => typeof type === 'string');
 const streamedErrorSchema = z.object({ error: z.object({ type: errorTypeSchema }) });
 
-/** As the SDK makes it of an error in a stream: without a status. */
-function streamedError(said: unknown, { headers }: Response): APIError {
-  const body = typeof said === 'object' && said !== null ? said : { error: { message: String(said) } };
+/** The error that the SDK makes of one in a stream: without a status. */
+function streamedError(message: unknown, { headers }: Response): APIError {
+  const body =
+    typeof message === 'object' && message !== null ? message : { error: { message: String(message) } };
   const type = streamedErrorSchema.safeParse(body).data?.error.type ?? null;
   return new APIError(undefined, body, undefined, headers, type);
 }
@@ -151,7 +165,7 @@ function streamedError(said: unknown, { headers }: Response): APIError {
 function clientOf(watch: Watch, timeout: number): Anthropic {
   return new Anthropic({
     apiKey: process.env['ANTHROPIC_API_KEY']?.trim() ?? null,
-    // Temporal waits and asks again: it lasts longer than a process, and it is seen.
+    // Temporal retries: its retries outlast this process, and the user sees them.
     maxRetries: 0,
     timeout,
     logLevel: 'off',
@@ -160,7 +174,7 @@ function clientOf(watch: Watch, timeout: number): Anthropic {
   });
 }
 
-/** Models before 4.6 think by a budget alone, and most of them take no effort. */
+/** Models before 4.6 need a token budget to think, and most of them take no effort. */
 const EARLIER = /^claude-(haiku|sonnet|opus)-4-5/;
 const EARLIER_WITH_EFFORT = /^claude-opus-4-5/;
 
@@ -174,7 +188,7 @@ function paramsOf(
     ...question,
     model: name,
     max_tokens: answerTokens,
-    // Summaries come as they are made, so that a long thought is not taken for silence.
+    // Streamed summaries keep a long thought from looking like silence.
     thinking: earlier
       ? { type: 'enabled', budget_tokens: Math.max(1024, Math.floor(answerTokens / 2)) }
       : { type: 'adaptive', display: 'summarized' },
@@ -185,11 +199,11 @@ function paramsOf(
 /** Ends a call that is silent for too long, or takes too long as a whole. */
 class Watch {
   why: Error | null = null;
-  /** The SDK has made a request of the question. */
+  /** The SDK has made a request from the question. */
   asked = false;
-  /** The API has begun to answer with a stream, so it has seen the question. */
+  /** The API has started a stream, so it has received the question. */
   begun = false;
-  /** What fetch was rejected with: the SDK leaves its cause out where it looks like a timeout. */
+  /** The error of fetch: the SDK drops its cause when it looks like a timeout. */
   failure: unknown = null;
   private readonly controller = new AbortController();
   private readonly whole: NodeJS.Timeout;
@@ -205,7 +219,7 @@ class Watch {
     this.quiet = this.waitQuietly();
   }
 
-  /** As fetch, with an eye on each byte that comes: the SDK keeps pings to itself. */
+  /** Like fetch, but notices each byte of the answer: the SDK hides pings. */
   async fetch(url: Parameters<typeof fetch>[0], init?: RequestInit): Promise<Response> {
     this.asked = true;
     const response = await fetchByProxy(url, init).catch((error: unknown) => {
@@ -224,7 +238,7 @@ class Watch {
         const end = chunk.lastIndexOf(LINE_BREAK);
         line = end === -1 ? line + chunk.length : chunk.length - end - 1;
         if (line > MAX_EVENT_BYTES || bytes > MAX_ANSWER_BYTES) {
-          const what = line > MAX_EVENT_BYTES ? 'an event of it' : 'it';
+          const what = line > MAX_EVENT_BYTES ? 'one of its events' : 'it';
           const most = Math.min(MAX_ANSWER_BYTES, line > MAX_EVENT_BYTES ? MAX_EVENT_BYTES : Infinity);
           this.giveUp(new UnreadableAnswer(`${what} has more than ${most >> 20} MiB`));
         } else controller.enqueue(chunk);
@@ -254,15 +268,15 @@ class Watch {
   }
 }
 
-/** Asked for again it may take as long again, so it counts as one of the answers that came to nothing. */
+/** The next answer may take as long, so this counts as an answer without a proposal. */
 const tooSlow = (seconds: number): NoProposal =>
   new NoProposal(
-    `its answer was not whole after ${seconds} s (a lower --effort or --answer-tokens asks for shorter ones: ${STOP}, then \`npx autoresearch resume --answer-tokens N\`)`,
+    `the model's answer was not complete after ${seconds} s (for shorter answers, lower --effort or --answer-tokens: ${STOP}, then \`npx autoresearch resume --answer-tokens N\`)`,
   );
 
-/** An error that the API answered with costs nothing, and neither does what is no event stream. */
+/** True when the call cost nothing: the API answered with an error, or not with an event stream. */
 function wasNeverAnswered(error: unknown, { begun }: Watch, { events }: Stream): boolean {
   if (!begun && events === 0) return true;
-  // One that comes in a stream has a type and no status.
+  // An error inside a stream has a type and no status.
   return error instanceof APIError && (error.status !== undefined || error.type !== null);
 }

@@ -1,15 +1,16 @@
-/** Which errors of fetch say that no connection was made: nothing was sent over it then, and nothing is owed. */
+/** Tells whether a failed fetch never connected: then the API got no request, and the call costs nothing. */
 import { subscribe } from 'node:diagnostics_channel';
 
 const failed = new WeakSet<object>();
 
 /**
- * Node's fetch tells of each connection that it could not make, and ends the requests that waited for it with the very same error
- * (undici, docs/api/DiagnosticsChannel.md). Codes would not do: ECONNRESET and TLS's alerts come before a question and after it.
+ * Node's fetch publishes the error of each connection that failed, and rejects the requests waiting for it with the same error
+ * object (undici, docs/api/DiagnosticsChannel.md). Error codes cannot tell: ECONNRESET and TLS alerts occur before and after a
+ * request is sent.
  */
 subscribe('undici:client:connectError', (message) => {
-  const told = typeof message === 'object' && message !== null && 'error' in message ? message.error : null;
-  if (typeof told === 'object' && told !== null) failed.add(told);
+  const error = typeof message === 'object' && message !== null && 'error' in message ? message.error : null;
+  if (typeof error === 'object' && error !== null) failed.add(error);
 });
 
 /** @param error what fetch was rejected with */

@@ -1,23 +1,23 @@
-/** What the person says to this proposal: it goes before what is only useful, and is whole or waits for the next one. */
+/** The user's hints for this proposal. They have priority over the news; a hint is shown whole or waits for the next proposal. */
 import { redact } from '../redact';
 import { cut, oneLine } from './quote';
 import { estimateTokens } from './tokens';
 
-const HEADING = '# Hints from the human for this proposal';
+const HEADING = '# Hints from the user for this proposal';
 const HEADING_TOKENS = estimateTokens(HEADING) + 1;
-/** A hint has no more. */
+/** Characters of the longest hint. */
 const LONGEST = 2000;
 
 const lineOf = (hint: string): string => `- ${oneLine(redact(hint), LONGEST)}`;
 
-/** What the oldest hint needs to be shown whole; 0 without one. */
+/** Tokens that the oldest hint needs to be shown whole; 0 without a hint. */
 export function oldestHintTokens([oldest]: readonly string[]): number {
   return oldest === undefined ? 0 : HEADING_TOKENS + estimateTokens(lineOf(oldest)) + 1;
 }
 
 /**
- * As many hints as fit whole, oldest first. An oldest one that does not fit by itself is cut, for it would wait for ever.
- * @returns the section, and the hints that are in it
+ * As many hints as fit whole, oldest first. The oldest is cut if it does not fit, or it would wait for ever.
+ * @returns the section, and the hints that it shows
  */
 export function hintsSection(hints: readonly string[], tokens: number): { text: string; shown: string[] } {
   let left = tokens - HEADING_TOKENS;

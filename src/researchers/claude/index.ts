@@ -7,10 +7,10 @@ import type { CallTimes } from './call';
 import { Conversation } from './conversation';
 import { buildPrompt, PROMPT_SHARE, wantedDiffs } from './prompt';
 import { Transcript } from './transcript';
-import { lasting, STOP, TooLong } from './trouble';
+import { lasting, STOP, TooLong } from './api-errors';
 
 const TIMES: CallTimes = { quietMs: 180_000, wholeMs: ANSWER_MINUTES * 60_000 };
-/** Where the API counts more tokens than we, the question is asked again with so much of the budget. */
+/** Parts of the budget for the question: the next one is tried when the API counts more tokens than we estimated. */
 const SHORTER = [1, 0.6, 0.3];
 
 export function createClaude(times: CallTimes = TIMES): Researcher {
@@ -26,7 +26,7 @@ export function createClaude(times: CallTimes = TIMES): Researcher {
       }
       throw lasting(
         'ModelRequest',
-        `${model.name} takes no question of ${Math.floor(model.contextTokens * PROMPT_SHARE * 0.3)} tokens`,
+        `${model.name} refuses even a question of ${Math.floor(model.contextTokens * PROMPT_SHARE * 0.3)} tokens`,
         STOP,
         'resume --model NAME',
       );
@@ -51,7 +51,7 @@ async function converse(
   return new Conversation({ context, model, prompt, lessonsDue, transcript, times, signal }).run();
 }
 
-/** Lessons come with a change, not with a repair. */
+/** Lessons are due every `lessonsEvery` experiments, never with a repair. */
 function areLessonsDue(
   { history, number, repair }: ResearchContext,
   { lessonsEvery }: ModelSettings,
@@ -59,7 +59,7 @@ function areLessonsDue(
   return repair === null && number - (lessons(history).after ?? 0) >= lessonsEvery;
 }
 
-/** @throws ApplicationFailure if the study cannot ask a model as it is */
+/** @throws ApplicationFailure, not retryable, if the study's settings or the worker's environment do not allow a call */
 function modelOf({ model, left }: ResearchContext): ModelSettings {
   if (model === null) {
     throw lasting('ModelUnknown', 'the study names no model', 'start one with --researcher claude');
@@ -68,14 +68,14 @@ function modelOf({ model, left }: ResearchContext): ModelSettings {
   if (model.price === null && left.dollars !== null) {
     throw lasting(
       'ModelPrice',
-      `${model.name} has no known price, so a limit in dollars cannot be held`,
-      'clear it with `npx autoresearch budget --usd none`',
+      `the price of ${model.name} is unknown, so the study cannot enforce its dollar limit`,
+      'remove the limit with `npx autoresearch budget --usd none`',
     );
   }
   return model;
 }
 
-/** What cannot be sent, the SDK only calls a wrong argument, and tells neither which nor whose. */
+/** Checks what the SDK would only report as an invalid argument, without naming it. */
 function checkAccess(): void {
   const key = process.env['ANTHROPIC_API_KEY']?.trim() ?? '';
   if (key === '') {
@@ -88,7 +88,7 @@ function checkAccess(): void {
   if (!/^[\x20-\x7e]+$/.test(key)) {
     throw lasting(
       'ModelKey',
-      "the worker's ANTHROPIC_API_KEY holds characters that no key has, such as curly quotes or a line break",
+      "the worker's ANTHROPIC_API_KEY contains characters that no key has, such as curly quotes or a line break",
       'correct it, `npx autoresearch up`',
     );
   }
@@ -96,13 +96,13 @@ function checkAccess(): void {
   if (address !== '' && !isAddress(address)) {
     throw lasting(
       'ModelAddress',
-      "the worker's ANTHROPIC_BASE_URL is no address such as https://api.example.com",
-      'correct it, or leave it out, `npx autoresearch up`',
+      "the worker's ANTHROPIC_BASE_URL is not an address such as https://api.example.com",
+      'correct or remove it, `npx autoresearch up`',
     );
   }
 }
 
-/** fetch takes none with a name and a password in it. */
+/** fetch refuses addresses with a user name or a password. */
 function isAddress(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, username, password } = new URL(text);

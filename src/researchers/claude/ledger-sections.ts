@@ -1,33 +1,34 @@
-/** The ledger's parts as sections of the prompt, each within its share: what is least useful is left out first. */
+/** The ledger as sections of the prompt. Each section gets a number of tokens and drops its least useful lines first. */
 import type { ExperimentRecord, Idea } from '../../domain/experiment';
-import type { View } from './ledger';
+import type { View } from './history-view';
 import { fenced, oneLine } from './quote';
 import { diffSummary, gainOf, gainText, recordLine, resultText } from './record-text';
 import { estimateTokens } from './tokens';
 
-/** A heading with its introduction, and fences. */
+/** Tokens of a heading with its introduction and fences. */
 const HEADING = 70;
+/** Characters. */
 const LONGEST_DIFF = 1200;
-/** Of the last crash's output, its end. */
+/** Characters from the end of the last crash's output. */
 const LONGEST_TAIL = 1000;
 const NEWEST_KEPT = 40;
 
-/** As many texts as fit, the first ones first. */
+/** The first texts, as many as fit. */
 function fit(texts: readonly string[], tokens: number): string[] {
   let left = tokens - HEADING;
-  const kept: string[] = [];
+  const fitting: string[] = [];
   for (const text of texts) {
     left -= estimateTokens(text) + 2;
     if (left < 0) break;
-    kept.push(text);
+    fitting.push(text);
   }
-  return kept;
+  return fitting;
 }
 
 const section = (heading: string, lines: readonly string[]): string =>
   lines.length === 0 ? '' : `# ${heading}\n${fenced(lines.join('\n'))}`;
 
-/** The chain of kept changes, newest kept longest. */
+/** The chain of kept changes; the oldest are dropped first. */
 export function gainsSection(view: View, tokens: number): string {
   const { kept, scale } = view;
   const lines = kept.slice(-NEWEST_KEPT).map((record) => {
@@ -35,12 +36,12 @@ export function gainsSection(view: View, tokens: number): string {
     return `#${record.number} ${resultText(record.score, scale)}${gain === '' ? '' : ` (${gain}${confidence(record, view)})`} ${JSON.stringify(oneLine(record.title, 140))}`;
   });
   return section(
-    'What was kept, from the baseline on (one run each, where no more are named)',
+    'Kept changes since the baseline (each from one run unless it says more)',
     fit(lines.toReversed(), tokens).toReversed(),
   );
 }
 
-/** How far a gain is to be believed: on how many runs it stands, and how large it is against the noise. */
+/** How far to trust a gain: the number of runs, and the gain as a multiple of the noise. */
 function confidence(record: ExperimentRecord, { noise, scale }: View): string {
   const runs = record.runs.filter(({ score }) => score !== null).length;
   const gain = gainOf(record, scale) ?? 0;
@@ -53,11 +54,11 @@ export function settledSection({ settled, scale }: View, tokens: number): string
   const lines = settled.map((record) => recordLine(record, scale));
   const shown = fit(lines.toReversed(), tokens).toReversed();
   const left = lines.length - shown.length;
-  const note = left === 0 ? '' : `, without the first ${left} (show_experiment has them)`;
+  const note = left === 0 ? '' : `, without the first ${left} (show_experiment shows them)`;
   return section(`Experiments up to #${settled.at(-1)?.number ?? 0}${note}`, shown);
 }
 
-/** The last experiments: all as lines, and the newest ones with what they changed; the last crash with its traceback. */
+/** The last experiments, one line each, the newest with their patches; the last crash with the end of its output. */
 export function attempts(view: View, diffs: ReadonlyMap<string, string>, tokens: number): string {
   const newest = view.recent.toReversed();
   const lines = newest.map((record) => recordLine(record, view.scale));
@@ -77,10 +78,10 @@ export function attempts(view: View, diffs: ReadonlyMap<string, string>, tokens:
 export function nearMissSection(view: View, diffs: ReadonlyMap<string, string>, tokens: number): string {
   const recent = new Set(view.recent);
   const texts = view.nearMisses.map((record) =>
-    // What stands above with its change is named only.
+    // The section above may already show its patch.
     recent.has(record) ? recordLine(record, view.scale) : withDiff(record, view, diffs),
   );
-  return section('Near misses: discarded, closest first', fit(texts, tokens));
+  return section('Near misses: discarded changes, closest to their incumbent first', fit(texts, tokens));
 }
 
 export function failuresSection({ failures, scale }: View, tokens: number): string {
@@ -88,7 +89,7 @@ export function failuresSection({ failures, scale }: View, tokens: number): stri
     `${reason}: ${records.length}`,
     ...records.slice(-3).map((record) => `  ${recordLine(record, scale)}`),
   ]);
-  return section('Crashes, by their cause', fit(lines, tokens));
+  return section('Crashes by cause', fit(lines, tokens));
 }
 
 export function untriedSection(
@@ -97,41 +98,41 @@ export function untriedSection(
   tokens: number,
 ): string {
   const half = Math.floor(tokens / 2);
-  const knobs = fit(constants, half);
+  const names = fit(constants, half);
   const phrases = fit(
     directions.map((phrase) => `- ${phrase}`),
     half,
   );
   const lines = [
-    ...(knobs.length === 0 ? [] : [`constants that nobody has touched: ${knobs.join(', ')}`]),
-    ...(phrases.length === 0 ? [] : ['directions of the program that no title speaks of:', ...phrases]),
+    ...(names.length === 0 ? [] : [`constants that no experiment has changed: ${names.join(', ')}`]),
+    ...(phrases.length === 0 ? [] : ['directions in the program that no title mentions:', ...phrases]),
   ];
-  return section('What was never tried', lines);
+  return section('Never tried', lines);
 }
 
 export function lessonsSection(lessons: readonly string[], tokens: number): string {
   const learnt = lessons.map((lesson) => `- ${oneLine(lesson, 400)}`);
   const shown = fit(learnt, tokens);
   const left = learnt.length - shown.length;
-  const note = left === 0 ? '' : `, without the last ${left}, for which there is no room`;
+  const note = left === 0 ? '' : `, without the last ${left} (no room)`;
   return section(`Lessons so far${note}`, shown);
 }
 
 export function backlogSection(ideas: readonly Idea[], tokens: number): string {
-  // People's ideas come first, then the newest.
+  // The user's ideas first, then the researchers', newest first.
   const ordered = [
     ...ideas.filter(({ from }) => from === 'human'),
     ...ideas.filter(({ from }) => from === 'researcher').toReversed(),
   ];
   const open = ordered.map(
-    ({ id, text, from }) => `${id}${from === 'human' ? ' (from the human)' : ''}: ${oneLine(text, 400)}`,
+    ({ id, text, from }) => `${id}${from === 'human' ? ' (from the user)' : ''}: ${oneLine(text, 400)}`,
   );
   return section('The backlog of ideas', fit(open, tokens));
 }
 
 function tailOf({ failure }: ExperimentRecord): string {
   const tail = failure?.tail.trim() ?? '';
-  return tail === '' ? '' : `\n  the end of its output:\n${tail.slice(-LONGEST_TAIL)}`;
+  return tail === '' ? '' : `\n  end of its output:\n${tail.slice(-LONGEST_TAIL)}`;
 }
 
 function withDiff(record: ExperimentRecord, { scale }: View, diffs: ReadonlyMap<string, string>): string {

@@ -1,39 +1,39 @@
-/** What the model's reading tools answer. */
+/** The answers of the model's look-up tools, read_file and show_experiment. */
 import type { ResearchContext } from '../researcher';
 import { cut, fenced } from './quote';
 import { redact } from '../redact';
 import { recordLine } from './record-text';
-import { viewOf } from './ledger';
+import { viewOf } from './history-view';
 import type { ToolUse } from './tools';
 
 type Read = Extract<ToolUse, { name: 'read_file' }>['input'];
 
-/** What a tool says, and whether that is a complaint. */
-export interface Said {
+/** A tool's result. */
+export interface ToolAnswer {
   text: string;
   isError: boolean;
 }
 
-export const complaint = (text: string): Said => ({ text: redact(text), isError: true });
+export const complaint = (text: string): ToolAnswer => ({ text: redact(text), isError: true });
 
-/** A file as the change would find it: the crashed candidate's where the question is a repair. */
+/** Lines of a file that edits apply to: the incumbent's, or in a repair the crashed candidate's. */
 export function readFile(
   { lab, program, incumbent, repair }: ResearchContext,
   { path, first, last }: Read,
   tokens: number,
-): Said {
+): ToolAnswer {
   const files = repair?.files ?? incumbent.files;
   const text = path === lab.program ? program : files[path];
   if (text === undefined) {
     return complaint(
-      `${path} is not there to read: expected one of ${[...Object.keys(files), lab.program].join(', ')}`,
+      `${path} cannot be read: expected one of ${[...Object.keys(files), lab.program].join(', ')}`,
     );
   }
   const lines = text.split('\n');
   const from = first ?? 1;
   const shown = lines.slice(from - 1, last ?? lines.length).join('\n');
   const whole = cut(shown, tokens);
-  const note = whole === shown ? '' : ' It is cut: ask for fewer lines.';
+  const note = whole === shown ? '' : ' The text is cut: ask for fewer lines.';
   return {
     text: redact(
       `${path}, lines ${from} to ${Math.min(last ?? lines.length, lines.length)} of ${lines.length}.${note}\n${fenced(whole)}`,
@@ -46,11 +46,12 @@ export async function showExperiment(
   { history, diffs, lab }: ResearchContext,
   number: number,
   tokens: number,
-): Promise<Said> {
+): Promise<ToolAnswer> {
   const record = history.find((candidate) => candidate.number === number);
+  const last = history.at(-1);
   if (record === undefined)
     return complaint(
-      `there is no experiment #${number} yet; the last one is #${history.at(-1)?.number ?? 'none'}`,
+      `there is no experiment #${number} yet; the last one is ${last === undefined ? 'none' : `#${last.number}`}`,
     );
   const [patch = ''] = number === 0 ? [] : await diffs([record.commit]);
   const { scale } = viewOf(history, lab.metric.direction);
@@ -59,7 +60,7 @@ export async function showExperiment(
     `hypothesis: ${record.hypothesis}`,
     `expected: ${record.research?.expected ?? ''}`,
     `verdict: ${record.detail}`,
-    ...(record.failure === null ? [] : [`its output's end:\n${record.failure.tail}`]),
+    ...(record.failure === null ? [] : [`end of its output:\n${record.failure.tail}`]),
   ].join('\n');
   const half = Math.floor(tokens / 2);
   return {

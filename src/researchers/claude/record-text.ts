@@ -1,13 +1,13 @@
-/** Experiments as lines of a prompt: what was tried, and what came of it. Titles are data that others wrote. */
+/** Experiments as lines of a prompt: what was tried, and its result. Titles are quoted, since other authors wrote them. */
 import type { ExperimentRecord } from '../../domain/experiment';
 import { scoreText } from '../../domain/numbers';
 import { oneLine } from './quote';
 
 const TITLE = 140;
 
-/** How scores are written: with the digits that the noise leaves. */
+/** How to write scores: with no more digits than the noise allows. */
 export interface Scale {
-  /** Null where the noise is not known. */
+  /** Null when the noise is unknown. */
   decimals: number | null;
   direction: 'minimize' | 'maximize';
 }
@@ -17,7 +17,7 @@ export const resultText = (score: number | null, { decimals }: Scale): string =>
   return decimals === null ? scoreText(score) : score.toFixed(decimals);
 };
 
-/** How much better than the incumbent at the time; above 0 is better. Null where one of them has no score. */
+/** By how much it beat the incumbent of its time, in units of the score; above 0 is better. Null when a score is missing. */
 export function gainOf({ score, incumbentScore }: ExperimentRecord, { direction }: Scale): number | null {
   if (score === null || incumbentScore === null) return null;
   return direction === 'minimize' ? incumbentScore - score : score - incumbentScore;
@@ -46,19 +46,19 @@ function gain(record: ExperimentRecord, scale: Scale): string {
   return texts.length === 0 ? '' : ` (${texts.join(', ')})`;
 }
 
-/** What the candidate trained on: where the budget is time, that is its speed. */
+/** The tokens that the candidate trained on: with a budget in time they show its speed. */
 function speedText({ budget, runs }: ExperimentRecord): string {
   const tokens = runs.findLast(({ score }) => score !== null)?.metrics['tokens'] ?? 0;
   return 'steps' in budget || tokens === 0 ? '' : `${tokensText(tokens)} tokens`;
 }
 
-/** `45.1 M`: three digits, as people write them. */
+/** `45.1 M`: three significant digits. */
 export function tokensText(tokens: number): string {
   const [size, unit] = tokens < 1e6 ? [1e3, 'k'] : [1e6, 'M'];
   return `${Number((tokens / size).toPrecision(3))} ${unit}`;
 }
 
-/** A patch's changed lines, at most so many characters. */
+/** A patch's changed lines, cut after `length` characters. */
 export function diffSummary(patch: string, length: number): string {
   const lines = patch
     .split('\n')

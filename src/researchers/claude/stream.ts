@@ -1,12 +1,12 @@
 /**
- * An answer put together from its events. They may come from a proxy that speaks the Messages API in its own way, so nothing of
- * them is taken for granted.
+ * Puts an answer together from the events of its stream. Proxies speak the Messages API in their own ways, so no field is taken
+ * for granted.
  */
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import { noUsage, tokensOf, type Usage } from '../../domain/money';
 
-/** A tool's input is what the model wrote; its reader finds out whether that is JSON. */
+/** A tool call whose input is still the text that the model wrote; it may not be JSON. */
 export interface ToolCall {
   type: 'tool_use';
   id: string;
@@ -16,12 +16,12 @@ export interface ToolCall {
 
 export type AnswerBlock = Exclude<Anthropic.ContentBlock, { type: 'tool_use' }> | ToolCall;
 
-/** The answer is no answer of the Messages API; the message says why. */
+/** The answer does not follow the Messages API; the message says why. */
 export class UnreadableAnswer extends Error {
   override name = 'UnreadableAnswer';
 }
 
-/** A model's turn has a handful. */
+/** A model's turn has only a few. */
 const MAX_BLOCKS = 1000;
 
 const anything = z.unknown().optional();
@@ -55,19 +55,19 @@ const FIGURES: readonly Figure[] = [
 interface Open {
   index: number;
   block: AnswerBlock;
-  /** A tool's input where it came as a whole and not in pieces. */
+  /** A tool's input when it came whole instead of in pieces. */
   whole: Record<string, unknown>;
 }
 
 export class Stream {
-  /** Events that were of the Messages API. */
+  /** How many events of the Messages API have arrived. */
   events = 0;
-  /** The last event has come. */
+  /** The last event has arrived. */
   private stopped = false;
   private reason: string | null = null;
-  /** Why the model declined, where it did and says so. */
+  /** Why the model declined; null when it did not, or did not say. */
   explanation: string | null = null;
-  /** Tokens as they were last reported; null for a figure that is no number of tokens. */
+  /** The highest figures so far; null for a figure that was not a number of tokens. */
   private readonly tokens = new Map<Figure | 'hour', number | null>();
   private readonly blocks: Open[] = [];
 
@@ -83,18 +83,18 @@ export class Stream {
       );
   }
 
-  /** Why the answer ended; null where it has not. Some proxies leave out the reason, and others the last event. */
+  /** The reason why the answer ended; null while it has not. Some proxies omit the reason, others the last event. */
   get stop(): string | null {
     if (this.reason !== null || !this.stopped) return this.reason;
     return this.blocks.some(({ block }) => block.type === 'tool_use') ? 'tool_use' : 'end_turn';
   }
 
-  /** What the answer has used; null where that was not said, or makes no sense. */
+  /** The tokens used; null when figures are missing or impossible. */
   get usage(): Usage | null {
     return this.usageWith(this.figure('output_tokens'));
   }
 
-  /** What an answer that broke off has used at most; null where its input is not known. */
+  /** The most tokens that an unfinished answer has used; null when its input tokens are unknown. */
   usageAtMost(answerTokens: number): Usage | null {
     return this.usageWith(answerTokens);
   }
@@ -102,7 +102,7 @@ export class Stream {
   /** @throws UnreadableAnswer */
   add(given: unknown): void {
     const { data: event } = eventSchema.safeParse(given);
-    if (event === undefined) throw new UnreadableAnswer('an event of it has no type');
+    if (event === undefined) throw new UnreadableAnswer('one of its events has no type');
     switch (event.type) {
       case 'message_start':
         this.events++;
@@ -132,7 +132,7 @@ export class Stream {
     }
   }
 
-  /** An answer that came as a whole, from a proxy that does not stream. @returns whether it was one */
+  /** Adds an answer that came whole, from a proxy that does not stream. @returns false when it is not an answer */
   addWhole(given: unknown): boolean {
     const { data: message } = messageSchema.safeParse(given);
     if (message === undefined) return false;
@@ -145,7 +145,8 @@ export class Stream {
   }
 
   private begin(index: number, block: Record<string, unknown>): void {
-    if (this.blocks.length === MAX_BLOCKS) throw new UnreadableAnswer(`it has more than ${MAX_BLOCKS} parts`);
+    if (this.blocks.length === MAX_BLOCKS)
+      throw new UnreadableAnswer(`it has more than ${MAX_BLOCKS} blocks`);
     const { id, name, input } = toolSchema.parse(block);
     const begun = { ...block, type: text.parse(block['type']) };
     this.blocks.push({
@@ -153,16 +154,16 @@ export class Stream {
       block:
         begun.type === 'tool_use'
           ? { type: 'tool_use', id: id || `toolu_${this.blocks.length}`, name, json: '' }
-          : // Other kinds are sent back as they came.
+          : // Blocks of other types are sent back as they came.
             otherSchema.parse(withTexts(begun)),
       whole: input,
     });
   }
 
   private extend(index: number | null, delta: Record<string, unknown>): void {
-    // Some proxies number each part 0: the last one of that number is meant.
+    // Some proxies number each block 0: use the last one with that number.
     const open = index === null ? this.blocks.at(-1) : this.blocks.findLast((each) => each.index === index);
-    if (open === undefined) throw new UnreadableAnswer('a part of it goes on that has not begun');
+    if (open === undefined) throw new UnreadableAnswer('it continues a block that it did not start');
     const { block } = open;
     const piece = (field: string): string => text.parse(delta[field]);
     if (block.type === 'text') block.text += piece('text');
@@ -180,21 +181,21 @@ export class Stream {
     this.explanation = z.string().safeParse(details?.['explanation']).data ?? this.explanation;
   }
 
-  /** Figures are cumulative, and some come only at the end: the largest of each counts. */
+  /** Figures are cumulative, and some come only at the end: the highest of each counts. */
   private count(usage: Record<string, unknown> | null): void {
     if (usage === null) return;
     const given: [Figure | 'hour', unknown][] = FIGURES.map((name) => [name, usage[name]]);
     const written = object.safeParse(usage['cache_creation']).data;
     given.push(['hour', written?.['ephemeral_1h_input_tokens']]);
-    for (const [name, said] of given) {
-      if (said === undefined || said === null) continue;
+    for (const [name, value] of given) {
+      if (value === undefined || value === null) continue;
       const before = this.tokens.get(name);
-      const now = tokensOf(said);
+      const now = tokensOf(value);
       this.tokens.set(name, before === null || now === null ? null : Math.max(before ?? 0, now));
     }
   }
 
-  /** Null where it is missing or makes no sense. */
+  /** Null when it is invalid; `missing` when it never came. */
   private figure(name: Figure | 'hour', missing: number | null = null): number | null {
     const tokens = this.tokens.get(name);
     return tokens === undefined ? missing : tokens;
@@ -207,7 +208,7 @@ export class Stream {
     const cacheRead = this.figure('cache_read_input_tokens', 0);
     if (input === null || output === null || written === null || hour === null || cacheRead === null)
       return null;
-    // A question is never empty, and neither is an answer: a proxy that counts nothing says so with zeros.
+    // Neither a question nor an answer is ever empty: these zeros come from a proxy that does not count.
     if (input + written + cacheRead === 0 || (output === 0 && this.blocks.length > 0)) return null;
     const cacheWriteHour = Math.min(hour, written);
     const cacheWrite = written - cacheWriteHour;
@@ -215,7 +216,7 @@ export class Stream {
   }
 }
 
-/** A part's texts begin empty where the event leaves them out. */
+/** Adds the texts that the event omits, as empty ones. */
 function withTexts(block: Record<string, unknown> & { type: string }): Record<string, unknown> {
   if (block.type === 'text') return { ...block, text: text.parse(block['text']) };
   if (block.type !== 'thinking') return block;

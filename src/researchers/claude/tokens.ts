@@ -1,6 +1,6 @@
-/** How many tokens a text has at most. The API's tokenizer is not public; this errs on the side of too many. */
+/** Estimates the tokens of a text from above: the API's tokenizer is not public. */
 
-/** Tokens of each kind of character: newer tokenizers make more of them, so these are a good third above the measured. */
+/** Tokens per character of each kind, about a third above what was measured, since newer tokenizers make more tokens. */
 const WEIGHTS = { letter: 0.5, digit: 0.8, space: 0.35, break: 1, mark: 1, other: 1.5 };
 
 export function estimateTokens(text: string): number {

@@ -1,27 +1,32 @@
-/** The tools that the model has, each by one zod schema: what it is told, and what its answers are checked against. */
+/** The model's tools. One zod schema each gives both the description to the model and the check of its input. */
 import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import { knobSchema } from '../../domain/lab';
 import { MAX_EDITS, MAX_HYPOTHESIS } from '../../ledger/proposals';
 
+/** Proposals that may be refused in one conversation. The model knows both limits. */
+export const MAX_OBJECTIONS = 4;
+/** Look-ups (read_file, show_experiment) in one conversation. */
+export const MAX_LOOK_UPS = 8;
+
 const text = (length: number, what: string) => z.string().min(1).max(length).describe(what);
 
 const readFile = z.strictObject({
-  path: z.string().describe('an editable file, or program.md'),
-  first: z.int().positive().nullable().describe('first line, from 1; null for the beginning'),
-  last: z.int().positive().nullable().describe('last line, itself included; null for the end'),
+  path: z.string().describe('path of an editable file, or of program.md'),
+  first: z.int().positive().nullable().describe('number of the first line, from 1; null for the beginning'),
+  last: z.int().positive().nullable().describe('number of the last line (inclusive); null for the end'),
 });
 
 const showExperiment = z.strictObject({ number: z.int().nonnegative() });
 
 const edit = z.strictObject({
-  path: z.string().describe('an editable file'),
+  path: z.string().describe('path of an editable file'),
   search: z
     .string()
     .describe(
-      'text that occurs exactly once in the file, character for character; empty replaces the whole file',
+      'text that occurs exactly once in the file, character for character; an empty string replaces the whole file',
     ),
-  replace: z.string().describe('what to put in its place'),
+  replace: z.string().describe('the text that replaces it'),
 });
 
 const range = z.strictObject({
@@ -30,35 +35,40 @@ const range = z.strictObject({
   type: z.enum(['float', 'int']),
   low: z.number(),
   high: z.number(),
-  log: z.boolean().describe('whether its scale is logarithmic; low is above 0 then'),
+  log: z.boolean().describe('true for a logarithmic scale, which needs low > 0'),
 });
 
 const propose = z.strictObject({
-  title: text(120, 'one line: what is changed'),
+  title: text(120, 'one line: what the change does'),
   hypothesis: text(MAX_HYPOTHESIS, 'why this should help, and by which mechanism'),
-  expected: text(1000, 'the effect that you expect on the metric, with its size'),
-  knobs: z.array(z.string().max(80)).max(50).describe('names of the constants that the change touches'),
+  expected: text(1000, 'the effect on the metric that you expect, with its size'),
+  knobs: z
+    .array(z.string().max(80))
+    .max(50)
+    .describe('names of the constants that the change alters or adds'),
   edits: z.array(edit).min(1).max(MAX_EDITS),
   idea: z
     .string()
-    .regex(/^\d+\.\d+$/, 'expected an id of the backlog, such as 12.1')
+    .regex(/^\d+\.\d+$/, 'expected an id from the backlog, such as 12.1')
     .nullable()
-    .describe('id of the idea of the backlog that this takes up; null for none'),
+    .describe('id of the backlog idea that this change tries; null for none'),
   ideas: z
     .array(text(2000, 'one idea'))
     .max(10)
-    .describe('ideas for later experiments that the backlog does not have yet; it keeps them. Often none'),
+    .describe(
+      'ideas for later experiments that are not yet in the backlog; they are added to it. Often empty',
+    ),
   ranges: z
     .array(range)
     .max(50)
     .describe(
-      'for numeric constants that this change brings in, at the top of a file: how far an optimiser may turn them. Often none',
+      'ranges in which an optimiser may tune the numeric constants that this change adds at the top of a file. Often empty',
     ),
   lessons: z
     .array(text(2000, 'one lesson'))
     .max(20)
     .nullable()
-    .describe('all lessons that hold now, only when they are asked for; null otherwise'),
+    .describe('all lessons that hold now, if the task asks for lessons; null otherwise'),
 });
 
 const giveUp = z.strictObject({ reason: text(1000, 'why this crash is not worth a repair') });
@@ -69,20 +79,21 @@ const TOOLS = {
   read_file: {
     schema: readFile,
     description:
-      'Reads an editable file as the change would find it (in a repair, as the crashed candidate has it), or program.md, by lines.',
+      "Reads lines of an editable file or of program.md. Editable files are the incumbent's; in a repair, the crashed candidate's.",
   },
   show_experiment: {
     schema: showExperiment,
-    description: 'Shows an earlier experiment: what was expected, what came of it, and its whole patch.',
+    description: 'Shows an earlier experiment: its hypothesis, expectation and result, and its patch.',
   },
   propose: {
     schema: propose,
     description:
-      'Proposes the change. It is checked at once, without the device: what is wrong with it comes back, and you propose again.',
+      'Proposes the change. It is checked at once, before any training: if something is wrong, the result says what, and you propose again.',
   },
   give_up: {
     schema: giveUp,
-    description: 'Leaves a crashed candidate as it is: the idea is wrong, not its code.',
+    description:
+      'Gives up the repair of a crashed candidate, because its idea is wrong and not only its code.',
   },
 } as const;
 
@@ -95,7 +106,7 @@ const toolUseSchema = z.discriminatedUnion('name', [
 
 export type ToolUse = z.infer<typeof toolUseSchema>;
 
-/** The tools as the API takes them. All are there always: another list would be another prompt to its cache. */
+/** The tools as the API takes them. The list is always the same: the API's prompt cache includes it. */
 export const toolDefinitions = (): Anthropic.Tool[] =>
   Object.entries(TOOLS).map(([name, { schema, description }]) => ({
     name,
@@ -104,7 +115,7 @@ export const toolDefinitions = (): Anthropic.Tool[] =>
     input_schema: { type: 'object', ...strictSchema(schema) },
   }));
 
-/** What strict tools may not say (sizes, patterns) is left out: zod checks it here. */
+/** The JSON schema without sizes and patterns, which strict tools do not allow; `parseToolUse` checks those. */
 function strictSchema(schema: z.ZodType): Record<string, unknown> {
   const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
     io: 'input',
@@ -127,7 +138,7 @@ const UNSUPPORTED = [
   'pattern',
 ] as const;
 
-/** A tool's input, checked; or in words what is wrong with it. */
+/** A tool's checked input; or a text that says what is wrong with it. */
 export function parseToolUse(name: string, input: unknown): ToolUse | string {
   if (!Object.hasOwn(TOOLS, name)) return `there is no tool ${JSON.stringify(name)}`;
   const parsed = toolUseSchema.safeParse({ name, input });
@@ -138,7 +149,7 @@ export function parseToolUse(name: string, input: unknown): ToolUse | string {
     .join('; ');
 }
 
-/** A range as lab.yaml's knobs are written; in words what is wrong where it is none. */
+/** A range in the form of lab.yaml's `knobs`; or a text that says what is wrong with it. */
 export function parseRange({ log, type, ...given }: ProposeInput['ranges'][number]) {
   const parsed = knobSchema.safeParse({ ...given, type, log });
   if (!parsed.success) return `ranges: ${given.name}: ${parsed.error.issues[0]?.message ?? ''}`;

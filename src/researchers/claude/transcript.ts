@@ -1,6 +1,6 @@
 /**
- * What was asked and answered for one proposal, a line a call, in the proposal's folder: for people who want to know how
- * an idea came about, and for the tokens of calls whose conversation came to nothing.
+ * The transcript of one proposal: a JSON line for each call of the Messages API, in the proposal's folder. It lets people see
+ * how an idea arose, and it counts the tokens of conversations that ended without a proposal.
  */
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -31,7 +31,7 @@ export class Transcript {
     this.file = join(folder, attempt === 0 ? 'transcript.jsonl' : `transcript-repair-${attempt}.jsonl`);
   }
 
-  /** @param from messages before this one are on earlier lines */
+  /** @param from index of the first message that no earlier line has */
   async add({ messages, system }: Question, from: number, { content, stop, usage }: Answer): Promise<void> {
     const asked = { ...(from === 0 ? { system } : {}), messages: messages.slice(from) };
     const entry = { at: new Date().toISOString(), asked, answer: content, stop, usage };
@@ -39,7 +39,7 @@ export class Transcript {
     await appendFile(this.file, `${redact(JSON.stringify(entry))}\n`);
   }
 
-  /** Tokens of all calls for this proposal, those before a worker's death too. */
+  /** Tokens of all calls for this proposal, also of those before a worker died. */
   async usage(model: string): Promise<Usage> {
     const text = await readFile(this.file, 'utf8').catch((error: unknown) => {
       if (errorCode(error) === 'ENOENT') return '';
@@ -49,7 +49,7 @@ export class Transcript {
   }
 }
 
-/** A line that a dying worker cut off says nothing. */
+/** Ignores a line that a dying worker left unfinished. */
 function usageIn(line: string): Usage[] {
   try {
     return [entrySchema.parse(JSON.parse(line)).usage];

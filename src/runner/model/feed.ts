@@ -5,10 +5,10 @@ import type { Manifest } from '../../labs/model/data';
 import { rowAt } from './order';
 
 const TOKEN_BYTES = 2;
-/** Rows are read and sent in pieces of at most this size (a row, if that is larger): no batch is ever whole in memory. */
+/** Rows are read and sent in pieces of at most this size, or of one row. No batch is ever whole in memory. */
 const PIECE_BYTES = 1 << 20;
 
-/** Where a session takes its batches from. */
+/** A source of batches for a session. */
 export interface Rows {
   /** Bytes of a batch of so many rows. */
   bytes(rows: number): number;
@@ -21,7 +21,7 @@ export class Feed implements Rows {
   private readonly file: number;
   private readonly rowBytes: number;
   private readonly rowsInPiece: number;
-  /** One for all: allocating afresh costs as much as reading. */
+  /** Reused for all pieces: allocating costs as much as reading. */
   private readonly buffer: Buffer;
   private position = 0;
 
@@ -41,7 +41,7 @@ export class Feed implements Rows {
     if (size !== expected) {
       closeSync(this.file);
       throw new Error(
-        `${path} has ${size} bytes, its manifest says ${expected}: delete ${data}, it is made again`,
+        `${path} has ${size} bytes, expected ${expected} as in its manifest: delete ${data}, and it is prepared again`,
       );
     }
   }
@@ -66,7 +66,7 @@ export class Feed implements Rows {
       const row = rowAt(this.seed, this.manifest.train.rows, this.position++);
       const read = readSync(this.file, piece, i * this.rowBytes, this.rowBytes, row * this.rowBytes);
       if (read !== this.rowBytes)
-        throw new Error(`row ${row} of the training data cannot be read: the file was cut`);
+        throw new Error(`row ${row} of the training data cannot be read: the file was truncated`);
     }
     return piece;
   }

@@ -4,12 +4,12 @@ import { candidateMessage, MAX_HEADER_BYTES, type CandidateMessage, type RunnerM
 
 const PREFIX_BYTES = 12;
 
-/** The candidate broke the protocol: the message is for it and for the record. */
+/** The candidate broke the protocol. The message goes to the candidate and into the record. */
 export class ProtocolError extends Error {
   override name = 'ProtocolError';
 }
 
-/** The connection ended in the middle of a frame: its process tells why. */
+/** The connection ended in the middle of a frame. The process's exit explains it. */
 export class CutOffError extends ProtocolError {
   override name = 'CutOffError';
 }
@@ -19,7 +19,7 @@ export interface Frame {
   payloadBytes: number;
 }
 
-/** Reads one frame after the other; each frame's payload must be read before the next frame. */
+/** Reads frames in order. Read each payload before the next frame. */
 export class FrameReader {
   private readonly chunks: AsyncIterator<Buffer>;
   private pending: Buffer = Buffer.alloc(0);
@@ -29,7 +29,7 @@ export class FrameReader {
   }
 
   /**
-   * The next frame's message; null when the peer has closed between two frames.
+   * The next frame's message; null if the peer closed the connection between two frames.
    * @throws ProtocolError for anything that is not a frame of this protocol
    */
   async next(): Promise<Frame | null> {
@@ -49,7 +49,7 @@ export class FrameReader {
     return { message, payloadBytes };
   }
 
-  /** A payload's bytes, in pieces as they come. */
+  /** A payload's bytes, in pieces as they arrive. */
   async *payload(bytes: number): AsyncGenerator<Buffer> {
     let left = bytes;
     while (left > 0) {
@@ -89,9 +89,7 @@ function parse(header: Buffer): CandidateMessage {
   const parsed = candidateMessage.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new ProtocolError(
-    `a message that is not understood: ${issue?.path.join('.') || '(top)'}: ${issue?.message}`,
-  );
+  throw new ProtocolError(`invalid message: ${issue?.path.join('.') || '(top)'}: ${issue?.message}`);
 }
 
 /** Writes frames whole, one after the other, and never faster than the peer reads. */
@@ -101,8 +99,8 @@ export class FrameWriter {
   constructor(private readonly socket: Socket) {}
 
   /**
-   * Resolves when the kernel has taken the frame; each piece of the payload may be reused once the next one is asked for.
-   * A peer that has gone is not an error here: its process tells why.
+   * Resolves when the kernel has taken the frame. Each piece of the payload may be reused once the next one is requested.
+   * A disconnected peer is no error here: the process's exit explains it.
    */
   send(message: RunnerMessage, payloadBytes = 0, payload: Iterable<Buffer> = []): Promise<void> {
     const done = this.last.then(() => this.write(message, payloadBytes, payload));
@@ -115,7 +113,7 @@ export class FrameWriter {
     payloadBytes: number,
     payload: Iterable<Buffer>,
   ): Promise<void> {
-    // What a peer that has gone had asked for may be gigabytes: none of it is read any more.
+    // A disconnected peer may have requested gigabytes: do not read them from the disk.
     if (!this.socket.writable) return;
     const header = Buffer.from(JSON.stringify(message));
     const prefix = Buffer.alloc(PREFIX_BYTES);

@@ -1,14 +1,14 @@
 /**
- * The order of the training rows: every epoch a fresh shuffle, a pure function of the seed. The candidate has no say
- * in it. Any place can be asked for at once and nothing is stored, so that a billion rows cost no more than ten.
+ * The order of the training rows: every epoch a fresh shuffle, a pure function of the seed. The candidate cannot
+ * influence it. Any position is computed directly and nothing is stored, so a billion rows cost no more than ten.
  */
 
-/** Enough for neighbours to land anywhere; four already look random. */
+/** Enough to spread neighbours over all rows; four already look random. */
 const ROUNDS = 8;
 
 /**
- * The row that comes at `position`: positions 0 … rows − 1 are a permutation of all rows, so are the next
- * `rows`, and so on. (A Feistel network over a × b ≥ rows, walked on until it falls inside.)
+ * The row at `position`. Positions 0 … rows − 1 are a permutation of all rows, as are the next `rows`, and so on.
+ * (A Feistel network over a × b ≥ rows, applied again while its result is outside: cycle walking.)
  */
 export function rowAt(seed: number, rows: number, position: number): number {
   const epoch = Math.floor(position / rows);

@@ -1,6 +1,6 @@
 /**
  * The protocol between the runner and the candidate's `lab.py`, over one Unix socket. This file is its only
- * definition: `npm run build` writes it as JSON Schema to trainer/protocol.json, which lab.py checks against.
+ * definition. The runner checks every message; trainer/wire.py only reads and writes frames.
  *
  * A frame is: header length (uint32, little endian), payload length (uint64, little endian), header (UTF-8
  * JSON, one of the messages below), payload (raw bytes; empty for most). The candidate speaks first.
@@ -27,14 +27,14 @@ export const MAX_HEADER_BYTES = 1 << 20;
 export const MAX_GRAPH_BYTES = 64 << 20;
 /** Linux holds 107 bytes and a terminating zero; Node cuts longer paths silently. */
 export const MAX_SOCKET_PATH_BYTES = 107;
-/** Batches that the candidate may have asked for and not yet received. */
+/** The most batches that the candidate may have requested and not yet received. */
 export const MAX_BATCHES_AHEAD = 64;
 
 const count = z.int().nonnegative();
 /** The largest float32. A loss beyond it, or one that is not a number, is reported as text: JSON has no NaN. */
 const MAX_LOSS = 3.4028234663852886e38;
 const loss = z.union([z.number().min(-MAX_LOSS).max(MAX_LOSS), z.enum(['NaN', 'Infinity', '-Infinity'])]);
-/** Far more than a machine has, and than a run takes: 1 PB, a year, 10^13 parameters. */
+/** Bounds far above any machine and run: 1 PB, a year, 10^13 parameters. */
 const memoryMb = z.number().nonnegative().max(1e9);
 const waitSeconds = z
   .number()
@@ -43,12 +43,12 @@ const waitSeconds = z
 const parameterCount = count.max(1e13);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** What the candidate may say. */
+/** Messages of the candidate. */
 export const candidateMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('hello'), protocol: z.int(), framework: z.string().max(100) }),
   z.strictObject({
     type: z.literal('start'),
-    /** SHA-256 over the initial weights, which two seeds make two; null where all are constants, and nothing was drawn. */
+    /** SHA-256 of the initial weights, which must differ between seeds; null if all are constants. */
     initialWeights: sha256.nullable(),
     parameters: parameterCount,
   }),
@@ -64,7 +64,7 @@ export const candidateMessage = z.discriminatedUnion('type', [
     type: z.literal('report'),
     step: count,
     loss,
-    /** Seconds that steps have waited for data so far. */
+    /** Seconds for which steps have waited for data so far. */
     dataWaitSeconds: waitSeconds,
     peakMemoryMb: memoryMb,
   }),
@@ -76,7 +76,7 @@ export const candidateMessage = z.discriminatedUnion('type', [
   }),
 ]);
 
-/** What the runner may say. */
+/** Messages of the runner. */
 export const runnerMessage = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('welcome'),
@@ -102,18 +102,3 @@ export const runnerMessage = z.discriminatedUnion('type', [
 
 export type CandidateMessage = z.infer<typeof candidateMessage>;
 export type RunnerMessage = z.infer<typeof runnerMessage>;
-
-/** The protocol as one JSON Schema document, for lab.py. */
-export function protocolSchema(): object {
-  return {
-    title: 'autoresearch runner protocol',
-    version: PROTOCOL_VERSION,
-    limits: {
-      header_bytes: MAX_HEADER_BYTES,
-      graph_bytes: MAX_GRAPH_BYTES,
-      batches_ahead: MAX_BATCHES_AHEAD,
-    },
-    candidate: z.toJSONSchema(candidateMessage),
-    runner: z.toJSONSchema(runnerMessage),
-  };
-}

@@ -1,6 +1,6 @@
 /**
  * One scoring: the locked scorer in a sandbox of its own, which sees the data and the submission and writes one file.
- * What scores is compared with what it has to be, before and after: a score counts only where both agree.
+ * The scorer's files and environment are compared with the expected ones before and after: otherwise no score counts.
  */
 import { constants } from 'node:fs';
 import { mkdir, open, rm, statfs } from 'node:fs/promises';
@@ -19,12 +19,12 @@ import type { Ending, TaskContext } from './training';
 const PLACES = { submission: '/submission', data: '/data', out: '/out' };
 const SCORE_FILE = 'score.json';
 const MAX_SCORE_BYTES = 64 * 1024;
-/** The scorer's word for "the submission is at fault". */
+/** The scorer's exit code for a faulty submission. */
 const AT_FAULT = 3;
 /** Beside the status: a line for each time that the scorer has failed on this submission without blaming it. */
 const FAILURES_FILE = 'scorer-failures';
 const MAX_FAILURES = 3;
-/** As Python says it. */
+/** Python's messages for a full disk. */
 const NO_ROOM = /No space left on device|Disk quota exceeded/;
 
 const scoreSchema = z.object({
@@ -39,8 +39,8 @@ const faultSchema = z.object({
 });
 
 /**
- * Scores. Everything that it has started is gone when it resolves.
- * @throws EnvironmentChanged if the interpreter, its environment or the locked files are not what they were, or change meanwhile
+ * Scores. All its processes have exited when this resolves.
+ * @throws EnvironmentChanged if the interpreter, its environment or the locked files differ from the recorded ones, or change meanwhile
  */
 export async function score(spec: ScoreSpec, context: TaskContext): Promise<Ending> {
   const environment = await checkEnvironment(spec.python);
@@ -79,17 +79,17 @@ export async function score(spec: ScoreSpec, context: TaskContext): Promise<Endi
   return end.kind === 'exited' ? verdict(end.exit, join(out, SCORE_FILE), context) : end;
 }
 
-/** Python reads nothing of the user's: no variables, no packages in a home. Its own folder stays on the path: a scorer has modules. */
+/** Python ignores the user's variables and packages. The scorer's own folder stays on the path, for its modules. */
 const isolated = ([program = '', ...words]: readonly string[]): string[] =>
   program === 'python' ? [program, '-E', '-s', ...words] : [program, ...words];
 
-/** The locked files as the study's base has them, nothing beside them. @returns how they stand, for `checkUnchanged` */
+/** Checks that the tree holds exactly the locked files of the study's base. @returns a snapshot for `checkUnchanged` */
 async function checkTree({ tree, blobs }: ScoreSpec): Promise<Snapshot> {
   const before = await snapshot([tree]);
   const differs = difference(await hashTree(tree, algorithmOf(blobs)), blobs);
   if (differs === null) return before;
   throw new EnvironmentChanged(
-    `the scorer is not the one of the study's base: ${differs} in ${tree}. Expected the files as git has them; they are exported anew`,
+    `the scorer is not the one of the study's base: ${differs} in ${tree}. Expected git's files; they are exported again`,
   );
 }
 
@@ -114,7 +114,7 @@ async function verdict(exit: ContainedExit, file: string, context: TaskContext):
     if (said.success) return { kind: 'failed', ...said.data.error };
   }
   const log = context.log.tail();
-  // The scorer is ours, and so is the disk: no candidate is to blame.
+  // A full disk is a host error: no candidate is to blame.
   if (NO_ROOM.test(log)) throw new Error(`the scorer found no room on the disk of ${file}`);
   const { reason, message } = exitFailure(exit, log);
   if (reason !== 'error') return { kind: 'failed', reason, message };
@@ -123,9 +123,9 @@ async function verdict(exit: ContainedExit, file: string, context: TaskContext):
 }
 
 /**
- * The scorer has failed and blames nobody. That is our own trouble (damaged data, a host in a bad state), or a submission that it did not
- * expect: which of the two, trying again tells.
- * @throws Error while it is worth another try
+ * The scorer failed without blaming the submission. Either the host or its data are broken, or the scorer did not expect such a
+ * submission: repeated failures mean the latter.
+ * @throws Error while another try is due
  */
 async function doubt(message: string, folder: string): Promise<void> {
   const failures = await countFailure(join(folder, FAILURES_FILE), message);
@@ -133,13 +133,13 @@ async function doubt(message: string, folder: string): Promise<void> {
     throw new Error(`the scorer failed (${failures} of ${MAX_FAILURES} times): ${message}`);
 }
 
-/** Less than an answer needs. */
+/** True if the disk has no room for an answer. */
 async function isFull(file: string): Promise<boolean> {
   const { bavail, bsize } = await statfs(dirname(file));
   return bavail * bsize < 2 * MAX_SCORE_BYTES;
 }
 
-/** What the scorer wrote; undefined when that is not a JSON file of a sane size. Follows no link. */
+/** The scorer's answer; undefined if it is not a JSON file of a sane size. Follows no link. */
 async function readScore(path: string): Promise<unknown> {
   try {
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);

@@ -1,4 +1,4 @@
-/** The conversation with one candidate: what it may say when, and what it gets. The clock and the end are training.ts's. */
+/** The conversation with one candidate: which message it may send when, and the answers. training.ts owns clock and caps. */
 import { finished } from 'node:stream/promises';
 import type { Socket } from 'node:net';
 import type { Manifest } from '../../labs/model/data';
@@ -20,16 +20,16 @@ const MAX_BATCH_BYTES = 256 << 20;
 
 type Said<Type extends CandidateMessage['type']> = Extract<CandidateMessage, { type: Type }>;
 
-/** What the session tells as it goes on. A promise holds the conversation until it has resolved. */
+/** Events of the session. The conversation waits for each returned promise. */
 export interface Listener {
-  /** The graph is on the disk; the answer lets the clock run. */
+  /** The graph is on the disk; the clock starts when this resolves. */
   onStart(message: Said<'start'>): Promise<void>;
-  /** A batch is about to be sent: the candidate has had `steps` batches and `tokens` training tokens with it. */
+  /** A batch is about to be sent. `steps` and `tokens` include it. */
   onBatch(steps: number, tokens: number): void;
   onReport(message: Said<'report'>): void;
   /** The weights are about to come. */
   onSubmit(message: Said<'submit'>): Promise<void>;
-  /** They are on the disk and the candidate has its receipt. */
+  /** The weights are on the disk and the candidate has its receipt. */
   onAccepted(weights: string): void;
 }
 
@@ -39,14 +39,14 @@ export class Session {
   private readonly reader: FrameReader;
   private readonly writer: FrameWriter;
   private state: State = 'greeting';
-  /** Batches that were asked for and not yet sent, by their rows. */
+  /** Rows of each batch that was requested and not yet sent. */
   private readonly asked: number[] = [];
   private pumping = false;
   private steps = 0;
   private tokens = 0;
-  private fail: (trouble: unknown) => void = () => undefined;
+  private fail: (error: unknown) => void = () => undefined;
   /** Rejects when the data cannot be read. */
-  private readonly trouble = new Promise<never>((_resolve, reject) => {
+  private readonly failed = new Promise<never>((_resolve, reject) => {
     this.fail = reject;
   });
 
@@ -59,18 +59,18 @@ export class Session {
   ) {
     this.reader = new FrameReader(socket);
     this.writer = new FrameWriter(socket);
-    this.trouble.catch(() => undefined);
-    // Whoever reads the socket hears of its errors.
+    this.failed.catch(() => undefined);
+    // Reads and writes report the socket's errors.
     socket.on('error', () => undefined);
   }
 
   /**
-   * Speaks until the candidate has submitted or closed the connection.
-   * @throws ProtocolError if it breaks the protocol (it has been told so), CutOffError if it goes in mid-frame
+   * Converses until the candidate has submitted or closed the connection.
+   * @throws ProtocolError if the candidate breaks the protocol (after a `refused` message), CutOffError if it disconnects in mid-frame
    */
   async run(): Promise<void> {
     try {
-      await Promise.race([this.converse(), this.trouble]);
+      await Promise.race([this.converse(), this.failed]);
     } catch (error) {
       if (error instanceof ProtocolError && !(error instanceof CutOffError))
         await this.refuse('protocol', error.message);
@@ -85,7 +85,7 @@ export class Session {
     }
   }
 
-  /** No more batches: the budget is used up, or somebody wants the run to stop. */
+  /** Sends no more batches: the budget is used up, or the run must stop. */
   async end(reason: 'budget' | 'stop'): Promise<void> {
     if (this.state === 'ended' || this.state === 'submitted') return;
     if (this.state === 'training') this.state = 'ended';
@@ -93,9 +93,9 @@ export class Session {
     await this.writer.send({ type: 'end', reason });
   }
 
-  /** Tells why it is over, and closes. */
+  /** Sends the reason, and closes the connection. */
   async refuse(reason: string, message: string): Promise<void> {
-    // Not for ever: a candidate that does not read is killed, told or not.
+    // A candidate that does not read is killed without the reason.
     await Promise.race([
       this.writer.send({ type: 'refused', reason, message }),
       new Promise((late) => setTimeout(late, 500)),
@@ -119,7 +119,7 @@ export class Session {
         this.mustBe(message.type, 'training', 'ended');
         if (message.step > this.steps) {
           throw new ProtocolError(
-            `"report" of step ${message.step}, but only ${this.steps} batches were handed out`,
+            `"report" of step ${message.step}, but only ${this.steps} batches were sent`,
           );
         }
         return this.listener.onReport(message);
@@ -132,7 +132,7 @@ export class Session {
     this.mustBe('hello', 'greeting');
     if (hello.protocol !== PROTOCOL_VERSION) {
       throw new ProtocolError(
-        `the candidate speaks protocol ${hello.protocol}, this runner ${PROTOCOL_VERSION}: its lab.py is another version's`,
+        `the candidate speaks protocol ${hello.protocol}, this runner ${PROTOCOL_VERSION}: take lab.py and wire.py from the same autoresearch version`,
       );
     }
     this.state = 'starting';
@@ -162,19 +162,19 @@ export class Session {
 
   private ask({ count, rows }: Said<'batches'>): void {
     this.mustBe('batches', 'training', 'ended');
-    // The question and the end have crossed.
+    // The request and `end` have crossed on the wire.
     if (this.state === 'ended') return;
     this.mustFit('batch', this.feed.bytes(rows), MAX_BATCH_BYTES);
     if (this.asked.length + count > MAX_BATCHES_AHEAD) {
       throw new ProtocolError(
-        `${this.asked.length + count} batches asked for ahead, ${MAX_BATCHES_AHEAD} are allowed`,
+        `${this.asked.length + count} batches requested ahead, at most ${MAX_BATCHES_AHEAD} are allowed`,
       );
     }
     for (let i = 0; i < count; i++) this.asked.push(rows);
     if (!this.pumping) this.pump().catch(this.fail);
   }
 
-  /** Sends what was asked for, as fast as the candidate reads. */
+  /** Sends the requested batches as fast as the candidate reads. */
   private async pump(): Promise<void> {
     this.pumping = true;
     for (let rows = this.asked[0]; rows !== undefined; rows = this.asked[0]) {
@@ -211,7 +211,7 @@ export class Session {
 
   private mustBe(said: string, ...states: State[]): void {
     if (!states.includes(this.state))
-      throw new ProtocolError(`"${said}" out of turn: the run is ${this.state}`);
+      throw new ProtocolError(`"${said}" is not allowed now: the run is ${this.state}`);
   }
 
   private mustFit(what: string, bytes: number, limit: number): void {

@@ -1,4 +1,4 @@
-/** What the candidate submits, written by the runner itself from the socket: no link of the candidate's is ever followed. */
+/** The candidate's submission. The runner writes it from the socket, so it never follows a link that the candidate made. */
 import { createHash } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,14 +7,14 @@ import { mkdir } from 'node:fs/promises';
 export const GRAPH_FILE = 'graph.json';
 export const WEIGHTS_FILE = 'weights.safetensors';
 
-/** An empty folder for one submission; what an attempt before left is gone. */
+/** Makes an empty folder for one submission and deletes an earlier attempt's. */
 export async function clearSubmission(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
 }
 
 /**
- * Streams a payload to a new file, on the disk when this resolves.
+ * Streams a payload to a new file and syncs it to the disk.
  * @returns the SHA-256 of its bytes
  */
 export async function saveSubmission(

@@ -1,4 +1,4 @@
-/** Rows of made-up token ids in the shape of the real ones, for a smoke test: a candidate sees no data in it. */
+/** Rows of random token ids in the shape of the real ones, for a smoke test, which must show the candidate no data. */
 import { randomInt } from 'node:crypto';
 import type { Manifest } from '../../labs/model/data';
 import type { Rows } from './feed';
@@ -19,6 +19,6 @@ export class SyntheticFeed implements Rows {
   }
 
   close(): void {
-    // It holds nothing.
+    // Nothing to close.
   }
 }

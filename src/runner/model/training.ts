@@ -1,4 +1,4 @@
-/** One training, from the candidate's launch to the last process gone: its phases, its caps, its end. */
+/** One training, from the candidate's launch until its last process has exited: phases, caps and result. */
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -27,28 +27,28 @@ import { Watch } from '../watch';
 
 /** From "please end" to the kill. */
 const PLEASE_END_MS = 2_000;
-/** After the receipt, for its last words: the summary that the field prints. */
+/** After the receipt, for the summary that candidates print. */
 const LAST_WORDS_MS = 5_000;
 /**
- * After it has closed the connection without a submission, for its exit: atexit handlers, threads, a driver that gives back
- * memory. And after its exit, for what it sent before.
+ * For the exit of a candidate that closed the connection without a submission: atexit handlers, threads, a driver that frees
+ * memory. Also for reading what it sent before its exit.
  */
 const EXIT_SECONDS = 20;
-/** Of a message's 200: the cap that was reached has to fit in, too. */
+/** Of a message's 200 characters: the cap that was reached must fit in, too. */
 const MAX_EXCEPTION_CHARACTERS = 100;
-/** A run is no longer comparable when the runner was stopped for a larger part of its seconds. */
+/** A run during which the runner was stopped for a larger share of the budget is not comparable. */
 const MAX_STOPPED_SHARE = 0.02;
 /** Where the socket is inside the sandbox. */
 const SOCKET_PLACE = '/run/autoresearch';
 const SOCKET_FILE = 'socket';
 
-/** How a task ended: well, by the candidate's fault, or because somebody asked for it. */
+/** How a task ended: with a result, by the candidate's fault, or on request. */
 export type Ending =
   | { kind: 'accepted' }
   | { kind: 'failed'; reason: RunFailure['reason']; message: string }
   | { kind: 'stopped' };
 
-/** What a task works with: where it says how it is, where its output goes, who wants it to stop. */
+/** What a task works with: status, log and the signal to stop. */
 export interface TaskContext {
   folder: string;
   status: StatusFile;
@@ -60,10 +60,13 @@ export interface TaskContext {
 
 type SessionFor = (socket: Socket, listener: Listener) => Session;
 
-/** Trains. Everything that it has started is gone when it resolves, or after a submission left to its keeper. */
+/** Trains. All processes have exited when this resolves; after a submission, the supervisor may still wait for hanging ones. */
 export async function train(spec: TrainSpec, context: TaskContext): Promise<Ending> {
   const manifest = await readJson(join(spec.data, 'manifest.json'), manifestSchema);
-  if (manifest === null) throw new Error(`no prepared data in ${spec.data}: its manifest.json is missing`);
+  if (manifest === null)
+    throw new Error(
+      `no prepared data in ${spec.data}: its manifest.json is missing; resume the study to prepare it again`,
+    );
   await clearSubmission(spec.submission);
   const feed =
     spec.smokeTest === true ? new SyntheticFeed(manifest) : new Feed(spec.data, manifest, spec.seed);
@@ -94,7 +97,7 @@ async function listen(server: Server, path: string): Promise<void> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   } catch (error) {
     throw new Error(
-      `no folder for the run's socket can be made (${String(error)}): let XDG_RUNTIME_DIR name a short folder that this user owns`,
+      `cannot make a folder for the run's socket (${String(error)}): set XDG_RUNTIME_DIR to a short folder that this user owns`,
       { cause: error },
     );
   }
@@ -104,17 +107,17 @@ async function listen(server: Server, path: string): Promise<void> {
 
 class Training implements Listener {
   private readonly clock = new Clock();
-  /** What the GPU does before `start`, which no budget counts. */
+  /** The GPU's work before `start`, which no budget counts. */
   private gpu: GpuBusy | null = null;
   private phase: 'starting' | 'training' | 'submitting' | 'closed' = 'starting';
-  /** Seconds on `clock`: when the budget began, when it ends (null: steps), when the last step was reported, when to submit. */
+  /** Seconds on `clock`: start and end of the budget (null: steps), last reported step, deadline of the submission. */
   private start = 0;
   private budgetEnd: number | null = null;
   private lastStepAt = 0;
   private submissionEnd = 0;
-  /** How the connection was closed, and until when its exit is waited for. */
+  /** How the connection was closed, and how long to wait for the exit. */
   private closed: { how: string; end: number } | null = null;
-  /** Where its output was when it last went on. */
+  /** Position in the output when the candidate last made progress. */
   private mark = 0;
   /** Of the seconds for which the runner was stopped, those before the budget began. */
   private stoppedBefore = 0;
@@ -124,8 +127,8 @@ class Training implements Listener {
   private session: Session | null = null;
   private conversation: Promise<void> = Promise.resolve();
   private settle: (ending: Ending) => void = () => undefined;
-  private abandon: (trouble: unknown) => void = () => undefined;
-  /** The first ending counts. Rejects when the trouble is ours. */
+  private abandon: (error: unknown) => void = () => undefined;
+  /** The first ending counts. Rejects on a host error. */
   private readonly ended = new Promise<Ending>((resolve, reject) => {
     this.settle = resolve;
     this.abandon = reject;
@@ -146,7 +149,7 @@ class Training implements Listener {
       folders: [{ host: socketFolder, place: SOCKET_PLACE, writable: false }],
       env: {
         AUTORESEARCH_SOCKET: `${SOCKET_PLACE}/${SOCKET_FILE}`,
-        // Compiling would take longer than all the rest.
+        // Compiling would take longer than the rest of the smoke test.
         ...(spec.smokeTest === true ? { TORCHDYNAMO_DISABLE: '1' } : {}),
       },
     });
@@ -196,7 +199,7 @@ class Training implements Listener {
       parameters,
     });
     this.phase = 'training';
-    this.goOn();
+    this.noteProgress();
     this.start = this.lastStepAt;
     this.stoppedBefore = this.clock.stopped;
     this.budgetEnd = 'seconds' in budget ? this.start + budget.seconds : null;
@@ -215,7 +218,7 @@ class Training implements Listener {
   }): void {
     const { step, loss, dataWaitSeconds, peakMemoryMb } = report;
     if (typeof loss !== 'number') return this.fail('diverged', `the loss is ${loss} at step ${step}`);
-    if (step > this.lastStep) this.goOn();
+    if (step > this.lastStep) this.noteProgress();
     this.lastStep = Math.max(step, this.lastStep);
     this.context.status.update({ lastLoss: loss, dataWaitSeconds, peakMemoryMb, ...this.trained() });
     const { budget } = this.spec;
@@ -255,7 +258,7 @@ class Training implements Listener {
     );
   }
 
-  /** Its exit, or the traceback before a hanging one, says more than the closed connection: no other cap counts any more. */
+  /** Waits for the exit, or for a traceback before a hang: they explain more than a closed connection. */
   private onClosed(how: string): void {
     this.context.status.update(this.trained());
     this.phase = 'closed';
@@ -264,23 +267,23 @@ class Training implements Listener {
   }
 
   private async onExit(exit: ContainedExit): Promise<void> {
-    // What it has sent may still be in the socket.
+    // Its last messages may still be in the socket.
     await within(EXIT_SECONDS * 1000, this.conversation);
     const { reason, message } = exitFailure(exit, this.context.log.tail());
     const isClosed = this.closed !== null && exit.code === 0;
     this.fail(reason, isClosed ? `${this.closed?.how}, and exited with code 0` : message);
   }
 
-  private goOn(): void {
+  private noteProgress(): void {
     this.lastStepAt = this.clock.now();
     this.mark = this.context.log.mark();
   }
 
-  /** A cap is reached. A traceback since it last went on is the cause, and the hanging process only its effect. */
+  /** Fails a candidate that reached a cap. A traceback since its last progress is the cause of the hang. */
   private failAtCap(message: string): void {
     const raised = raisedAndHung(this.context.log.tail(this.mark));
     if (raised === null) return this.fail('timeout', message);
-    this.fail('error', `${raised.slice(0, MAX_EXCEPTION_CHARACTERS)} (and then it hung: ${message})`);
+    this.fail('error', `${raised.slice(0, MAX_EXCEPTION_CHARACTERS)} (then it hung: ${message})`);
   }
 
   private async onStop(candidate: Contained): Promise<void> {
@@ -292,7 +295,7 @@ class Training implements Listener {
     this.settle({ kind: 'stopped' });
   }
 
-  /** Looks at the clock, and again when it matters next. */
+  /** Checks the caps, and schedules the next check. */
   private tick(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     const now = this.clock.now();
@@ -300,7 +303,7 @@ class Training implements Listener {
     this.timer = setTimeout(() => this.tick(), Math.min(TICK_MS, Math.max(1, (next - now) * 1000)));
   }
 
-  /** Ends what is overdue; returns when something is due next, in seconds on the clock. */
+  /** Applies overdue caps. @returns the next deadline, in seconds on the clock */
   private check(now: number): number {
     const { spec } = this;
     if (this.closed !== null) {
@@ -313,12 +316,14 @@ class Training implements Listener {
         this.failAtCap(`start-up cap: no start after ${spec.startupSeconds.toFixed(0)} s`);
       const most = spec.startupGpuSeconds;
       if (most !== null && (this.gpu?.seconds ?? 0) >= most)
-        this.failAtCap(`start-up cap: the GPU was at work for ${most.toFixed(0)} s before the start`);
+        this.failAtCap(`start-up cap: the GPU was busy for ${most.toFixed(0)} s before the start`);
       return spec.startupSeconds;
     }
     if (this.phase === 'submitting') {
       if (now >= this.submissionEnd)
-        this.failAtCap(`submission cap: not submitted ${spec.submissionSeconds} s after the end`);
+        this.failAtCap(
+          `submission cap: nothing submitted ${spec.submissionSeconds} s after the end of the budget`,
+        );
       return this.submissionEnd;
     }
     const stopped = this.clock.stopped - this.stoppedBefore;
@@ -355,7 +360,7 @@ class Training implements Listener {
     return this.phase === 'training' ? { trainSeconds: this.clock.now() - this.start } : {};
   }
 
-  /** Once it shall stop, neither a late submission nor the candidate's exit is a result. */
+  /** After a request to stop, neither a late submission nor the candidate's exit is a result. */
   private finish(ending: Ending): void {
     if (!this.stopping) this.settle(ending);
   }

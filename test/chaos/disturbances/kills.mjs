@@ -11,7 +11,7 @@ import { isFinal, liveTasks } from '../runs.mjs';
 export function kill(roles, { name = 'SIGKILL', downMs = () => 0 } = {}) {
   return async ({ installation, random, gitToo }) => {
     const victims = installation.only(...roles);
-    const tasks = victims.some(({ role }) => /runner|keeper|trainer/u.test(role))
+    const tasks = victims.some(({ role }) => /runner|supervisor|trainer/u.test(role))
       ? liveTasks(installation)
       : [];
     signal(victims, name);

@@ -17,6 +17,6 @@ test.each([
     null,
     `${agreed}\nHow many experiments have no history in it the archive does not say: it is of version 0.2`,
   ],
-])('what was not replayed is told: %j', (coverage, text) => {
+])('reports what was not replayed: %j', (coverage, text) => {
   expect(replayedText([AGREES, AGREES], coverage)).toBe(text);
 });

@@ -1,6 +1,6 @@
 import { statusText } from '../../../src/cli/render/status';
 import type { Assumed } from '../../../src/domain/money';
-import type { Account } from '../../../src/researchers/purse';
+import type { Account } from '../../../src/researchers/spend-guard';
 import { activity, snapshot, summary } from '../snapshots';
 
 const experiments = [
@@ -42,7 +42,7 @@ describe('status', () => {
       expect(text).toMatch(/^money +\$0\.80 set aside for 2 calls under way or lost · \$0\.50 left$/m);
     });
 
-    it('of calls without a readable cost is told, those of the experiment under way too', () => {
+    it('of calls without a readable cost are shown, those of the running experiment too', () => {
       const assumed = { calls: 1, dollars: 0.75, most: 0.75 };
       const text = spending(0.75, { assumed }, 2, assumed);
       expect(text).toMatch(/^budget .* · \$1\.50 of \$2\.00$/m);
@@ -51,7 +51,7 @@ describe('status', () => {
       );
     });
 
-    it('that was counted differently is told in all; where nothing was counted, that', () => {
+    it('shows a total where calls were counted differently, and says where none was counted', () => {
       const text = spending(0.75, { assumed: { calls: 1, dollars: 1, most: 1 } }, null, {
         calls: 1,
         dollars: 0.75,
@@ -72,7 +72,7 @@ describe('status', () => {
       activity: activity('propose', { attempt: 7, lastFailure: 'HTTP 529' }),
     };
     expect(statusText(snapshot({ experiments, current }), 80)).toMatch(
-      /^trouble +propose, attempt 7: HTTP 529$/m,
+      /^problem +propose, attempt 7: HTTP 529$/m,
     );
   });
 
@@ -84,7 +84,7 @@ describe('status', () => {
       activity: activity('propose', { attempt: 2, next, lastFailure: 'the API asks to wait: 429' }),
     };
     expect(statusText(snapshot({ experiments, current }), 80)).toMatch(
-      /^trouble +propose, attempt 2 in 14 min (29|30) s: the API asks to wait: 429$/m,
+      /^problem +propose, attempt 2 in 14 min (29|30) s: the API asks to wait: 429$/m,
     );
   });
 
@@ -98,22 +98,24 @@ describe('status', () => {
 
   it('tells what waits for the next experiment, and that tpe does not read hints', () => {
     const waiting = { hints: ['wider', 'deeper'], ideas: ['tie the head'], droppedIdeas: [] };
-    const told = (researcher: string) => {
+    const printed = (researcher: string) => {
       const { study, ...rest } = snapshot({ experiments });
       return statusText({ ...rest, study: { ...study, waiting, researcher } }, 120);
     };
-    expect(told('claude+tpe')).toMatch(/^waiting +2 hints, 1 idea for the next experiment$/m);
-    expect(told('tpe')).toMatch(/^waiting +2 hints \(tpe reads none\), 1 idea for the next experiment$/m);
+    expect(printed('claude+tpe')).toMatch(/^waiting +2 hints, 1 idea for the next experiment$/m);
+    expect(printed('tpe')).toMatch(/^waiting +2 hints \(tpe reads none\), 1 idea for the next experiment$/m);
   });
 
   it('tells of a plateau, and of the change of approach where somebody is asked for one', () => {
     const plateau = { since: 9, approach: 'combine' as const };
-    const told = (researcher: string) => {
+    const printed = (researcher: string) => {
       const { study, ...rest } = snapshot({ experiments });
       return statusText({ ...rest, study: { ...study, plateau, researcher } }, 120);
     };
-    expect(told('claude')).toMatch(/^plateau +nothing kept in 9 experiments; asked to combine near misses/m);
-    expect(told('tpe')).toMatch(/^plateau +nothing kept in 9 experiments$/m);
+    expect(printed('claude')).toMatch(
+      /^plateau +nothing kept in 9 experiments; asked to combine near misses/m,
+    );
+    expect(printed('tpe')).toMatch(/^plateau +nothing kept in 9 experiments$/m);
   });
 
   it('warns of runs that are not contained', () => {
@@ -129,7 +131,7 @@ describe('status', () => {
       activity: activity('train', { attempt: 2, lastFailure: 'word '.repeat(60) }),
     };
     const text = statusText(
-      snapshot({ experiments: long, current, link: null, trouble: 'x '.repeat(100) }),
+      snapshot({ experiments: long, current, link: null, problem: 'x '.repeat(100) }),
       80,
     );
     expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);

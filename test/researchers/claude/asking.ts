@@ -1,4 +1,4 @@
-/** Contexts for the claude researcher, and answers of a model that play through its tools. */
+/** Contexts for the claude researcher, and a model's answers with tool calls. */
 import type { ModelSettings } from '../../../src/domain/study';
 import type { ExperimentRecord } from '../../../src/domain/experiment';
 import type { ResearchContext } from '../../../src/researchers/researcher';
@@ -18,7 +18,7 @@ export const MODEL: ModelSettings = {
   lessonsEvery: 20,
 };
 
-/** A proposal as the model makes it: half the learning rate. */
+/** A model's proposal: half the learning rate. */
 export const CHANGE = {
   title: 'Halve the learning rate',
   hypothesis: 'The loss is noisy at the end.',
@@ -36,7 +36,7 @@ export const propose = (change: Partial<Record<keyof typeof CHANGE, unknown>> = 
 
 let api: MessagesApi | null = null;
 
-/** A server with these answers, where the SDK finds it. Ended after each test. */
+/** Starts a server with these answers and points the SDK to it; stopped after each test. */
 export async function serve(reply: ServerOptions['reply'], more: Partial<ServerOptions> = {}) {
   api = await MessagesApi.start({ reply, keys: [KEY], ...more });
   process.env['ANTHROPIC_BASE_URL'] = api.url;

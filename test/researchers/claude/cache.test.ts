@@ -1,4 +1,4 @@
-/** How much of its questions the API's prompt cache has already, over a study of the default lab. */
+/** How much of the questions the API's prompt cache serves during a study of the default lab. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseLabConfig } from '../../../src/labs/lab-yaml';
@@ -10,7 +10,7 @@ import { madeRecord } from './records';
 
 const trainer = (name: string): string => readFileSync(join(packageRoot(), 'trainer', name), 'utf8');
 
-/** Parts of the input tokens that were read from the cache. @param minutes between two experiments */
+/** The fraction of input tokens read from the cache. @param minutes between two experiments */
 async function hitRate(experiments: number, minutes: number): Promise<number> {
   let now = 0;
   const api = await serve(
@@ -23,7 +23,7 @@ async function hitRate(experiments: number, minutes: number): Promise<number> {
   const history: ExperimentRecord[] = [madeRecord(0)];
   let train = trainer('train.py');
   for (let number = 1; number <= experiments; number++) {
-    // Each first proposal is sent back once: three calls an experiment.
+    // Each first proposal is refused once: three calls per experiment.
     let checks = 0;
     const check = () =>
       Promise.resolve(checks++ === 0 ? { kind: 'repeat' as const, message: 'that was #1' } : null);
@@ -59,7 +59,7 @@ async function hitRate(experiments: number, minutes: number): Promise<number> {
   return read / all;
 }
 
-test('most of what is asked was asked before, whether experiments take two minutes or seven', async () => {
+test('most of a question comes from the cache, with experiments of two minutes or seven', async () => {
   const [quick, usual] = [await hitRate(20, 2), await hitRate(20, 7)];
   expect(quick).toBeGreaterThan(0.8);
   expect(usual).toBeGreaterThan(0.8);

@@ -23,11 +23,11 @@ const transcriptOf = (context: ResearchContext): Promise<string> =>
 const read = (first: number | null = null, last: number | null = null): ReplyBlock =>
   toolUse('read_file', { path: 'train.py', first, last });
 
-/** What the last message of a request says. */
+/** The text of a request's last message. */
 const lastMessage = (request: { messages: { content: unknown }[] }): string =>
   JSON.stringify(request.messages.at(-1)?.content);
 
-test('it reads, thinks and proposes; the record gets what it said, and what it cost', async () => {
+test('it reads, thinks and proposes; the record has its texts and cost', async () => {
   const replies = [
     answer(thinking('What is there?'), read(1, 1)),
     answer(thinking('So little depth.'), text('I have it.'), propose()),
@@ -52,12 +52,12 @@ test('it reads, thinks and proposes; the record gets what it said, and what it c
     const input = 4 * usage!.input_tokens + 5 * five + 8 * hour + 0.2 * usage!.cache_read_input_tokens;
     return sum + (input + 20 * usage!.output_tokens) / 1e6;
   }, 0);
-  expect(context.purse.spent()).toBeCloseTo(cost, 9);
+  expect(context.spendGuard.spent()).toBeCloseTo(cost, 9);
   expect(await transcriptOf(context)).toContain('So little depth.');
   expect(await transcriptOf(context)).not.toContain(KEY);
 });
 
-test('what is wrong with a change comes back in the same conversation, a bounded number of times', async () => {
+test('objections come back in the same conversation, a bounded number of times', async () => {
   const api = await serve(() => answer(propose()));
   const context = await asked({
     check: () => Promise.resolve({ kind: 'repeat' as const, message: 'that was #7, discarded' }),
@@ -75,10 +75,10 @@ test.each([
   ['calls no tool', () => answer(text('I would lower the rate.')), 'Call propose'],
   ['says nothing at all', () => answer(), 'Call propose'],
   ['only thinks', () => answer(thinking('Hm.'), text(' ')), 'Call propose'],
-  ['pauses without a word', () => paused(), 'Go on'],
+  ['pauses without a word', () => paused(), 'Continue'],
   ['refuses', refusal, 'ended in a refusal'],
   ['is cut off', () => cutOff(thinking('Hm.'), malformed('propose', '{"title": "Hal')), 'cut off'],
-  ['pauses', () => paused(text('One moment.')), 'Go on'],
+  ['pauses', () => paused(text('One moment.')), 'Continue'],
   ['names an unknown tool', () => answer(toolUse('run_shell', { command: 'ls' })), 'there is no tool'],
   ['leaves fields out', () => answer(toolUse('propose', { title: 'x' })), 'hypothesis'],
   ['writes no JSON', () => answer(malformed('propose', '{"title": nonsense')), 'not a JSON object'],
@@ -99,14 +99,14 @@ test.each([
   },
 );
 
-test('one that only looks things up is told to propose, and then it ends', async () => {
+test('a model that only looks things up is asked to propose, then the conversation ends', async () => {
   const api = await serve(() => answer(read()));
   await expect(ask(await asked())).rejects.toThrow('only looked things up');
   expect(api.served.length).toBeLessThan(15);
   expect(api.refused).toEqual([]);
 });
 
-test('twelve look-ups in one answer are answered, those that are too many with a word to propose', async () => {
+test('of twelve look-ups in one answer, those above the limit get the request to propose', async () => {
   const replies = [answer(...Array.from({ length: 12 }, () => read(1, 1))), answer(propose())];
   const api = await serve((_request, index) => replies[index]!);
   expect(await ask(await asked())).toMatchObject({ title: 'Halve the learning rate' });
@@ -115,14 +115,14 @@ test('twelve look-ups in one answer are answered, those that are too many with a
   expect(said.match(/propose your change now/g)).toHaveLength(4);
 });
 
-test('lessons are asked for when they are due, once more where they are forgotten, and go into the record', async () => {
+test('due lessons are asked for, once more if forgotten, and go into the record', async () => {
   const learnt = ['Deeper is slower (#3).'];
   const replies = [answer(propose()), answer(propose({ lessons: learnt }))];
   const api = await serve((_request, index) => replies[index]!);
   const proposal = await ask(await asked({}, madeLedger(20)));
   expect(lastMessage(api.served[1]!.request)).toContain('lessons are due');
   expect(proposal.research?.lessons).toEqual(learnt);
-  // Not due yet: nothing is said of them, and none are missed.
+  // Not due yet: the prompt does not ask for them.
   api.reply = () => answer(propose());
   expect((await ask(await asked({}, madeLedger(19)))).research?.lessons).toBeNull();
 });
@@ -139,7 +139,7 @@ test.each([[[]], [['One that nobody asked for.']]])(
   },
 );
 
-test('a crash that is not worth a repair is left: an answer too', async () => {
+test('giving up a repair is a valid answer', async () => {
   const repair = {
     attempt: 1,
     of: 2,
@@ -156,7 +156,7 @@ test('a crash that is not worth a repair is left: an answer too', async () => {
   expect(lastMessage(api.served[1]!.request)).toContain('BROKEN = True');
 });
 
-test('a conversation keeps to its tokens, whatever the model wants to read', async () => {
+test('a conversation stays within its tokens, whatever the model reads', async () => {
   const model = { ...MODEL, contextTokens: 12_000 };
   const long = 'LINE = 1  # and some words more\n'.repeat(5_000);
   const api = await serve(() => answer(thinking('More. '.repeat(200)), read()));
@@ -166,7 +166,7 @@ test('a conversation keeps to its tokens, whatever the model wants to read', asy
   expect(api.served.length).toBeGreaterThan(2);
 });
 
-test('several look-ups in one answer share the room that one would have', async () => {
+test('several look-ups in one answer share the room of one', async () => {
   const model = { ...MODEL, contextTokens: 16_000 };
   const long = 'LINE = 1  # and some words more\n'.repeat(5_000);
   const change = propose({ edits: [{ path: 'train.py', search: '', replace: 'LINE = 2\n' }] });

@@ -1,4 +1,4 @@
-/** An answer that is paid for is never asked for again because it does not fit into the record. */
+/** An answer that was paid for is never asked for again because it does not fit into the record. */
 import * as fc from 'fast-check';
 import { readProposal } from '../../../src/ledger/proposals';
 import { recordSchema } from '../../../src/ledger/records';
@@ -16,7 +16,7 @@ afterEach(() => void delete process.env['HOUSE_PASSWORD']);
 /** Lessons are due at once. */
 const LEARNING = { ...MODEL, lessonsEvery: 1 };
 
-test('texts that grow when what looks like a key is taken out of them are cut, and paid once', async () => {
+test('texts that redaction makes too long are cut, and paid once', async () => {
   const full = (length: number): string => `${SECRET} `.repeat(length / 9).padEnd(length, '.');
   const api = await serve(() =>
     answer(
@@ -50,7 +50,7 @@ const text = (most: number) =>
     fc.constantFrom('', ' ', '\n', 'ok', null, 7, {}),
   );
 
-test('whatever a model proposes: an answer in git that a record takes, within the calls that are allowed', async () => {
+test('any answer of a model becomes a proposal that a record can hold, within the allowed calls', async () => {
   const change = fc.record(
     {
       title: text(150),

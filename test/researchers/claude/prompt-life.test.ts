@@ -1,16 +1,16 @@
-/** The question over a study's life: it keeps to its budget however much there is to remember. */
+/** The prompt during a long study: it stays within its budget. */
 import { DEFAULT_POLICY } from '../../../src/domain/policies/choice';
 import { backlog, lessons } from '../../../src/domain/ideas';
 import { plateauOf } from '../../../src/domain/plateau';
 import { UNLIMITED } from '../../../src/domain/limits';
 import { buildPrompt, wantedDiffs } from '../../../src/researchers/claude/prompt';
-import type { Shown } from '../../../src/researchers/claude/shown';
+import type { PromptInput } from '../../../src/researchers/claude/prompt-input';
 import { syntheticStudy } from '../../lab/synthetic';
 import { LAB, TRAIN } from '../context';
 
 const study = syntheticStudy(1000, TRAIN);
 
-function shownAt(number: number): Shown {
+function shownAt(number: number): PromptInput {
   const history = study.records.slice(0, number);
   const kept = history.findLast(({ verdict }) => verdict === 'keep')!;
   const shown = {
@@ -37,12 +37,12 @@ function shownAt(number: number): Shown {
 test.each([8_000, 32_000])('of %i tokens, after 1, 10, 100 and 1,000 experiments', (budget) => {
   const tokens = [1, 10, 100, 1000].map((number) => buildPrompt(shownAt(number), budget).tokens);
   expect(Math.max(...tokens)).toBeLessThanOrEqual(budget);
-  // What grows is what was learnt, and it stops growing.
+  // It grows with the history, and stops growing.
   expect(tokens[1]).toBeGreaterThan(tokens[0]!);
   expect(tokens[3]! / tokens[2]!).toBeLessThan(1.6);
 });
 
-test('after 1,000 experiments the newest, the last keep and the plateau are still in it', () => {
+test('after 1,000 experiments it still has the newest ones, the last keep and the plateau', () => {
   const shown = shownAt(1000);
   const text = buildPrompt(shown, 32_000)
     .content.map((block) => block.text)

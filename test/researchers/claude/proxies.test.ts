@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert';
 import type { ServerResponse } from 'node:http';
 import * as fc from 'fast-check';
 import { readProposal } from '../../../src/ledger/proposals';
-import { Purse } from '../../../src/researchers/purse';
+import { SpendGuard } from '../../../src/researchers/spend-guard';
 import { eventsOf, outputTokens, type Raw } from '../../messages-api/reply';
 import { CHANGE, MODEL, serve } from './asking';
 import { failureOf, good, journalOf, newStudy, PATIENT, run, spent, type Studied } from './studied';
@@ -21,7 +21,7 @@ const INPUT = {
   cache_read_input_tokens: 0,
   cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
 };
-/** What the tokens of `good` cost, in US dollars. */
+/** The cost of the tokens of `good`, in US dollars. */
 const COST = (1000 * 4 + outputTokens(good()) * 20) / 1e6;
 
 const events = (): Event[] => eventsOf(good(), MODEL.name, INPUT);
@@ -70,9 +70,9 @@ const whole = (): string => {
   });
 };
 
-const account = async (study: Studied) => (await Purse.open(journalOf(study), null)).account();
+const account = async (study: Studied) => (await SpendGuard.open(journalOf(study), null)).account();
 
-describe('an answer is taken, and costs what it says,', () => {
+describe('an answer is read, and costs what it reports,', () => {
   test.each([
     ['without a ping', () => stream(each(without('ping')))],
     [
@@ -104,10 +104,7 @@ describe('an answer is taken, and costs what it says,', () => {
     ['with parts that are numbered below 0', () => stream(each(withIndex(-1)))],
     ['with parts that are not numbered', () => stream(each(withIndex(undefined)))],
     ['with numbers that are texts', () => stream(each(withIndex('0')))],
-    [
-      'with events that nobody knows',
-      () => stream(each((event) => [event, { type: 'usage_hint', index: 7 }])),
-    ],
+    ['with unknown events', () => stream(each((event) => [event, { type: 'usage_hint', index: 7 }]))],
   ] as [string, () => Raw][])('%s', async (_what, reply) => {
     await serve(reply);
     const study = await newStudy();
@@ -117,13 +114,13 @@ describe('an answer is taken, and costs what it says,', () => {
     expect(proposed.dollars).toBeCloseTo(COST, 8);
   });
 
-  test('that comes as a whole, in JSON', async () => {
+  test('that comes whole, as JSON', async () => {
     await serve(() => stream(whole(), 'application/json'));
     expect(await run(await newStudy(), 2)).toMatchObject({ title: CHANGE.title, dollars: 0.012 });
   });
 });
 
-describe('an answer is taken, and counts as what was reserved for it,', () => {
+describe('an answer is read, and costs its reservation,', () => {
   const nothing = { input_tokens: undefined, output_tokens: undefined };
   test.each([
     ['missing', nothing, undefined],
@@ -136,7 +133,7 @@ describe('an answer is taken, and counts as what was reserved for it,', () => {
     ['a list', [1], [2]],
     ['beyond what can be counted', INPUT, { output_tokens: 2 ** 60 }],
     ['in the cache negative', { ...INPUT, cache_read_input_tokens: -1 }, { output_tokens: 300 }],
-  ])('where its usage is %s', async (_what, first, last) => {
+  ])('when its usage is %s', async (_what, first, last) => {
     const api = await serve(() =>
       stream(each((event) => withUsage(first)(event).flatMap(withLastUsage(last)))),
     );
@@ -152,7 +149,7 @@ describe('an answer is taken, and counts as what was reserved for it,', () => {
     expect(research).toMatchObject({ assumed, dearestCall: null, usage: { calls: 1 } });
   });
 
-  test('tokens that are parts of one count as whole ones', async () => {
+  test('fractions of tokens are rounded up', async () => {
     await serve(() =>
       stream(
         each((event) =>
@@ -164,12 +161,12 @@ describe('an answer is taken, and counts as what was reserved for it,', () => {
   });
 });
 
-describe('what is no event stream costs nothing, is asked again seldom, and says what it was:', () => {
+describe('an answer that is not an event stream costs nothing, is retried rarely, and its type is reported:', () => {
   test.each([
     ['HTML', () => stream('<html>Sign in</html>', 'text/html'), 'text/html'],
     ['HTML that claims to be nothing', () => stream('<html>\nSign in\n</html>', ''), 'empty stream'],
-    ['JSON of another kind', () => stream('{"ok": true}', 'application/json'), 'JSON that is no message'],
-    ['broken JSON', () => stream('{"type": "mess', 'application/json'), 'JSON that is no message'],
+    ['JSON of another kind', () => stream('{"ok": true}', 'application/json'), 'JSON that is not a message'],
+    ['broken JSON', () => stream('{"type": "mess', 'application/json'), 'JSON that is not a message'],
     ['an image', () => stream('\u0000PNG', 'image/png'), 'image/png'],
     ['an empty body', () => stream('', 'text/plain'), 'empty stream'],
     ['text', () => stream('data: hello\n\n', 'text/plain'), 'text'],
@@ -191,7 +188,7 @@ describe('what is no event stream costs nothing, is asked again seldom, and says
     expect(await run(study, 0.5)).toMatchObject({ gaveUp: null });
   });
 
-  test('a proxy whose error page has megabytes', async () => {
+  test('a proxy with an error page of megabytes', async () => {
     await serve(() => ({
       raw: (response: ServerResponse) => {
         response.writeHead(502, { 'content-type': 'text/html' });
@@ -217,12 +214,12 @@ const flood = (response: ServerResponse, chunk: string, wait = false): void => {
   write();
 };
 
-describe('an answer that cannot be read is bounded, said in one line, and not asked for for ever:', () => {
+describe('an unreadable answer is bounded, reported in one line, and retried only a few times:', () => {
   test.each([
     [
       'an event of many megabytes',
       () => ({ raw: (r: ServerResponse) => flood(r, 'data: '.padEnd(1 << 20, 'x')) }),
-      'an event of it has more than 4 MiB',
+      'one of its events has more than 4 MiB',
     ],
     [
       'events without end',
@@ -235,20 +232,20 @@ describe('an answer that cannot be read is bounded, said in one line, and not as
         stream(
           `${events().slice(0, 1).map(written).join('')}${Array.from({ length: 1500 }, (_, index) => written({ type: 'content_block_start', index, content_block: { type: 'text', text: '' } })).join('')}`,
         ),
-      'more than 1000 parts',
+      'more than 1000 blocks',
     ],
     [
-      'an event that is no JSON',
+      'an event that is not JSON',
       () =>
         stream(
           `${events().slice(0, 3).map(written).join('')}event: content_block_delta\ndata: {"type": \n\n`,
         ),
-      'no JSON',
+      'not JSON',
     ],
     [
       'a part that goes on without a beginning',
       () => stream(each(without('content_block_start'))),
-      'has not begun',
+      'that it did not start',
     ],
     [
       'an event without a type',
@@ -258,7 +255,7 @@ describe('an answer that cannot be read is bounded, said in one line, and not as
     [
       'pings without end',
       () => ({ raw: (r: ServerResponse) => flood(r, written({ type: 'ping' }), true) }),
-      'not whole after 1 s',
+      'not complete after 1 s',
     ],
   ] as [string, () => Raw, string][])('%s', async (_what, reply, says) => {
     const api = await serve(reply);
@@ -267,7 +264,7 @@ describe('an answer that cannot be read is bounded, said in one line, and not as
     expect(proposed.gaveUp).toContain(says);
     expect(proposed.gaveUp).not.toMatch(/TypeError|undefined|ZodError/);
     expect(api.served).toHaveLength(3);
-    // Its input was told, its output is taken for the longest.
+    // Its input is known; its output counts as the longest.
     expect(proposed.dollars).toBeCloseTo((3 * (1000 * 4 + 8000 * 20)) / 1e6, 6);
   });
 });
@@ -286,7 +283,7 @@ const altered = (changes: readonly { at: number; how: string; value: unknown }[]
     return next;
   }, events());
 
-test('whatever a proxy sends: one answer, or a failure in words that waits; paid once, and never more than reserved', async () => {
+test('for any stream of a proxy: one answer or a clear failure, paid once, and at most the reservation', async () => {
   const junk = fc.oneof(
     fc.jsonValue(),
     fc.constant(undefined),
@@ -329,7 +326,7 @@ test('whatever a proxy sends: one answer, or a failure in words that waits; paid
       if (outcome.proposed === null) {
         const failure = await failureOf(Promise.reject(outcome.failure));
         assert.doesNotMatch(failure.message, /TypeError|undefined|ZodError|Cannot read/);
-        // Only what broke off is asked for again, and that waits.
+        // Only a broken answer is retried, after a wait.
         const isSpaced = Number(failure.nextRetryDelay ?? 0) >= 60_000;
         assert.ok(failure.nonRetryable === true || isSpaced || (await spent(study)) === 0);
       } else {

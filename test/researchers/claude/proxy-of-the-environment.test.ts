@@ -1,4 +1,4 @@
-/** A proxy that the environment names, as companies have it: the API is asked through it, and loopback is not. */
+/** A company's proxy in the environment: requests to the API use it, requests to loopback do not. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
@@ -11,7 +11,7 @@ const open = new Set<Socket>();
 let asked: string[];
 let proxy: Server;
 
-/** Tunnels what is asked for to `port` of this host, or refuses it where that is null. */
+/** A proxy that tunnels requests to `port` of this host; null refuses them. */
 async function proxyTo(port: number | null): Promise<void> {
   asked = [];
   proxy = createServer((_request, response) => response.writeHead(400).end());

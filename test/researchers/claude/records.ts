@@ -1,11 +1,11 @@
-/** Ledgers of any length, as a study would have made them. */
+/** Makes ledgers of any length. */
 import type { ExperimentRecord } from '../../../src/domain/experiment';
 import { DEFAULT_POLICY } from '../../../src/domain/policies/choice';
 import { makeRun } from '../../lab/make-lab';
 
 const SUBJECTS = ['depth', 'warmup', 'weight decay', 'MLP ratio', 'soft cap', 'value embeddings', 'momentum'];
 
-/** The n-th of a study in which every ninth change is kept and every seventh crashes. */
+/** The n-th record of a study in which every ninth change is kept and every seventh crashes. */
 export function madeRecord(number: number, change: Partial<ExperimentRecord> = {}): ExperimentRecord {
   const verdict = number % 9 === 0 ? 'keep' : number % 7 === 0 ? 'crash' : 'discard';
   const best = 2 - Math.floor(number / 9) * 0.001;

@@ -1,4 +1,4 @@
-/** A study that is proposed for by `claude`, through the real activity. */
+/** A study with the `claude` researcher, through the real activity. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
@@ -15,12 +15,12 @@ import { openLedger } from '../../../src/ledger/ledger';
 import { studyState } from '../../../src/process/paths';
 import { createClaude } from '../../../src/researchers/claude';
 import type { CallTimes } from '../../../src/researchers/claude/call';
-import { Purse } from '../../../src/researchers/purse';
+import { SpendGuard } from '../../../src/researchers/spend-guard';
 import { makeLab, makeStudy, temporary } from '../../lab/make-lab';
 import { answer, type Answered } from '../../messages-api/reply';
 import { KEY, MODEL, propose } from './asking';
 
-/** No answer of these tests takes so long, however busy the machine is. */
+/** Limits that no answer of these tests reaches, also on a busy machine. */
 export const PATIENT: CallTimes = { quietMs: 20_000, wholeMs: 25_000 };
 
 export const EDIT = { path: 'train.py', search: 'DEPTH = 2', replace: 'DEPTH = 3' };
@@ -50,12 +50,12 @@ export function run(
   return new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') }).run(activity, input);
 }
 
-/** US dollars that its first experiment has spent on being proposed. */
+/** US dollars spent on the proposal of its first experiment. */
 export async function spent(studied: Studied): Promise<number> {
-  return (await Purse.open(journalOf(studied), null)).spent();
+  return (await SpendGuard.open(journalOf(studied), null)).spent();
 }
 
-/** What was set aside for each of its calls, in US dollars. */
+/** The reservations of its calls, in US dollars. */
 export async function reservations(studied: Studied): Promise<number[]> {
   const lines = (await readFile(journalOf(studied), 'utf8')).split('\n').filter((line) => line !== '');
   return lines.flatMap((line) => (JSON.parse(line) as { reserve?: number }).reserve ?? []);

@@ -1,4 +1,4 @@
-/** Calls that never left this machine, or were answered by an error alone: they cost nothing, and end where they belong. */
+/** Calls that never left this machine, or got only an error: they cost nothing. */
 import dns from 'node:dns';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -14,7 +14,7 @@ test.each([
   ['quotes of a word processor', `“${KEY}”`],
   ['letters of another alphabet', KEY.replace('p', 'р')],
   ['a line break in it', `${KEY}\nexport`],
-])('a key with %s: a person has to act; nothing is asked or owed', async (_what, key) => {
+])('a key with %s needs a person; no request is made, nothing is charged', async (_what, key) => {
   const api = await serve(good);
   process.env['ANTHROPIC_API_KEY'] = key;
   const study = await newStudy();
@@ -22,7 +22,7 @@ test.each([
   expect([failure.type, failure.nonRetryable]).toEqual(['ModelKey', true]);
   expect(failure.message).toMatch(/ANTHROPIC_API_KEY.*`npx autoresearch up`.*resume`/);
   expect([await spent(study), api.served]).toEqual([0, []]);
-  // A line break at its end is what a file leaves.
+  // Keys read from a file end with a line break.
   process.env['ANTHROPIC_API_KEY'] = `${KEY}\n`;
   expect(await run(study, 2)).toMatchObject({ gaveUp: null });
 });
@@ -35,13 +35,13 @@ test.each(['api.example.com', 'localhost:8080', 'ftp://example.com', 'https://na
     const study = await newStudy();
     const failure = await failureOf(run(study, 2));
     expect([failure.type, failure.nonRetryable]).toEqual(['ModelAddress', true]);
-    expect(failure.message).toMatch(/ANTHROPIC_BASE_URL is no address.*`npx autoresearch up`.*resume`/);
+    expect(failure.message).toMatch(/ANTHROPIC_BASE_URL is not an address.*`npx autoresearch up`.*resume`/);
     expect(failure.message).not.toContain('word');
     expect(await spent(study)).toBe(0);
   },
 );
 
-test('what else of the environment keeps a question from being made is said, without what it holds', async () => {
+test('other invalid variables are reported without their values', async () => {
   await serve(good);
   process.env['ANTHROPIC_CUSTOM_HEADERS'] = 'x-team: planted\r in';
   const study = await newStudy();
@@ -65,8 +65,8 @@ async function expectNothingOwed(address: string): Promise<string> {
   return failure.message;
 }
 
-describe('a connection that is never made: asked again, and nothing is owed', () => {
-  test('none of several addresses takes it', async () => {
+describe('a connection that fails is retried and costs nothing', () => {
+  test('none of several addresses accepts it', async () => {
     const api = await serve(good);
     const { port } = new URL(api.url);
     await api.stop();
@@ -84,13 +84,13 @@ describe('a connection that is never made: asked again, and nothing is owed', ()
     }
   });
 
-  test('who answers does not speak TLS, as a captive portal', async () => {
+  test('the peer does not speak TLS, like a captive portal', async () => {
     const api = await serve(good);
     expect(await expectNothingOwed(api.url.replace('http:', 'https:'))).toMatch(/version number/i);
     expect(api.served).toHaveLength(0);
   });
 
-  test('the handshake is broken off', async () => {
+  test('the peer aborts the handshake', async () => {
     await serve(good);
     const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -103,7 +103,7 @@ describe('a connection that is never made: asked again, and nothing is owed', ()
   });
 });
 
-test('a question that was sent and not answered costs nothing, and is asked again seldom', async () => {
+test('a question without an answer costs nothing, and is retried rarely', async () => {
   await serve(good);
   const server = createServer((socket) => socket.once('data', () => socket.destroy())).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -120,7 +120,7 @@ test('a question that was sent and not answered costs nothing, and is asked agai
   }
 });
 
-test('an error in the place of an answer costs nothing; in the middle of one, input and the longest output', async () => {
+test('an error instead of an answer costs nothing; inside an answer, input and the longest output', async () => {
   const api = await serve(() => brokenAfter(good(), 0, OVERLOADED));
   const study = await newStudy();
   expect((await failureOf(run(study, 2))).type).toBe('ModelBusy');

@@ -79,8 +79,8 @@ describe('a candidate that fails', () => {
     ['garbage', {}, 'rejected', /header has \d+ bytes/],
     ['half_frame', {}, 'timeout', /middle of a frame, and did not exit within 20 s/],
     ['closes', {}, 'timeout', /closed the connection without a submission, and did not exit within 20 s/],
-    ['out_of_turn', {}, 'rejected', /"batches" out of turn/],
-    ['unknown_message', {}, 'rejected', /not understood/],
+    ['out_of_turn', {}, 'rejected', /"batches" is not allowed now/],
+    ['unknown_message', {}, 'rejected', /invalid message/],
     ['greedy', { budget: { steps: 1000 } }, 'rejected', /asked for ahead/],
     ['big_graph', {}, 'rejected', /graph has 1099511627776 bytes/],
     ['big_weights', {}, 'rejected', /submission has 1099511627776 bytes/],
@@ -159,7 +159,7 @@ describe('a candidate that fails', () => {
       const { status } = await workshop.run(workshop.trainSpec(['insane', JSON.stringify(report)]));
       expect(status.failure).toMatchObject({
         reason: 'rejected',
-        message: expect.stringContaining('not understood'),
+        message: expect.stringContaining('invalid message'),
       });
       expect(status).toMatchObject({ peakMemoryMb: 0, lastLoss: null, dataWaitSeconds: 0 });
     },

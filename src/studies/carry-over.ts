@@ -1,27 +1,27 @@
-/** A workflow run that was ended without being stopped (terminated, cancelled in the UI, failed): what people had asked of it. */
+/** What the next run of a study takes over from a workflow that ended without `stop`: terminated, cancelled in the UI, failed. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { isDeepStrictEqual } from 'node:util';
 import type { StudyStatus } from '../domain/status';
 import { lastTaken, stillWaiting, type Asked } from '../domain/waiting';
 import { readLedger } from '../ledger/ledger';
 import type { Connected } from '../temporal/connection';
-import { askedInHistory, type AskedOf } from './asked-in-history';
-import { isServerAway, queryStatus } from './live';
+import { requestsInHistory, type AskedOf } from './requests-in-history';
+import { isServerAway, queryStatus } from './study-workflow';
 import { waitingText } from '../domain/waiting';
 import type { FoundStudy } from './find-study';
 
-/** A closed run is replayed from its first event before it answers, on a busy machine for seconds. */
+/** A closed run answers after a replay from its first event, which takes seconds on a busy machine. */
 const REPLAY_MS = 30_000;
-/** How a workflow ends that had no time to save; one that was stopped has. */
-const CUT_OFF = new Set(['TERMINATED', 'CANCELLED', 'FAILED', 'TIMED_OUT']);
+/** Ends of a workflow without the time to save. `stop` saves. */
+const ENDED_UNSAVED = new Set(['TERMINATED', 'CANCELLED', 'FAILED', 'TIMED_OUT']);
 
 /**
- * What the next run of a study begins with: what its ledger knows, and where the last run was cut off what that knew beyond it.
- * Call it when nothing of the last run is at work any more.
+ * The limits and messages that the next run of a study begins with: those of its ledger, and where the last run ended without `stop`
+ * those that it had taken since. Call it after all work of the last run has ended.
  * @param last the study's last workflow run; null where the server knows none
- * @param say told what is taken over, or that it is lost
+ * @param say prints what is carried over, or that it is lost
  */
-export async function askedBefore(
+export async function carriedOver(
   { client }: Connected,
   { config, git }: FoundStudy,
   last: WorkflowExecutionDescription | null,
@@ -32,7 +32,7 @@ export async function askedBefore(
     say('the server knows no earlier workflow of it: what its ledger has is all there is');
     return { limits, waiting };
   }
-  if (!CUT_OFF.has(last.status.name)) return { limits, waiting };
+  if (!ENDED_UNSAVED.has(last.status.name)) return { limits, waiting };
   const how = last.status.name.toLowerCase().replace('_', ' ');
   const known = await knownBy(client, last);
   if (known === null) {
@@ -52,11 +52,11 @@ export async function askedBefore(
   return asked;
 }
 
-/** What the run knew, by its own answer, else by its history; null where neither tells. */
+/** What the run knew, by its own answer, else by its history; null where both fail. */
 async function knownBy(client: Client, last: WorkflowExecutionDescription): Promise<AskedOf | null> {
   const status = await answerOf(client, last);
   if (status !== null) return { ...status, experiments: status.spent.experiments };
-  return askedInHistory(client, last.workflowId, last.runId).catch((error: unknown) => {
+  return requestsInHistory(client, last.workflowId, last.runId).catch((error: unknown) => {
     if (isServerAway(error) || (error instanceof Error && error.name === 'CodecKeyError')) throw error;
     return null;
   });

@@ -1,6 +1,6 @@
 /** What `resume` learns of a workflow that was ended without being stopped, from a real server. */
-import { askedBefore } from '../../src/studies/cut-off';
-import { describeWorkflow } from '../../src/studies/live';
+import { carriedOver } from '../../src/studies/carry-over';
+import { describeWorkflow } from '../../src/studies/study-workflow';
 import { findStudy } from '../../src/studies/find-study';
 import { labId } from '../../src/process/paths';
 import { openLedger } from '../../src/ledger/ledger';
@@ -29,7 +29,7 @@ async function studyOf(tag: string) {
     const said: string[] = [];
     const found = await findStudy({ tag, lab: root });
     const last = await describeWorkflow(client, config.workflowId);
-    const answer = await askedBefore({ client } as Connected, found, last, (line) => void said.push(line));
+    const answer = await carriedOver({ client } as Connected, found, last, (line) => void said.push(line));
     return { ...answer, said };
   };
   return { config, asked };

@@ -1,4 +1,4 @@
-/** Each of the API's troubles, through the real activity, to its right end. */
+/** Errors of the API, through the real activity: which are retried, which pause the study, what they cost. */
 import { writeFile } from 'node:fs/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
@@ -52,7 +52,7 @@ test.each([
   },
 );
 
-test('a hung stream: asked again', async () => {
+test('a hung stream is retried', async () => {
   const api = await serve(() => brokenAfter(good(), 4, 'hang'));
   const study = await newStudy();
   const failure = await failureOf(run(study, null, { ...PATIENT, quietMs: 1_000 }));
@@ -64,7 +64,7 @@ test('a hung stream: asked again', async () => {
 test.each([
   ['a wrong key', { keys: ['sk-ant-another'] }, good, 'ModelKey', 'correct ANTHROPIC_API_KEY'],
   ['a key without the right', {}, forbidden, 'ModelAccess', 'another key'],
-  ['an account without credit', {}, noCredit, 'ModelBilling', 'see to the account'],
+  ['an account without credit', {}, noCredit, 'ModelBilling', "check the account's credit"],
   ['an unknown model', { models: ['claude-opus-9'] }, good, 'ModelUnknown', 'resume --model NAME'],
 ] as [string, object, () => Reply, string, string][])(
   '%s: not retried, for a person has to act; resuming clears it',
@@ -81,14 +81,14 @@ test.each([
   },
 );
 
-test('no key in the environment is said, and nothing is asked', async () => {
+test('a missing key is reported, and no request is made', async () => {
   const api = await serve(good);
   process.env['ANTHROPIC_API_KEY'] = '';
   expect((await failureOf(run(await newStudy()))).type).toBe('ModelKey');
   expect(api.served).toHaveLength(0);
 });
 
-test('a conversation in which the rules alone have no room: not retried, and nothing is asked', async () => {
+test('a context too short for the rules is not retried, and no request is made', async () => {
   const api = await serve(good);
   const failure = await failureOf(run(await newStudy({ ...MODEL, contextTokens: 8_000 })));
   expect([failure.type, failure.nonRetryable]).toEqual(['ModelRequest', true]);
@@ -96,7 +96,7 @@ test('a conversation in which the rules alone have no room: not retried, and not
   expect(api.served).toHaveLength(0);
 });
 
-test('nobody listens: retried, and nothing is owed', async () => {
+test('a refused connection is retried and costs nothing', async () => {
   const api = await serve(good);
   await api.stop();
   const study = await newStudy();
@@ -105,14 +105,14 @@ test('nobody listens: retried, and nothing is owed', async () => {
   expect((await run(study, 2)).dollars).toBeLessThan(0.1);
 });
 
-test('refusals to the end: the experiment ends without a proposal, with what was said and spent', async () => {
+test('after repeated refusals the experiment ends without a proposal, with reason and cost', async () => {
   const api = await serve(refusal);
   const study = await newStudy();
   const proposed = await run(study);
   expect(proposed.gaveUp).toContain('refusal');
   expect(proposed.dollars).toBeGreaterThan(0);
   expect((await readProposal(study.git, proposed.proposal)).research?.usage).toMatchObject({ calls: 12 });
-  // Three asks of four answers each, and no more.
+  // Three tries of four answers each.
   expect(api.served).toHaveLength(12);
 });
 
@@ -132,10 +132,10 @@ test.each([
   },
 );
 
-test('an answer that is filtered out does not make the next question a cheap one', async () => {
+test('a filtered answer does not lower the next reservation', async () => {
   const api = await serve(filtered);
   const study = await newStudy();
-  // What it has left covers a question of this length: one that is taken for empty would be asked for less.
+  // The dollars left cover a question of this length; an empty estimate would reserve less.
   const { dollars, gaveUp } = await run(study, 2);
   expect(dollars).toBe(0);
   expect(gaveUp).toContain('content filtering policy');
@@ -144,17 +144,17 @@ test('an answer that is filtered out does not make the next question a cheap one
   expect(Math.min(...reserved)).toBe(reserved[0]);
 });
 
-test('an answer that does not end within its time is cut off: three tries, and none for ever', async () => {
+test('an answer that takes too long is aborted, three times at most', async () => {
   await serve(() => brokenAfter(good(), 4, 'ping'));
   const study = await newStudy();
   const { gaveUp, dollars } = await run(study, 2, { ...PATIENT, wholeMs: 1_500 });
-  expect(gaveUp).toMatch(/not whole after 1.5 s.*--answer-tokens/);
+  expect(gaveUp).toMatch(/not complete after 1.5 s.*--answer-tokens/);
   expect(await reservations(study)).toHaveLength(3);
   expect(dollars).toBeCloseTo(await spent(study), 9);
   expect(dollars).toBeGreaterThan((3 * 20 * MODEL.answerTokens) / 1e6);
 });
 
-test('a model that writes less than the study asks for: the option that is too high is named', async () => {
+test('a model with shorter answers than the study asks for: the error names the option', async () => {
   await serve(good);
   const failure = await failureOf(
     run(await newStudy({ ...MODEL, name: 'claude-haiku-4-5', answerTokens: 64_001 })),
@@ -163,7 +163,7 @@ test('a model that writes less than the study asks for: the option that is too h
   expect(failure.message).toMatch(/64001 > 64000.*`npx autoresearch stop`.*resume --answer-tokens N`/);
 });
 
-test('edits that do not apply go back, and the mended ones are taken', async () => {
+test('edits that do not apply come back, and corrected ones are accepted', async () => {
   const wrong = answer(propose({ edits: [{ ...EDIT, search: 'DEPTH = 99' }] }));
   const api = await serve((_request, index) => (index === 0 ? wrong : good()));
   const study = await newStudy();
@@ -172,7 +172,7 @@ test('edits that do not apply go back, and the mended ones are taken', async () 
   expect(JSON.stringify(api.served[1]!.request.messages.at(-1))).toContain('was not found');
 });
 
-test('a question that is too long for the model is asked again, shorter', async () => {
+test('a question that is too long for the model is asked again in a shorter form', async () => {
   const api = await serve(good, { contextWindow: 7_000 });
   const study = await newStudy({ ...MODEL, contextTokens: 200_000 });
   await write50(study);
@@ -180,13 +180,13 @@ test('a question that is too long for the model is asked again, shorter', async 
   expect(api.refused.map(({ status }) => status)).toContain(400);
 });
 
-/** A program so long that only a cut one fits. */
+/** A program so long that it must be cut. */
 async function write50({ root }: Studied): Promise<void> {
   await writeFile(`${root}/program.md`, 'Make it better, in this way or in that one.\n'.repeat(2_000));
 }
 
 describe('money', () => {
-  test('a call whose worst case exceeds what is left is not made', async () => {
+  test('a call whose highest cost exceeds the dollars left is not made', async () => {
     const api = await serve(good);
     const failure = await failureOf(run(await newStudy(), 0.05));
     expect([failure.type, failure.nonRetryable]).toEqual(['BudgetExhausted', true]);
@@ -194,7 +194,7 @@ describe('money', () => {
     expect(api.served).toHaveLength(0);
   });
 
-  test('a broken answer costs its input and the longest output; errors of the API cost nothing', async () => {
+  test('a broken answer costs its input and the longest output; API errors cost nothing', async () => {
     const replies = [overloaded(), brokenAfter(good(), 4, 'disconnect'), good()];
     const api = await serve((_request, index) => replies[index]!);
     const study = await newStudy();
@@ -211,7 +211,7 @@ describe('money', () => {
     expect(dollars).toBeCloseTo(broken! + longest + whole! + last, 9);
   });
 
-  test('with a limit in dollars, a model without a price is not asked', async () => {
+  test('with a dollar limit, a model without a price is not called', async () => {
     const api = await serve(good);
     const study = await newStudy({ ...MODEL, price: null });
     expect((await failureOf(run(study, 5))).type).toBe('ModelPrice');
@@ -247,7 +247,7 @@ test('stopping the study ends the call', async () => {
   while (api.abandoned === 0) await new Promise((wake) => setTimeout(wake, 20));
 });
 
-test('the tools are all that a model gets: unknown ones and wrong experiments are said', async () => {
+test('unknown tools and unknown experiments are errors for the model', async () => {
   const replies = [answer(toolUse('show_experiment', { number: 7 })), good()];
   const api = await serve((_request, index) => replies[index]!);
   await run(await newStudy());

@@ -1,28 +1,28 @@
-/** What the Messages API's errors mean for a study: wait and go on, or pause until a person has acted. */
+/** Maps errors of the Messages API to what the study does: wait and retry, or pause until a person acts. */
 import { APIConnectionError, APIError } from '@anthropic-ai/sdk';
 import { ApplicationFailure } from '@temporalio/common';
 import { NoProposal } from '../researcher';
 import { redact } from '../redact';
 import type { UnreadableAnswer } from './stream';
 
-/** The question is longer than the model takes: it is asked again, shorter. */
+/** The question is longer than the model takes: ask again with a shorter one. */
 export class TooLong extends Error {
   override name = 'TooLong';
 }
 
-/** The answer was none of the Messages API: a proxy's page, for instance. */
+/** The answer is not one of the Messages API but, for instance, a proxy's web page. */
 export class NoStream extends Error {
   override name = 'NoStream';
 }
 
-/** Of what an API or a proxy says, for messages that travel through Temporal. */
+/** Characters of a message of the API or a proxy that a failure carries through Temporal. */
 const SAID_LENGTH = 500;
-const BASE_URL = 'if ANTHROPIC_BASE_URL names a proxy, see that it speaks the Messages API';
+const BASE_URL = 'if ANTHROPIC_BASE_URL names a proxy, check that it speaks the Messages API';
 
-/** So long is waited at least and at most, whatever the API says. */
+/** Bounds of a wait, whatever the API asks for. */
 const SHORTEST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 15 * 60_000;
-/** A rate limit fills up again within a minute; the API mostly says when. */
+/** A rate limit recovers within a minute; the API usually says when. */
 const RATE_LIMIT_WAIT_MS = 30_000;
 
 const BUSY_STATUS = new Set([408, 409, 429]);
@@ -33,29 +33,33 @@ const BUSY_TYPE = new Set<string | null>([
   'timeout_error',
 ]);
 
-/** A study's settings are changed where it begins again. */
+/** Settings of a study change when it resumes, so it must stop first. */
 export const STOP = '`npx autoresearch stop`';
 
-/** Some harmless answers are, at random: anthropics/claude-code#28205, #30485, #43487, #51226. */
+/** The filter withholds some harmless answers at random: anthropics/claude-code#28205, #30485, #43487, #51226. */
 const FILTERED = /content filtering/i;
 const NO_MONEY = /credit balance|billing|usage limits|spend limit/i;
 
-/** @returns what to throw for an error of the SDK, without a key in it */
-export function troubleOf(error: unknown, model: string): Error {
+/** The error to throw for an error of the SDK, with keys redacted. */
+export function failureOf(error: unknown, model: string): Error {
   if (!(error instanceof APIError)) return unreachable(messageOf(error));
   const { status, type } = error;
   const said = redact(apiMessage(error));
-  // It has not seen the question, or broke off in the middle of the answer: no status says which.
+  // Without a status: the connection failed, or the answer broke off.
   if (error instanceof APIConnectionError) return unreachable(said);
   if (status === 413 || (status === 400 && /prompt is too long|context limit/i.test(said)))
     return new TooLong(said);
   if (status === 402 || type === 'billing_error' || NO_MONEY.test(said)) {
-    return lasting('ModelBilling', `the API does not bill this key: ${said}`, 'see to the account');
+    return lasting(
+      'ModelBilling',
+      `the API refuses to bill this key: ${said}`,
+      "check the account's credit and limits",
+    );
   }
   if (status === 401) {
     return lasting(
       'ModelKey',
-      `the API does not take the key: ${said}`,
+      `the API rejects the key: ${said}`,
       'correct ANTHROPIC_API_KEY, `npx autoresearch up`',
     );
   }
@@ -63,56 +67,61 @@ export function troubleOf(error: unknown, model: string): Error {
     return lasting(
       'ModelAccess',
       `the key may not use ${model}: ${said}`,
-      'allow it for the key, or use another key',
+      'allow this model for the key, or use another key',
     );
   }
   if (status === 404) {
-    return lasting('ModelUnknown', `the API knows no model ${model}: ${said}`, STOP, 'resume --model NAME');
+    return lasting('ModelUnknown', `the API has no model ${model}: ${said}`, STOP, 'resume --model NAME');
   }
   if (status === undefined ? BUSY_TYPE.has(type) : status >= 500 || BUSY_STATUS.has(status)) {
     return busy(error, said);
   }
-  // The longest answer of some models is shorter than the study asks for.
+  // Some models give shorter answers at most than the study asks for.
   const setting = /max_tokens/.test(said) ? '--answer-tokens N' : '--model NAME';
-  return lasting('ModelRequest', `the API did not take the question: ${said}`, STOP, `resume ${setting}`);
+  return lasting('ModelRequest', `the API rejected the question: ${said}`, STOP, `resume ${setting}`);
 }
 
-/** What the API says where it has held an answer back for its content; null where it has not. */
+/** The API's message when its content filter withheld the answer; null for other errors. */
 export function filterOf(error: unknown): string | null {
   const said = error instanceof APIError ? redact(apiMessage(error)) : '';
   return FILTERED.test(said) ? said : null;
 }
 
-/** No request could be made of the question, with what the worker's environment has for the SDK. */
+/** The SDK could not make a request, because of a setting in the worker's environment. */
 export function unaskable(error: unknown): ApplicationFailure {
-  // A value in it, such as a header's, may be a secret.
+  // A value in the message, such as a header's, may be a secret.
   const said = redact(messageOf(error)).replace(/".*"/s, '"…"');
   return lasting(
     'ModelSetup',
-    `no question can be asked with the worker's environment: ${said}`,
+    `the worker's environment does not allow a request: ${said}`,
     'correct its ANTHROPIC_… variables, `npx autoresearch up`',
   );
 }
 
-/** The question was sent and nothing of an answer came. Nobody knows whether it was paid for, so it is asked again seldom. */
+/** The question was sent, but no answer came. It may have been charged, so it is retried at long intervals. */
 export function unanswered(error: unknown): ApplicationFailure {
   const todo = error instanceof NoStream ? `; ${BASE_URL}` : '';
   return ApplicationFailure.create({
     type: UNANSWERED,
-    message: `no answer came from the API: ${redact(messageOf(error))}${todo}`,
+    message: `the API did not answer: ${redact(messageOf(error))}${todo}`,
   });
 }
 
 export const UNANSWERED = 'ModelUnanswered';
 
-/** It may be as unreadable the next time, so it counts as one of the answers that came to nothing. */
+/** The next answer may be as unreadable, so this counts as an answer without a proposal. */
 export const unreadable = ({ message }: UnreadableAnswer): NoProposal =>
   new NoProposal(`the API's answer cannot be read: ${message}; ${BASE_URL}`);
 
 /** The stream was silent for too long. */
 export const stalled = (what: string): ApplicationFailure => unreachable(what);
 
-/** Not retried: the study pauses and says so, until a person has acted. */
+/**
+ * A failure that is not retried: the study pauses until a person acts.
+ * @param message what happened
+ * @param todo what to do first
+ * @param then the command of `npx autoresearch` that continues the study
+ */
 export function lasting(type: string, message: string, todo: string, then = 'resume'): ApplicationFailure {
   return ApplicationFailure.create({
     type,
@@ -126,7 +135,7 @@ function busy(error: APIError, said: string): ApplicationFailure {
   const status = error.status === undefined ? '' : `${String(error.status)} `;
   return ApplicationFailure.create({
     type: 'ModelBusy',
-    message: `the API asks to wait: ${status}${error.type ?? ''} ${said}`,
+    message: `the API asked to wait: ${status}${error.type ?? ''} ${said}`,
     ...(wait === null ? {} : { nextRetryDelay: wait }),
   });
 }
@@ -134,11 +143,11 @@ function busy(error: APIError, said: string): ApplicationFailure {
 function unreachable(said: string): ApplicationFailure {
   return ApplicationFailure.create({
     type: 'ModelUnreachable',
-    message: `no whole answer came from the API: ${redact(said)}`,
+    message: `the API gave no complete answer: ${redact(said)}`,
   });
 }
 
-/** Milliseconds until the next try; null leaves it to Temporal's own growing waits. */
+/** Milliseconds until the next try; null leaves it to Temporal's backoff. */
 function waitOf(error: APIError): number | null {
   const { headers } = error;
   const given = parseWait(headers?.get('retry-after-ms') ?? null, headers?.get('retry-after') ?? null);
@@ -161,7 +170,7 @@ function apiMessage(error: APIError): string {
   return (cause === null ? said : `${said} (${cause})`).slice(0, SAID_LENGTH);
 }
 
-/** With its innermost cause: fetch says only that it failed. */
+/** The message with its innermost cause: fetch itself only says that it failed. */
 const messageOf = (error: unknown): string =>
   [error instanceof Error ? error.message : String(error), causeOf(error) ?? '']
     .filter(Boolean)
@@ -177,7 +186,7 @@ function causeOf(error: unknown): string | null {
   return found;
 }
 
-/** An error's cause. Where each of a host's addresses failed in its own way, the last of them stands for all. */
+/** An error's cause. When each of a host's addresses failed, the last failure represents all. */
 function within(error: unknown): unknown {
   if (typeof error !== 'object' || error === null) return null;
   if ('errors' in error && Array.isArray(error.errors)) return error.errors.at(-1);

@@ -1,4 +1,4 @@
-/** Commands that ask a running study for something: all say where it stands afterwards. */
+/** Sends a request to a running study, and prints where the study stands afterwards. */
 import type { StudyStatus } from '../domain/status';
 import type { Output } from './output';
 import { waitingText } from '../domain/waiting';
@@ -8,7 +8,7 @@ import { findStudy, type StudyChoice } from '../studies/find-study';
 
 type RequestName = Parameters<Live['request']>[2];
 
-export async function ask(
+export async function sendRequest(
   out: Output,
   choice: StudyChoice,
   name: RequestName,
@@ -24,7 +24,7 @@ export async function ask(
   );
 }
 
-/** What the study has of it now: whoever asks wants to see that it came through. */
+/** What the study holds now, so that people see that their request arrived. */
 function outcome(name: RequestName, status: StudyStatus): string[] {
   if (name === 'adjustBudget') return [`budget   ${spentText(status)}`];
   return name === 'hint' || name === 'idea' ? [`waiting  ${waitingText(status)}`] : [];

@@ -1,9 +1,9 @@
-/** Turns whatever a command threw into words, a code and what to do. */
+/** Prints what a command threw: message, exit code, and what to do. */
 import { asCalled } from './called-as';
 import { CliError, EXIT_CODES, type ErrorCode } from '../studies/errors';
 import { clean, colour } from './output';
 
-/** Errors of other parts, by name: knowing their classes would load those parts. */
+/** Errors of other folders by name: importing their classes would load those folders. */
 const CODES: Record<string, ErrorCode> = {
   BadRequest: 'usage',
   AgentSettingsError: 'usage',
@@ -28,14 +28,14 @@ const CODES: Record<string, ErrorCode> = {
 };
 
 /** gRPC's UNAVAILABLE, PERMISSION_DENIED and UNAUTHENTICATED, each with what to do. */
-const SERVER_TROUBLE = new Map([
+const SERVER_ERRORS = new Map([
   [14, 'run `npx autoresearch up`, or check TEMPORAL_ADDRESS'],
-  [7, 'check what TEMPORAL_API_KEY or the profile may do'],
+  [7, 'check the permissions of TEMPORAL_API_KEY or of the profile'],
   [16, 'check TEMPORAL_API_KEY, or the profile that is used'],
 ]);
 
 /** Prints it, on stdout as a document with `--json`. @returns the exit code */
-export function tellError(error: unknown, json: boolean): number {
+export function printError(error: unknown, json: boolean): number {
   const { code, message: said, todo: advice } = describe(error);
   const [message, todo] = [asCalled(said), asCalled(advice)];
   if (process.env['AUTORESEARCH_DEBUG']) console.error(error);
@@ -53,9 +53,9 @@ function describe(error: unknown): { code: ErrorCode; message: string; todo: str
   if (error instanceof CliError) return error;
   if (!(error instanceof Error)) return unexpected(String(error));
   const grpc = grpcCode(error);
-  const trouble = grpc === undefined ? undefined : SERVER_TROUBLE.get(grpc);
-  if (trouble !== undefined) {
-    return { code: 'server', message: `the Temporal server: ${innermost(error).message}`, todo: trouble };
+  const problem = grpc === undefined ? undefined : SERVER_ERRORS.get(grpc);
+  if (problem !== undefined) {
+    return { code: 'server', message: `the Temporal server: ${innermost(error).message}`, todo: problem };
   }
   const code = CODES[error.name];
   if (code === undefined) return unexpected(innermost(error).message);

@@ -1,12 +1,12 @@
 import { CliError } from '../../src/studies/errors';
-import { tellError } from '../../src/cli/tell-error';
+import { printError } from '../../src/cli/print-error';
 import { LabConfigError } from '../../src/labs/lab-yaml';
 import { LabError } from '../../src/ledger/git';
 import { MissingPrerequisite } from '../../src/process/missing-prerequisite';
 import { ServerUnavailable } from '../../src/temporal/connection';
 
 /** What it says, as JSON and as text, and the exit code. */
-function told(error: unknown): {
+function printed(error: unknown): {
   code: number;
   json: { code: string; message: string; todo: string };
   text: string;
@@ -19,8 +19,8 @@ function told(error: unknown): {
     }),
   );
   try {
-    tellError(error, true);
-    const code = tellError(error, false);
+    printError(error, true);
+    const code = printError(error, false);
     return { code, json: JSON.parse(said.stdout).error, text: said.stderr };
   } finally {
     for (const spy of spies) spy.mockRestore();
@@ -44,7 +44,7 @@ describe('how a command fails', () => {
       'install git',
     ],
     [
-      'a fault of ours',
+      'a fault of this program',
       new TypeError('x is undefined'),
       1,
       'unexpected',
@@ -52,16 +52,16 @@ describe('how a command fails', () => {
     ],
     ['a thing that is no error', 'boom', 1, 'unexpected', expect.anything()],
   ])('%s', (_, error, exitCode, code, todo) => {
-    expect(told(error)).toMatchObject({ code: exitCode, json: { code, todo } });
+    expect(printed(error)).toMatchObject({ code: exitCode, json: { code, todo } });
   });
 
   it('knows a server that went away behind the errors of its client', () => {
     const error = new Error('Failed to query', { cause: grpc(14, 'connection refused') });
-    expect(told(error)).toMatchObject({ code: 4, json: { code: 'server' } });
+    expect(printed(error)).toMatchObject({ code: 4, json: { code: 'server' } });
   });
 
   it('shows no stack and no escapes', () => {
-    const { text } = told(new CliError('lab', 'bad \u001B]0;owned\u0007file', 'mend it'));
-    expect(text).toBe('error: bad file\n  → mend it\n');
+    const { text } = printed(new CliError('lab', 'bad \u001B]0;owned\u0007file', 'fix it'));
+    expect(text).toBe('error: bad file\n  → fix it\n');
   });
 });

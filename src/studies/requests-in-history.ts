@@ -1,6 +1,6 @@
 /**
- * What people had asked of a workflow run that can answer no query: the server refuses those where its last task failed. Its messages
- * are in its history, and are applied here as the workflow applied them.
+ * Reads limits and messages from the history of a workflow run that cannot answer queries: the server refuses queries to a run whose last
+ * task failed. It applies the messages of the history as the workflow applied them.
  */
 import type { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
@@ -30,8 +30,8 @@ export interface AskedOf extends Asked {
   experiments: number;
 }
 
-/** Null where the server has the run's history no more. */
-export async function askedInHistory(
+/** Null where the server no longer has the run's history. */
+export async function requestsInHistory(
   client: Client,
   workflowId: string,
   runId: string,

@@ -1,7 +1,7 @@
-/** What of a context the prompt is made from. */
+/** What the prompt is made from. */
 import type { ResearchContext } from '../researcher';
 
-export type Shown = Pick<
+export type PromptInput = Pick<
   ResearchContext,
   | 'lab'
   | 'budget'
@@ -18,7 +18,8 @@ export type Shown = Pick<
   | 'left'
   | 'repair'
 > & {
-  /** Patches by commit, of those that `wantedDiffs` names. */
+  /** Patches by commit, for the commits that `wantedDiffs` names. */
   diffs: ReadonlyMap<string, string>;
+  /** True when the model must give a new list of lessons with this proposal. */
   lessonsDue: boolean;
 };

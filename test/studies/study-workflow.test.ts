@@ -2,7 +2,7 @@
 import { Client, Connection, type WorkflowExecutionDescription } from '@temporalio/client';
 import { defaultPayloadConverter, type DataConverter, type Payload } from '@temporalio/common';
 import * as fc from 'fast-check';
-import { pendingActivity } from '../../src/studies/live';
+import { pendingActivity } from '../../src/studies/study-workflow';
 import { dataConverter } from '../../src/temporal/codec';
 
 /** A client that is never connected, for its loaded data converter. */

@@ -1,13 +1,16 @@
 /** Takes a snapshot of a study: asks its workflow, and where that cannot answer, reads its ledger. */
 import type { WorkflowExecutionDescription } from '@temporalio/client';
-import { summarize, type ExperimentRecord, type Sandbox } from '../domain/experiment';
+import type { ExperimentRecord, Sandbox } from '../domain/experiment';
 import { studyStatus } from '../domain/status';
 import { rebuild } from '../domain/study';
 import { NOTHING_WAITS, without } from '../domain/waiting';
 import { findProposal, readProposal } from '../ledger/proposals';
-import { readLedger, readRecord } from '../ledger/ledger';
+import { readRecord } from '../ledger/ledger';
+import { readSummaries } from '../ledger/summaries';
+import { buildId } from '../temporal/build-id';
 import type { Connected } from '../temporal/connection';
-import { journalIn, proposalFolder, Purse, type Account } from '../researchers/purse';
+import { journalIn, proposalFolder } from '../researchers/proposal-folder';
+import { SpendGuard, type Account } from '../researchers/spend-guard';
 import { runningWorker } from '../host/worker-process';
 import { withServer, type Live } from './with-server';
 import type { Snapshot } from './snapshot';
@@ -17,9 +20,9 @@ import type { FoundStudy } from './find-study';
 const LOOK_BACK = 10;
 
 /** A snapshot, with or without a server. */
-export async function look(study: FoundStudy): Promise<Snapshot> {
+export async function takeSnapshot(study: FoundStudy): Promise<Snapshot> {
   try {
-    return await withServer((server, live) => lookThrough(study, server, live));
+    return await withServer((server, live) => takeSnapshotOver(study, server, live));
   } catch (error) {
     if (!(error instanceof Error) || error.name !== 'ServerUnavailable') throw error;
     const todo = 'todo' in error && typeof error.todo === 'string' ? error.todo : '';
@@ -28,7 +31,7 @@ export async function look(study: FoundStudy): Promise<Snapshot> {
 }
 
 /** The same over a connection that is there; following a study does this again and again. */
-export async function lookThrough(study: FoundStudy, server: Connected, live: Live): Promise<Snapshot> {
+export async function takeSnapshotOver(study: FoundStudy, server: Connected, live: Live): Promise<Snapshot> {
   const { workflowId, tag } = await live.ownStudy(server.client, study.config);
   const workflow = await live.describeWorkflow(server.client, workflowId);
   const link = live.pageOf(server, workflowId);
@@ -73,7 +76,7 @@ export async function lookThrough(study: FoundStudy, server: Connected, live: Li
     sandbox,
     failing: childFailing,
     link,
-    trouble: childFailing === null ? null : live.failingText(tag, childFailing),
+    problem: childFailing === null ? null : live.failingText(tag, childFailing),
   };
 }
 
@@ -83,21 +86,21 @@ async function fromLedger(
   { git, config }: FoundStudy,
   phase: Snapshot['study']['phase'],
   link: string | null,
-  trouble: string | null,
+  problem: string | null,
 ): Promise<Snapshot> {
-  const records = await readLedger(git, config.tag);
-  const state = { ...rebuild(config.limits, records.map(summarize)), waiting: config.waiting };
+  const experiments = await readSummaries(git, config.tag, buildId());
+  const state = { ...rebuild(config.limits, experiments), waiting: config.waiting };
   const study = { ...studyStatus(config, state, 'stopped', null), phase };
   return {
     source: 'ledger',
     study,
     current: null,
-    proposing: await proposing({ config }, records.length),
+    proposing: await proposing({ config }, experiments.length),
     opening: null,
     failing: null,
-    sandbox: lastSandbox(records.findLast(({ runs }) => runs.length > 0)),
+    sandbox: await sandboxOf({ git, config }, experiments.at(-1)?.number ?? -1),
     link,
-    trouble,
+    problem,
   };
 }
 
@@ -118,7 +121,7 @@ function endOf(workflow: WorkflowExecutionDescription | null, tag: string): stri
 
 /** From the journal on this host: also of a proposal that was given up for want of money. */
 async function proposing({ config }: Pick<FoundStudy, 'config'>, next: number): Promise<Account> {
-  return (await Purse.open(journalIn(proposalFolder(config, next)), null)).account();
+  return (await SpendGuard.open(journalIn(proposalFolder(config, next)), null)).account();
 }
 
 interface ProposedFor {

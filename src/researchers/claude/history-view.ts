@@ -1,22 +1,23 @@
-/** What of the ledger is of most use to a researcher, as pure functions over the records. */
+/** The parts of the history that help a researcher most, as pure functions over the records. */
 import type { ExperimentRecord } from '../../domain/experiment';
 import { gainOf, type Scale } from './record-text';
 
-/** Older experiments are shown as a table that grows by so many at once: a prompt's cache likes what stands still. */
+/** Older experiments are a table that grows by so many at once, so that the prompt cache can hold it in between. */
 const SETTLED_STEP = 10;
 const RECENT = 8;
-/** Near misses are taken from so many experiments: what came close to an incumbent of long ago says little of today's. */
+/** Near misses come from the last so many experiments: those against a much older incumbent say little about today's. */
 const NEAR_MISSES_FROM = 150;
 
 export interface View {
   scale: Scale;
-  /** Standard deviation between runs of one candidate; null where none had two. */
+  /** Standard deviation of the score between runs of one candidate; null when no candidate ran twice. */
   noise: number | null;
+  /** Experiments whose verdict is `keep`, oldest first. */
   kept: readonly ExperimentRecord[];
-  /** All up to a multiple of ten, in their order. */
+  /** The first experiments up to a multiple of SETTLED_STEP, oldest first. */
   settled: readonly ExperimentRecord[];
   recent: readonly ExperimentRecord[];
-  /** Discarded ones, those that came closest first. */
+  /** Discarded experiments, closest to their incumbent first. */
   nearMisses: readonly ExperimentRecord[];
   failures: readonly { reason: string; records: readonly ExperimentRecord[] }[];
 }
@@ -40,7 +41,7 @@ export function viewOf(history: readonly ExperimentRecord[], direction: Scale['d
   };
 }
 
-/** Pooled over all candidates that ran on two seeds or more. */
+/** Pooled standard deviation over all candidates that ran with at least two seeds. */
 function noiseOf(history: readonly ExperimentRecord[]): number | null {
   let squares = 0;
   let freedom = 0;
@@ -54,10 +55,10 @@ function noiseOf(history: readonly ExperimentRecord[]): number | null {
   return freedom === 0 ? null : Math.sqrt(squares / freedom);
 }
 
-/** A double has no more than these below 1. */
+/** As many significant digits as a double has. */
 const MOST_DECIMALS = 17;
 
-/** Digits below the noise would only invite reading luck (Blum & Hardt 2015, "The Ladder"). */
+/** Hides digits below the noise: they would invite the model to follow luck (Blum & Hardt 2015, "The Ladder"). */
 function decimalsFor(noise: number | null): number | null {
   if (noise === null || noise <= 0) return null;
   return Math.min(MOST_DECIMALS, Math.max(2, Math.ceil(-Math.log10(noise))));
@@ -73,7 +74,7 @@ function failuresOf(history: readonly ExperimentRecord[]): View['failures'] {
 
 const CONSTANT = /^([A-Z][A-Z0-9_]{2,})[ \t]*(?::[^=\n]+)?=/gm;
 
-/** Constants of the files that no experiment has touched. */
+/** Constants (upper-case names) of the files that no experiment has changed. */
 export function untouchedConstants(
   files: Record<string, string>,
   history: readonly ExperimentRecord[],
@@ -90,14 +91,14 @@ export function untouchedConstants(
   return [...new Set(constants)].filter((name) => !touched.has(name));
 }
 
-/** Words that say nothing of what a phrase is about. */
+/** Words that do not tell what a phrase is about. */
 const COMMON = new Set(
   'with from that this more less than into each their them they fewer number against between last first other over under layers training model'.split(
     ' ',
   ),
 );
 
-/** Phrases of program.md's lists of directions whose words no title and no hypothesis has. */
+/** The directions that program.md lists and whose words no title or hypothesis mentions. */
 export function untriedDirections(program: string, history: readonly ExperimentRecord[]): string[] {
   const said = history
     .map(({ title, hypothesis }) => `${title} ${hypothesis}`)
@@ -109,7 +110,7 @@ export function untriedDirections(program: string, history: readonly ExperimentR
   });
 }
 
-/** `matrices` and `matrix` are one; good enough to see whether a subject was ever mentioned. */
+/** Matches `matrices` and `matrix`: good enough to see whether a subject was mentioned. */
 const stem = (word: string): string => word.slice(0, Math.max(4, word.length - 3));
 
 function directions(program: string): string[] {
@@ -119,7 +120,7 @@ function directions(program: string): string[] {
   );
   const text = about.map((part) => part.slice(part.indexOf('\n') + 1)).join('\n\n');
   const [paragraph = ''] = text.split(/\n\s*\n/);
-  // A list in a sentence ends with it.
+  // A list within a sentence ends with the sentence.
   const list = paragraph.includes(';') ? (paragraph.split(/\.\s/)[0] ?? '') : paragraph;
   return list
     .split(/[;,:.]\s|\n\s*[-*]\s|\.$/)

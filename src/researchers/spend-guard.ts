@@ -1,65 +1,68 @@
 /**
- * The money that one experiment may spend on being proposed. Each call is reserved before it is made and settled after,
- * in a journal on disk: a worker that dies in the middle leaves a reservation, and that counts as spent in full.
+ * Limits what one experiment spends on its proposal. It reserves the most that a call can cost before the call and settles
+ * it afterwards, in a journal on disk. When a worker dies in between, the reservation stays and counts as spent in full.
  */
 import { randomInt } from 'node:crypto';
 import { appendFile, mkdir, open, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
 import { z } from 'zod';
-import { experimentName } from '../domain/experiment';
+
 import { dollarText } from '../domain/limits';
 import type { Assumed } from '../domain/money';
 import { errorCode } from '../process/error-code';
-import { studyState } from '../process/paths';
 
-/** What is left does not cover the next call: the study waits until its limit is raised. */
+/** The remaining dollars do not cover the next call: the study waits until its limit is raised. */
 export class BudgetExhausted extends Error {
   override name = 'BudgetExhausted';
 }
 
-/** Calls of one experiment that may get lost within an hour. */
+/** Calls of one experiment that may get lost (reserved, never settled) within an hour. */
 export const MAX_LOST = 8;
 const HOUR_MS = 3_600_000;
 
 const callId = z.int().positive();
 const paid = z.number().nonnegative();
 const entrySchema = z.union([
-  /** `at` in milliseconds since 1970. */
+  /** US dollars; `at` in milliseconds since 1970. */
   z.strictObject({ reserve: paid, id: callId, at: z.number() }),
   z.strictObject({ settle: paid, id: callId }),
-  /** The cost could not be read, and this is what the call counts as. */
+  /** The cost could not be read: the call counts as this many US dollars. */
   z.strictObject({ assume: paid, id: callId }),
 ]);
 
 type Entry = z.infer<typeof entrySchema>;
 
-/** What an experiment has spent on being proposed, in US dollars. */
+/** What an experiment has spent on its proposal, in US dollars. */
 export interface Account {
-  /** Calls that said what they cost. */
+  /** The sum over calls whose cost is known. */
   settled: number;
   assumed: Assumed | null;
-  /** Reserved for calls that are under way, or were lost: nobody knows what they cost. */
+  /** Reserved for calls that are running or were lost: their cost is unknown. */
   aside: Assumed | null;
 }
 
-/** As large as randomInt can. */
+/** The largest that randomInt takes. */
 const MAX_ID = 2 ** 48 - 1;
 
-/** Tells what a call has cost; null where that could not be read, with the part that could. */
+/**
+ * Reports what a call cost.
+ * @param dollars null when the cost could not be read
+ * @param atLeast the part of it that could be read
+ */
 export type Settle = (dollars: number | null, atLeast?: number) => void;
 
-export class Purse {
+export class SpendGuard {
   private constructor(
     private readonly file: string,
-    /** US dollars that this experiment may spend in all; null without a limit. */
+    /** US dollars that this experiment may spend in total; null without a limit. */
     private readonly limit: number | null,
-    /** By call: what it may cost while it is under way, or has cost. */
+    /** By call id: the reservation while it runs, its cost afterwards. */
     private readonly calls: Map<number, Entry>,
   ) {}
 
-  /** @param file the journal; what it holds already is spent */
-  static async open(file: string, limit: number | null): Promise<Purse> {
+  /** @param file the journal; entries that it already holds count as spent */
+  static async open(file: string, limit: number | null): Promise<SpendGuard> {
     const text = await readFile(file, 'utf8').catch((error: unknown) => {
       if (errorCode(error) === 'ENOENT') return '';
       throw error;
@@ -69,10 +72,10 @@ export class Purse {
       const entry = entryIn(line);
       if (entry !== null) calls.set(entry.id, entry);
     }
-    return new Purse(file, limit, calls);
+    return new SpendGuard(file, limit, calls);
   }
 
-  /** All that this experiment has spent, calls under way at the most that they can cost. */
+  /** All that this experiment has spent, in US dollars; running calls count with their reservation. */
   spent(): number {
     const { settled, assumed, aside } = this.account();
     return settled + (assumed?.dollars ?? 0) + (aside?.dollars ?? 0);
@@ -87,38 +90,39 @@ export class Purse {
     };
   }
 
-  /** The most that one call has cost, in US dollars, of those that said what they did; null where none has. */
+  /** The highest known cost of one call, in US dollars; null when no cost is known. */
   dearestCall(): number | null {
     const settled = [...this.calls.values()].flatMap((entry) => ('settle' in entry ? [entry.settle] : []));
     return settled.length === 0 ? null : Math.max(...settled);
   }
 
   /**
-   * Makes a call that costs at most `atMost` dollars; `call` says what it really cost. One that fails without an answer
-   * is settled by what its failure says, or stays reserved.
-   * @throws BudgetExhausted before the call if that much is not left; ApplicationFailure if too many were lost lately
+   * Makes a call that costs at most `atMost` dollars. `call` reports the real cost to `settle`; if it never does, the
+   * reservation stays.
+   * @throws BudgetExhausted before the call when less than `atMost` is left
+   * @throws ApplicationFailure (TooManyLost) when MAX_LOST calls were lost within the last hour
    */
   async spend<T>(atMost: number, call: (settle: Settle) => Promise<T>): Promise<T> {
     this.checkLost();
     if (this.limit !== null && this.spent() + atMost > this.limit) {
       throw new BudgetExhausted(
-        `the next call may cost ${dollarText(atMost)}, and ${dollarText(Math.max(0, this.limit - this.spent()))} is left of the study's dollars`,
+        `the next call may cost ${dollarText(atMost)}, but only ${dollarText(Math.max(0, this.limit - this.spent()))} of the study's dollars is left`,
       );
     }
-    // Not the next number: an attempt that was replaced may still write to the same journal.
+    // Random, not the next number: a replaced attempt may still write to the same journal.
     const id = randomInt(1, MAX_ID);
     await this.enter({ reserve: atMost, id, at: Date.now() });
-    let said: Entry | null = null;
+    let outcome: Entry | null = null;
     try {
       return await call((dollars, atLeast = 0) => {
-        said = dollars === null ? { assume: Math.max(atMost, atLeast), id } : { settle: dollars, id };
+        outcome = dollars === null ? { assume: Math.max(atMost, atLeast), id } : { settle: dollars, id };
       });
     } finally {
-      if (said !== null) await this.enter(said);
+      if (outcome !== null) await this.enter(outcome);
     }
   }
 
-  /** A worker that dies again and again in the middle of a call pays each time, and no wait of Temporal's is between. */
+  /** A worker that dies during each call pays each time, and Temporal does not wait between a worker's deaths. */
   private checkLost(): void {
     const now = Date.now();
     const lost = [...this.calls.values()]
@@ -130,7 +134,7 @@ export class Purse {
     const wait = oldest + HOUR_MS - now;
     throw ApplicationFailure.create({
       type: 'TooManyLost',
-      message: `${MAX_LOST} calls in an hour came to nothing, and each may have cost money: the next one is made in ${Math.ceil(wait / 60_000)} min`,
+      message: `${MAX_LOST} calls within an hour ended without an answer, and each may have cost money: the next call is in ${Math.ceil(wait / 60_000)} min`,
       nextRetryDelay: wait,
     });
   }
@@ -138,7 +142,7 @@ export class Purse {
   private async enter(entry: Entry): Promise<void> {
     this.calls.set(entry.id, entry);
     await mkdir(dirname(this.file), { recursive: true });
-    // The line break comes first too: what an interrupted write has left stays a line of its own.
+    // A line break before the entry as well: it ends a line that an interrupted write left unfinished.
     await appendFile(this.file, `\n${JSON.stringify(entry)}\n`);
     const handle = await open(this.file, 'r');
     try {
@@ -149,19 +153,13 @@ export class Purse {
   }
 }
 
-/** The folder of a proposal, with its journal, transcripts and worktrees. */
-export const proposalFolder = ({ labId, tag }: { labId: string; tag: string }, number: number): string =>
-  join(studyState(labId, tag), 'proposals', experimentName(number));
-
-export const journalIn = (folder: string): string => join(folder, 'spent.jsonl');
-
 function assumedIn(amounts: readonly number[]): Assumed | null {
   if (amounts.length === 0) return null;
   const dollars = amounts.reduce((sum, amount) => sum + amount, 0);
   return { calls: amounts.length, dollars, most: Math.max(...amounts) };
 }
 
-/** A line that was cut off in the middle was never acted upon: the call comes after the write. */
+/** An unfinished line is ignored: its call was never made, for the call follows the write. */
 function entryIn(line: string): Entry | null {
   try {
     return entrySchema.parse(JSON.parse(line));

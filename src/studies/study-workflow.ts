@@ -1,4 +1,4 @@
-/** What the Temporal server and a study's workflow say of it. */
+/** Talks to a study's workflow through Temporal: describe, query, update. */
 import {
   isGrpcServiceError,
   ServiceError,
@@ -34,9 +34,9 @@ const SERVER_AWAY = new Set<number>([4, 8, 10, 14]);
 const SCHEDULED = 1;
 /** TASK_QUEUE_TYPE_WORKFLOW. */
 const WORKFLOW_TASKS = 1;
-/** With a worker there, a query takes milliseconds; without one it would wait for ever. */
+/** With a worker a query takes milliseconds. Without one it would wait for ever. */
 const ANSWER_MS = 4_000;
-/** A message waits some 10 s for a worker that has just died, before the next one gets it. */
+/** The server waits some 10 s for a worker that has just died before it gives a message to the next one. */
 const REQUEST_MS = 15_000;
 
 const progressSchema = z.object({
@@ -70,12 +70,12 @@ export async function describeWorkflow(
   }
 }
 
-/** What a workflow of ours began with, as far as it tells whose it is. */
+/** The part of a study workflow's input that identifies its lab. */
 const begunForSchema = z.object({ labId: z.string(), createdAt: z.string() });
 
 /**
- * The study with the id of its own workflow. Labs may have studies of one tag, and so of one id: where another study's workflow
- * has the id that the ledger names, running or closed, it is one that no other can have.
+ * The study with the id of its own workflow. Two labs may have the same tag, and so the same id.
+ * Where another study's workflow has the id that the ledger names, running or closed, this gives a unique one.
  */
 export async function ownStudy(client: Client, config: StudyConfig): Promise<StudyConfig> {
   const begun = await inputOf(client, config.workflowId);
@@ -104,7 +104,7 @@ async function inputOf(client: Client, workflowId: string): Promise<unknown[] | 
   }
 }
 
-/** Is there a worker for it? One that has gone is taken for there for up to five minutes. */
+/** True if a worker polls for it. The server lists a dead worker for up to five minutes. */
 export async function isServed(
   client: Client,
   { taskQueue }: WorkflowExecutionDescription,
@@ -179,7 +179,7 @@ async function progressOf(
     const [beat] = await decodeValues(converter, heartbeat);
     return progressSchema.safeParse(beat).data ?? null;
   } catch (error) {
-    // A key that is missing here is for the user to mend.
+    // The user must set the missing key.
     if (error instanceof Error && error.name === 'CodecKeyError') throw error;
     return null;
   }
@@ -190,7 +190,7 @@ type RequestName = 'stop' | 'pause' | 'resume' | 'adjustBudget' | 'hint' | 'idea
 
 /**
  * Asks a study for something and waits for its answer.
- * @throws CliError if it refuses, is not there, or nobody answers for it
+ * @throws CliError if it refuses, is not there, or no worker answers
  */
 export async function request(
   client: Client,
@@ -253,7 +253,7 @@ const noWorker = (cause: unknown): CliError =>
 /** The server is down, restarting, or too slow: trying again makes sense. */
 export const isServerAway = (error: unknown): boolean => hasCode(error, SERVER_AWAY);
 
-/** The server is there, but nobody that runs workflows is. */
+/** The server answers, but no worker does. */
 function isNoAnswer(error: unknown): boolean {
   if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return true;
   return hasCode(error, NO_ANSWER);
