@@ -86,13 +86,20 @@ async function makeRepository(
     await writeFile(join(folder, name), content);
   }
   await mkdir(join(folder, 'objects', 'pack'), { recursive: true });
-  await git.bytes(['pack-objects', '--quiet', '--revs', join(folder, 'objects', 'pack', 'pack')], {
+  const objects = join(folder, 'objects');
+  const labObjects = await git.text(['rev-parse', '--path-format=absolute', '--git-path', 'objects']);
+  await git.bytes(['pack-objects', '--quiet', '--revs', join(objects, 'pack', 'pack')], {
     input: `--shallow ${first}\n${commit}\n`,
+    // git writes a pack in its own object folder first, and renames it: the copy may be on another file system than the lab.
+    env: { GIT_OBJECT_DIRECTORY: objects, GIT_ALTERNATE_OBJECT_DIRECTORIES: quoted(labObjects) },
   });
   const copy = new Git(path);
   await copy.bytes(['read-tree', 'HEAD']);
   await copy.bytes(['update-index', '-q', '--refresh'], { accept: [1] });
 }
+
+/** As git takes a path that may have the colon which separates paths. */
+const quoted = (path: string): string => `"${path.replace(/["\\]/gu, '\\$&')}"`;
 
 function configOf(format: string): string {
   const extensions =

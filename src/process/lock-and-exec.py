@@ -5,8 +5,8 @@ detach.ts and exclusive.ts call it with one JSON argument:
     lock     file to lock without waiting; if it is taken, reports "busy" and exits 0. null for none
     name     the holder's name, for messages; written into the lock files with pid and start time
     wait     locks to wait for after `lock`, in this order
-    queued   null, or {"file", "content", "instead"}: a JSON file to write before waiting, with `owner` filled in. If the
-             file exists with another `phase` than the content's, the command has begun before: reports "busy".
+    queued   null, or {"file", "content", "instead"}: a JSON file to write before waiting, with `owner` filled in. If
+             the file exists with another `phase` than the content's, the command has begun before: reports "busy".
              `instead` (optional) is the SHA-256 of an existing file that may be replaced all the same
     adopt    whether this process becomes a child subreaper (Linux)
     command  the command to execute
@@ -16,6 +16,7 @@ locks), "failed REASON".
 The descriptor closes when the command starts. Standard library only.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -33,10 +34,8 @@ def report(line):
 
 
 def report_if_heard(line):
-    try:
+    with contextlib.suppress(BrokenPipeError):  # the caller may not wait for this line
         report(line)
-    except BrokenPipeError:
-        pass  # the caller does not wait for this line
 
 
 def this_process():

@@ -5,8 +5,8 @@ Called with one JSON argument:
     command     the command; it gets this process's folder, environment, stdin, stdout and stderr
     expendable  whether the kernel kills it first when memory is short; it then writes no core file either
     cgroup      the folder of the cgroup v2 that it starts in; null for ours
-    gated       whether the command is a sandbox with a gate: the first program inside writes "ready" to descriptor 4 and
-                waits there for "go"
+    gated       whether the command is a sandbox with a gate: the first program inside writes "ready" to descriptor 4
+                and waits there for "go"
     tasks       for a gated sandbox: the limit on processes and threads; null for none
     locked      whether descriptor 5 is a lock: held until no descendant is left, and not inherited
     filtered    whether descriptor 6 is the seccomp program that bubblewrap reads; inherited
@@ -302,9 +302,10 @@ def read_gate(gate):
 def limit_tasks(pid, tasks):
     """Limits the tasks of a sandbox; returns what limits them: "rlimit", "namespace" or "nothing".
 
-    pid is the sandbox's first process. Since Linux 5.14 the kernel counts a plain user's tasks per user namespace; before,
-    it counted all of the user's tasks on the host. The host's root is exempt in any user namespace, so for root we lower
-    the pid_max of the PID namespace, which exists since Linux 6.14. On an older kernel that write would change the host's.
+    pid is the sandbox's first process. Since Linux 5.14 the kernel counts a plain user's tasks per user namespace;
+    before, it counted all of the user's tasks on the host. The host's root is exempt in any user namespace, so for
+    root we lower the pid_max of the PID namespace, which exists since Linux 6.14. On an older kernel that write would
+    change the host's.
     """
     kernel = tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
     with contextlib.suppress(OSError):

@@ -1,4 +1,5 @@
 /** Runs a researcher's process to its end and collects its output; every process that it started ends with it. */
+import type { Readable } from 'node:stream';
 import { lastLine } from '../process/excerpt';
 import { supervise } from '../process/supervise';
 
@@ -41,14 +42,8 @@ const GRACE_MS = 2_000;
 export async function capture(command: readonly string[], options: CaptureOptions): Promise<Captured> {
   const { cwd, env, stdin, timeoutMs, signal, devices = [] } = options;
   const { supervisor, exited, release } = await supervise({ command: [...command], cwd, env, devices });
-  let stdout = '';
-  let stderr = '';
-  supervisor.stdout
-    .setEncoding('utf8')
-    .on('data', (text: string) => (stdout = (stdout + text).slice(-MAX_OUTPUT)));
-  supervisor.stderr
-    .setEncoding('utf8')
-    .on('data', (text: string) => (stderr = (stderr + text).slice(-MAX_OUTPUT)));
+  const stdout = endOf(supervisor.stdout);
+  const stderr = endOf(supervisor.stderr);
   supervisor.stdin.on('error', () => undefined); // the command may exit without reading
   supervisor.stdin.end(stdin);
 
@@ -65,12 +60,12 @@ export async function capture(command: readonly string[], options: CaptureOption
   if (signal.aborted) onAbort();
   try {
     const { code, signal: bySignal } = await exited;
-    const captured = { stdout, stderr };
+    const captured = { stdout: stdout(), stderr: stderr() };
     if (ended[0] !== undefined) throw new CaptureError(`${command[0]} ${ended[0]}`, captured);
     if (code === 0) return captured;
     const how = bySignal === null ? `exit code ${code}` : `signal ${bySignal}`;
     throw new CaptureError(
-      `${command[0]} ended with ${how}: ${lastLine(stderr).slice(0, 300)}`,
+      `${command[0]} ended with ${how}: ${lastLine(captured.stderr).slice(0, 300)}`,
       captured,
       code,
     );
@@ -78,4 +73,22 @@ export async function capture(command: readonly string[], options: CaptureOption
     timers.forEach(clearTimeout);
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/**
+ * Collects the end of a stream. Cut only once it has doubled: cutting at every chunk would copy all of it each time, and a
+ * flood would hold up the worker.
+ */
+function endOf(stream: Readable): () => string {
+  let chunks: string[] = [];
+  let length = 0;
+  const end = () => chunks.join('').slice(-MAX_OUTPUT);
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length < 2 * MAX_OUTPUT) return;
+    chunks = [end()];
+    length = MAX_OUTPUT;
+  });
+  return end;
 }

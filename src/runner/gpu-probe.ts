@@ -1,7 +1,7 @@
 /**
  * Finds out whether the GPU caused a failure. A host can lose a GPU whose device files stay: its driver was replaced, a container
  * lost its devices, it fell off the bus. The candidate then fails with an exception like its own, so after a failure a small
- * program of ours uses the GPU in the same kind of sandbox.
+ * program of the runner uses the GPU in the same kind of sandbox.
  */
 import { join } from 'node:path';
 import { countFailure } from './count-failure';

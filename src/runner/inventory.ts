@@ -1,10 +1,10 @@
 /**
- * What scores, beside the locked files: an interpreter, its environment and its standard library. An inventory of them
- * is taken before any candidate runs and compared before and after each scoring, so that a hole in the sandbox does
- * not become a forged score. A file counts as unchanged while its inode, size, mode and ctime are: no process can set
- * a ctime. Where they differ (a copy, a hard link, a container made anew) the SHA-256 of the contents decides.
- * Bytecode is a cache that anybody's Python adds to: what was not there is removed, so that the source is what runs.
- * Not covered: libraries of the system that torch loads later (libstdc++, the GPU's driver), and disks written raw.
+ * Guards the scorer's interpreter, its environment and its standard library. An inventory of them is taken before any
+ * candidate runs, and compared before and after each scoring: a hole in the sandbox then gives no forged score. A file
+ * is unchanged while its inode, size, mode and ctime are, because no process can set a ctime. If they differ (a copy,
+ * a hard link, a new container), the SHA-256 of the contents decides. Any Python may add bytecode as a cache, so new
+ * bytecode is deleted, and Python runs the source. Not covered: system libraries that torch loads later (libstdc++,
+ * the GPU's driver), and raw writes to the disk.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -25,7 +25,7 @@ import { readJsonIfWhole, writeJsonAtomic } from '../process/json-file';
 import { cacheRoot } from '../process/paths';
 import { outputOf } from '../process/run-program';
 
-/** What scores is not what it was: a host error, and no candidate's. A person has to look. */
+/** The scorer's environment has changed: a host error, which a person must look at. */
 export class EnvironmentChanged extends Error {
   override name = 'EnvironmentChanged';
 }
@@ -33,7 +33,7 @@ export class EnvironmentChanged extends Error {
 const inventorySchema = z.strictObject({
   format: z.literal(1),
   python: z.string(),
-  /** Folders and files; a root is looked through, but for `without`. */
+  /** Folders and files; a root is searched, except for `without`. */
   roots: z.array(z.string()),
   without: z.array(z.string()),
   /** By path: how it stands on the disk, and what it is: a SHA-256, a link's target, or nothing for a folder. */
@@ -41,14 +41,14 @@ const inventorySchema = z.strictObject({
 });
 type Inventory = z.infer<typeof inventorySchema>;
 
-/** How everything stood on the disk at one moment. */
+/** The state of files on the disk at one moment. */
 export interface Snapshot {
   roots: readonly string[];
   without: readonly string[];
   stats: ReadonlyMap<string, string>;
 }
 
-/** Entries that are looked at before others have their turn: a worker has heartbeats to send. */
+/** Entries to check before yielding: the worker has heartbeats to send. */
 const ENTRIES_A_TURN = 500;
 const ASK_MS = 10 * 60_000;
 const SHOWN = 5;
@@ -83,7 +83,7 @@ const askedSchema = z.strictObject({
   without: z.array(z.string()),
 });
 
-/** Beside the environments, where no sandbox shows it; who clears the cache has both made anew. */
+/** Beside the environments, where no sandbox shows it. Clearing the cache removes both, and both are made again. */
 export function inventoryFile(python: string): string {
   const key = createHash('sha256').update(python).digest('hex').slice(0, 12);
   return join(cacheRoot(), 'python', `inventory-${key}.json`);
@@ -92,7 +92,7 @@ export function inventoryFile(python: string): string {
 const inventoryOf = (python: string): Promise<Inventory | null> =>
   readJsonIfWhole(inventoryFile(python), inventorySchema);
 
-/** Takes the inventory of an interpreter unless there is one: only a person removes it. */
+/** Takes the inventory of an interpreter unless it exists: only a person removes one. */
 export async function ensureInventory(python: string, take = takeInventory): Promise<void> {
   if ((await inventoryOf(python)) === null) await take(python);
 }
@@ -116,14 +116,14 @@ export async function takeInventory(python: string): Promise<void> {
 
 /**
  * Compares an interpreter and its environment with their inventory.
- * @returns how they stand, for `checkUnchanged` afterwards
+ * @returns a snapshot for `checkUnchanged` afterwards
  * @throws EnvironmentChanged that says what differs and what to do
  */
 export async function checkEnvironment(python: string): Promise<Snapshot> {
   const inventory = await inventoryOf(python);
   if (inventory === null) {
     throw new EnvironmentChanged(
-      `there is no inventory of ${python}, so nobody can say whether it is what it was: run \`autoresearch up\`, which takes one, then resume`,
+      `there is no inventory of ${python}, so changes to it cannot be detected: run \`autoresearch up\`, which takes one, then resume`,
     );
   }
   let now = await snapshot(inventory.roots, inventory.without);
@@ -139,7 +139,7 @@ export async function checkEnvironment(python: string): Promise<Snapshot> {
 }
 
 /**
- * What was used since `before` is what was checked then. A file that was there only for a moment shows in its folder's ctime.
+ * Checks that nothing has changed since `before`. A file that existed only for a moment shows in its folder's ctime.
  * @throws EnvironmentChanged
  */
 export async function checkUnchanged(what: string, before: Snapshot): Promise<void> {
@@ -153,7 +153,7 @@ export async function checkUnchanged(what: string, before: Snapshot): Promise<vo
   );
 }
 
-/** How everything in some folders stands on the disk. */
+/** Takes a snapshot of folders. */
 export async function snapshot(roots: readonly string[], without: readonly string[] = []): Promise<Snapshot> {
   const stats = new Map<string, string>();
   const skipped = new Set(without);
@@ -170,13 +170,13 @@ export async function snapshot(roots: readonly string[], without: readonly strin
   return { roots, without, stats };
 }
 
-/** Its kind (`d`, `f`, `l`, `x`), then what a write cannot leave as it was. */
+/** The kind (`d`, `f`, `l`, `x`), and the attributes that every write changes. */
 function describe(stat: BigIntStats): string {
   const kind = stat.isDirectory() ? 'd' : stat.isSymbolicLink() ? 'l' : stat.isFile() ? 'f' : 'x';
   return `${kind} ${stat.mode} ${stat.size} ${stat.ino} ${stat.ctimeNs}`;
 }
 
-/** Files elsewhere that links in these folders lead to, as Debian's sitecustomize.py does. */
+/** Files elsewhere that links in these folders point to, such as Debian's sitecustomize.py. */
 function linkedFiles(stats: ReadonlyMap<string, string>): string[] {
   return [...stats].flatMap(([path, stat]) => {
     if (!stat.startsWith('l')) return [];
@@ -184,7 +184,7 @@ function linkedFiles(stats: ReadonlyMap<string, string>): string[] {
       const target = realpathSync(path);
       return !stats.has(target) && lstatSync(target).isFile() ? [target] : [];
     } catch {
-      // It leads nowhere.
+      // A dangling link.
       return [];
     }
   });
@@ -226,17 +226,17 @@ interface Difference {
 const inWords = ({ path, how }: Difference): string => `${path} ${how}`;
 
 const isBytecode = (path: string): boolean => /\/__pycache__\/[^/]+\.pyc$/.test(path);
-/** Without it the source is read, so it may go; an empty folder for it holds nothing. */
+/** Python reads the source without its bytecode, so bytecode and its empty folders may be deleted. */
 const isBytecodeOrItsFolder = (path: string): boolean => isBytecode(path) || path.endsWith('/__pycache__');
 
-/** Where it cannot be removed it is a difference, as any other. */
+/** If it cannot be removed, it is a difference like any other. */
 async function removeBytecode(found: readonly Difference[]): Promise<void> {
   const paths = found.map(({ path }) => path).filter(isBytecode);
   console.warn(`bytecode that was not there when the inventory was taken is removed: ${list(paths)}`);
   await Promise.all(paths.map((path) => rm(path, { force: true }).catch(() => undefined)));
 }
 
-/** Content is read only where the disk says that something was done. */
+/** Reads contents only if a file's attributes have changed. */
 async function differences(
   known: Inventory['files'],
   now: ReadonlyMap<string, string>,
@@ -258,7 +258,7 @@ async function differences(
   return found;
 }
 
-/** Equal contents need not be read again the next time. */
+/** Stores the new attributes of equal contents, which are then not read again. */
 async function refresh(inventory: Inventory, now: ReadonlyMap<string, string>): Promise<void> {
   const files = { ...inventory.files };
   let isStale = false;
@@ -284,7 +284,7 @@ function list(differs: readonly string[]): string {
   return differs.toSorted().slice(0, SHOWN).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-/** A folder inside one that is looked through already is looked through with it. */
+/** Removes folders inside other ones: they are searched with them. */
 function outermost(roots: readonly string[]): string[] {
   const all = [...new Set(roots)];
   return all.filter((root) => !all.some((other) => root.startsWith(`${other}/`)));

@@ -1,8 +1,8 @@
 /**
- * Where a candidate and a scorer run. bubblewrap: no capability, no new namespace or mount, no network, no host files
+ * The sandbox for candidates and the scorer. bubblewrap gives them no capability, no new namespace or mount, no network, no host files
  * but the runtime and the tree, no data for the trainer, only the assigned GPU, a cleared environment, scratch that is
- * gone afterwards. It stops cheating and accidents; it does not stop an attacker with a kernel exploit. Without it
- * (`none`) only the environment is cleared and descendants are ended: every status says so.
+ * deleted afterwards. It stops cheating and accidents, but no attacker with a kernel exploit. Without it (`none`) only
+ * the environment is cleared and descendants are ended, and every status says so.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ export interface Room {
   /** Read-only, and where the process begins. */
   tree: string;
   scratchBytes: number;
-  /** Where scratch lies when there is no sandbox to make one. */
+  /** The folder for scratch without a sandbox. */
   scratch: string;
   folders: { host: string; place: string; writable: boolean }[];
   /** Paths in the environment and in the command are those inside. */
@@ -55,17 +55,17 @@ export interface SandboxFound {
   todo: string | null;
 }
 
-/** What bubblewrap says of a host that is short of something just now: that tells nothing of what it can do. */
+/** bubblewrap's messages when the host is short of a resource: then the trial proves nothing. */
 const SHORTAGE = /Resource temporarily unavailable|Cannot allocate memory|Too many open files/;
-/** A probe takes a second; a machine that sleeps, or stands still, does so inside this time. */
+/** A probe takes a second; this leaves room for a machine that sleeps or stalls. */
 const PROBE_MS = 10 * 60_000;
 const INSTALL =
   'install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)';
-/** What bubblewrap shows of the host's /dev. */
+/** The host's device files that bubblewrap shows. */
 export const SHARED_DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map(
   (name) => `/dev/${name}`,
 );
-/** Parts of /sys that only root can read, and root needs no capability for it: they show the whole host. */
+/** Parts of /sys that show the whole host. Only root can read them, but root needs no capability for it. */
 const SYS_FOLDERS_OF_ROOT = [
   'kernel/debug',
   'kernel/tracing',
@@ -102,16 +102,15 @@ const SYSTEM_FILES = [
   '/etc/localtime',
 ];
 /**
- * Runs first inside, and begins the command only when it is told to: supervisor.py says why. The command takes this process
- * over. As the first one of its namespace it takes all others with it when it ends, and only the host can end it by
- * SIGKILL: the kernel ignores that when it comes from inside.
+ * The first process inside. It starts the command, by exec, only after a message: supervisor.py says why. It is PID 1 of its
+ * namespace, so all others die with it, and only the host can end it by SIGKILL: the kernel ignores that signal from inside.
  */
 const GATE = ['/bin/sh', '-c', 'echo ready >&4; read -r go <&4 || exit 125; exec 4>&-; exec "$@"', 'sh'];
 
 /**
- * Which sandbox works here, found by a real trial. AUTORESEARCH_SANDBOX=none forgoes it.
- * @throws Error for another value of AUTORESEARCH_SANDBOX, and where the trial came to no end: a host that is short of processes
- * for a moment must not be taken for one without a sandbox
+ * Finds out by a trial which sandbox works here. AUTORESEARCH_SANDBOX=none skips it.
+ * @throws Error for another value of AUTORESEARCH_SANDBOX, and if the trial did not finish: a host that is short of processes for
+ * a moment must not count as one without a sandbox
  */
 export async function findSandbox(): Promise<SandboxFound> {
   const wish = process.env['AUTORESEARCH_SANDBOX'] ?? '';
@@ -144,17 +143,17 @@ export async function findSandbox(): Promise<SandboxFound> {
   if (code === 'ENOENT') return { sandbox: 'none', detail: 'bwrap is not installed', todo: INSTALL };
   if (code === 'EACCES' || (typeof code === 'number' && !SHORTAGE.test(said)))
     return { sandbox: 'none', detail: `bwrap does not run: ${said}`, todo: howToSandbox(said) };
-  throw new Error(`whether bubblewrap works could not be found out just now: ${said}`);
+  throw new Error(`cannot find out whether bubblewrap works: ${said}; try again`);
 }
 
 interface Trial {
-  /** By errno where it could not start; null where it was killed. */
+  /** The errno if it could not start; null if it was killed. */
   code: string | number | null;
   signal: string | null;
   stderr: string;
 }
 
-/** Starts the walls of every room around a look at them. */
+/** Starts a sandbox whose only program checks the sandbox. */
 async function tryWalls(filter: Buffer): Promise<Trial> {
   const child = spawn('bwrap', [...walls(1 << 20), '/bin/sh', '-c', LOOK_AT_WALLS], {
     signal: AbortSignal.timeout(PROBE_MS),
@@ -229,11 +228,11 @@ export async function enclose(sandbox: Sandbox, room: Room): Promise<Enclosed> {
   };
 }
 
-/** Namespaces, the system's libraries and an empty scratch: the same for every room. */
+/** The common part of all sandboxes: namespaces, the system's libraries and an empty scratch. */
 function walls(scratchBytes: number): string[] {
   return [
     '--unshare-all',
-    // As root bubblewrap leaves every capability otherwise, and with them all that is read-only can be made writable.
+    // As root, bubblewrap leaves all capabilities otherwise, and with them read-only mounts can be made writable.
     '--cap-drop',
     'ALL',
     '--seccomp',
@@ -279,14 +278,14 @@ async function pythonFolders(python: string): Promise<string[]> {
     'import json, os, sys; print(json.dumps([p for p in [sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path] if os.path.isdir(p)]))';
   const stdout = await outputOf(python, ['-IB', '-c', ask], { timeoutMs: PROBE_MS });
   const said = pythonPathsSchema.parse(JSON.parse(stdout));
-  // An interpreter is often a link to another one, which may be a link again.
+  // An interpreter is often a chain of links.
   const links = [dirname(dirname(python)), dirname(dirname(realpathSync(python)))];
   const folders = [...said, ...links].flatMap((folder) => [folder, realpathSync(folder)]);
   const forbidden = new Set(['/', '/home', '/root', '/opt', '/var', '/mnt', homedir()]);
   const shown = new Set(
     folders.filter((folder) => folder !== '/usr' && !folder.startsWith('/usr/') && !forbidden.has(folder)),
   );
-  // A folder inside one that is shown already is shown with it.
+  // A folder's subfolders are shown with it.
   return [...shown].filter(
     (folder) => ![...shown].some((other) => folder !== other && folder.startsWith(`${other}/`)),
   );
@@ -313,10 +312,10 @@ function gpu(files: string[], libraryPath: string): string[] {
   ];
 }
 
-/** Where a process inside looks for programs. */
+/** PATH inside. */
 export const pathInside = (python: string): string => `${dirname(python)}:/usr/local/bin:/usr/bin:/bin`;
 
-/** What a process inside calls its device: it sees no GPU but its own. */
+/** The device's name inside, where a process sees only its own GPU. */
 export const deviceInside = (device: string): string => (isGpu(device) ? 'cuda:0' : device);
 
 function environment(room: Room, scratch: string, sandbox: Sandbox): Record<string, string> {
@@ -337,7 +336,7 @@ function environment(room: Room, scratch: string, sandbox: Sandbox): Record<stri
   };
   if (cuda) {
     env['CUDA_DEVICE_ORDER'] = 'PCI_BUS_ID';
-    // In the sandbox there is but one.
+    // The sandbox shows a single GPU.
     env['CUDA_VISIBLE_DEVICES'] = sandbox === 'none' ? String(gpuIndex(room.device)) : '0';
     if (libraryPath !== undefined) env['LD_LIBRARY_PATH'] = libraryPath;
   } else {

@@ -49,9 +49,9 @@ export async function requestsInHistory(
     }
     if (state === null) continue;
     const signal = event.workflowExecutionSignaledEventAttributes;
-    if (signal) state = heard(state, signal.signalName ?? '', await decode(signal.input));
+    if (signal) state = heard(state, signal.signalName ?? '', await decode(signal.input).catch(asUnreadable));
     const update = event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest?.input;
-    if (update) state = heard(state, update.name ?? '', await decode(update.args));
+    if (update) state = heard(state, update.name ?? '', await decode(update.args).catch(asUnreadable));
     const done = event.childWorkflowExecutionCompletedEventAttributes;
     if (done) {
       const [answer] = await decode(done.result);
@@ -61,6 +61,12 @@ export async function requestsInHistory(
   }
   return state === null ? null : { limits: state.limits, waiting: state.waiting, experiments };
 }
+
+/**
+ * Drops a message that nobody can read: anyone may send a signal that is no JSON, or is encrypted with a key that nobody has. It must not
+ * keep the study from being started again. A key that is only missing here shows at the run's own input.
+ */
+const asUnreadable = (): unknown[] => [];
 
 function heard(state: StudyState, name: string, [request]: unknown[]): StudyState {
   try {

@@ -217,7 +217,7 @@ test("a call that a worker's death cut off counts as spent", async () => {
   await expect(next).rejects.toMatchObject({
     type: 'BudgetExhausted',
     nonRetryable: true,
-    message: "dollars limit: the next call may cost $0.30, and $0.20 is left of the study's dollars",
+    message: "dollars limit: the next call may cost $0.30, but only $0.20 of the study's dollars is left",
   });
   expect(await propose(limited, () => Promise.resolve(wider()))).toMatchObject({ dollars: 0.8 });
 });

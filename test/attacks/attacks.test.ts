@@ -28,7 +28,7 @@ const own = process.getuid?.() ?? 0;
 const uids = own === 0 ? [0, 65_534] : [own];
 const pairs = uids.flatMap((worker) => uids.map((owner) => ({ worker, owner })));
 
-test('no attack gets through, whoever works and whoever owns the folders, and honest work is done', () => {
+test('no attack succeeds, as root or as another user, and honest work is done', () => {
   const python = process.env['AUTORESEARCH_PYTHON'];
   const worlds = play(...(python === undefined ? [] : ['--python', python]));
   expect(worlds.flatMap(({ faults }) => faults)).toEqual([]);

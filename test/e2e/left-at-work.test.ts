@@ -79,7 +79,7 @@ test('stopped now while the worker is frozen, which is killed then: the next one
   await startTiny(service, TAG, { experiments: 2, held: [1] });
   runner = await trains(service, TAG, 1);
   const atWork = family(runner.pid);
-  // Runner, keeper, sandbox, candidate.
+  // Runner, supervisor, sandbox, candidate.
   expect(atWork.length).toBeGreaterThanOrEqual(4);
 
   await stopNowWithoutWorker(TAG, worker.owner);

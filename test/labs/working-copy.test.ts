@@ -4,14 +4,17 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { storeCandidate } from '../../src/ledger/commits';
 import { openLedger } from '../../src/ledger/ledger';
@@ -31,6 +34,35 @@ async function work(lab = makeLab(), commit = lab.base) {
 }
 
 const look = (copy: WorkingCopy, editable = EDITABLE) => changesIn(copy, editable, LIMIT);
+
+/** A file system in memory, which containers and hosts have beside their disks. */
+const MEMORY = '/dev/shm';
+const hasOther = existsSync(MEMORY) && lstatSync(MEMORY).dev !== lstatSync(tmpdir()).dev;
+
+(hasOther ? describe : describe.skip)('where there is another file system', () => {
+  test('a copy on another file system than the lab, as state and labs often are', async () => {
+    const lab = makeLab();
+    const folder = mkdtempSync(join(MEMORY, 'autoresearch-copy-'));
+    try {
+      const path = join(folder, 'work');
+      await makeWorkingCopy({ lab: lab.root, base: lab.base }, { tag: TAG, commit: lab.base, path });
+      expect(git(path, 'status', '--porcelain')).toBe('');
+      expect(git(path, 'fsck', '--strict')).toBe('');
+      expect(existsSync(join(path, '.git', 'objects', 'info', 'alternates'))).toBe(false);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+test('a copy of a lab whose path has the separators of paths', async () => {
+  const lab = makeLab();
+  const root = `${lab.root}:"a\\b`;
+  renameSync(lab.root, root);
+  const path = join(temporary(), 'work');
+  await makeWorkingCopy({ lab: root, base: lab.base }, { tag: TAG, commit: lab.base, path });
+  expect(git(path, 'status', '--porcelain')).toBe('');
+});
 
 test('nothing changed is no edits', async () => {
   const { copy, path } = await work();

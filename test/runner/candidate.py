@@ -572,7 +572,7 @@ def look():
             if folder == "/proc":
                 folders[:] = [name for name in folders if not name.isdigit() and not os.path.islink("/proc/" + name)]
             paths = (os.path.join(folder, name) for name in files)
-            # Others may be read only, whoever opens them.
+            # Others may be read only, by any process.
             yield from (path for path in paths if not os.path.islink(path) and os.lstat(path).st_mode & 0o222)
 
     def connect(address):

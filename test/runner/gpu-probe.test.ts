@@ -17,7 +17,7 @@ afterAll(() => workshop.close());
 const none = { env: { AUTORESEARCH_SANDBOX: 'none' } };
 
 let made = 0;
-/** A run on a GPU whose probe, alone in being isolated, does as the shell is told. */
+/** A run on a GPU whose probe, the only isolated command, is a shell script. */
 async function onGpu(
   probe: string,
   candidate: string[],

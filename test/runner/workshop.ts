@@ -255,7 +255,7 @@ export function processesWith(marker: string): string[] {
   return stdout.trim().split('\n');
 }
 
-/** A little more than what is to be struck takes. */
+/** A little longer than the process to kill takes. */
 const BEYOND = 1.5;
 
 /**

@@ -12,7 +12,7 @@ function open() {
   const environment = new MockActivityEnvironment();
   let beats = 0;
   environment.on('heartbeat', () => (beats += 1));
-  let finish!: (answer: string) => void;
+  let finish: (answer: string) => void = () => undefined;
   const work = new Promise<string>((resolve) => (finish = resolve));
   return { environment, work, beats: () => beats, finish };
 }

@@ -1,5 +1,8 @@
 /** What `resume` learns of a workflow that was ended without being stopped, from a real server. */
+import { Client } from '@temporalio/client';
 import { carriedOver } from '../../src/studies/carry-over';
+import { requestsInHistory } from '../../src/studies/requests-in-history';
+import { dataConverter } from '../../src/temporal/codec';
 import { describeWorkflow } from '../../src/studies/study-workflow';
 import { findStudy } from '../../src/studies/find-study';
 import { labId } from '../../src/process/paths';
@@ -82,3 +85,28 @@ test('of one that cannot answer, or that there is not: what the ledger has, and 
   expect(silent).toMatchObject({ limits: config.limits, waiting: config.waiting });
   expect(silent.said).toEqual([expect.stringContaining('was terminated and does not answer')]);
 });
+
+test.each(['json/plain', 'binary/encrypted', 'binary/unheard-of'])(
+  'a message in %s that nobody can read takes nothing from what is found in the history',
+  async (encoding) => {
+    const tag = encoding.replace('/', '-');
+    const { config } = await studyOf(tag);
+    const handle = await start(config.workflowId, tag);
+    const { connection, options } = stage.environment.client;
+    // As the commands decode it, without a key.
+    const client = new Client({ connection, namespace: options.namespace, dataConverter: dataConverter([]) });
+    await client.workflowService.signalWorkflowExecution({
+      namespace: options.namespace,
+      workflowExecution: { workflowId: config.workflowId },
+      signalName: 'hint',
+      input: { payloads: [{ metadata: { encoding: Buffer.from(encoding) }, data: Buffer.from('no {') }] },
+    });
+    await handle.signal('hint', 'deeper');
+    await handle.terminate();
+    const { runId } = await handle.describe();
+    expect(await requestsInHistory(client, config.workflowId, runId)).toMatchObject({
+      limits: { experiments: 1, hours: 3 },
+      waiting: { hints: ['wider', 'deeper'] },
+    });
+  },
+);

@@ -93,4 +93,4 @@ test('any answer of a model becomes a proposal that a record can hold, within th
     }),
     { numRuns: 40 },
   );
-});
+}, 600_000);
