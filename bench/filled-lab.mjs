@@ -8,6 +8,8 @@ const require = createRequire(import.meta.url);
 const { openLedger } = require('../dist/ledger/ledger.js');
 const { baseRef, ledgerRef } = require('../dist/ledger/refs.js');
 const { resultsTable } = require('../dist/ledger/results-tsv.js');
+const { DEFAULT_POLICY } = require('../dist/domain/policies/choice.js');
+const { LATER_SETTINGS } = require('../dist/domain/study.js');
 const { asset } = require('../dist/process/package-root.js');
 
 const TRAIN = readFileSync(asset('trainer', 'train.py'), 'utf8');
@@ -25,18 +27,26 @@ train: { command: [python, train.py] }
 score: { command: [python, score.py] }
 `;
 export const AT = '2026-11-21T00:00:00.000Z';
+export const CLASS = { device: 'bench', torch: '2.15', lab: 'c'.repeat(64), data: 'd'.repeat(64) };
 export const RUN = {
   seed: 1,
   attempts: 1,
   failure: null,
-  steps: 100,
-  tokens: 100_000,
+  arm: 'candidate',
+  commit: 'e'.repeat(40),
+  split: 'val',
+  class: CLASS,
+  metrics: {
+    steps: 100,
+    tokens: 100_000,
+    dataWaitSeconds: 0.1,
+    peakMemoryMb: 40_000,
+    lastLoss: 1,
+    parameters: 5e7,
+  },
   trainSeconds: 300,
   wallSeconds: 330,
   startupSeconds: 20,
-  dataWaitSeconds: 0.1,
-  peakMemoryMb: 40_000,
-  lastLoss: 1,
   initialWeights: 'a'.repeat(64),
   weights: 'b'.repeat(64),
   sandbox: 'bubblewrap',
@@ -44,9 +54,9 @@ export const RUN = {
   score: 1,
   scoreSeconds: 3,
   scoreWallSeconds: 5,
-  parameters: 5e7,
+  startupGpuSeconds: null,
+  sameWeightsAsSeed: null,
 };
-export const FINGERPRINT = { device: 'bench', torch: '2.15', lab: 'c'.repeat(64), data: 'd'.repeat(64) };
 
 /** A text as `git fast-import` reads it. */
 const data = (text) => `data ${Buffer.byteLength(text)}\n${text}\n`;
@@ -70,7 +80,7 @@ export async function makeLab(root, git) {
   await git.bytes(['commit', '--quiet', '--message', 'Begin']);
   const base = await git.text(['rev-parse', 'HEAD']);
   const study = {
-    format: 1,
+    format: 2,
     tag: 'bench',
     workflowId: 'study-bench',
     lab: root,
@@ -78,11 +88,12 @@ export async function makeLab(root, git) {
     researcher: 'tpe',
     researcherCommand: null,
     budget: { seconds: 300 },
-    limits: { experiments: null, gpuHours: null, hours: null },
+    limits: { experiments: null, gpuHours: null, hours: null, dollars: null },
     metric: 'val_bpb',
     direction: 'minimize',
     base,
     createdAt: AT,
+    ...LATER_SETTINGS,
   };
   await git.moveRef(baseRef(study.tag), base, null);
   await openLedger(git, study);
@@ -119,7 +130,7 @@ export async function addRefs(git, study, size) {
 function recordOf({ tag, base, budget }, number) {
   const { title, hypothesis } = proposalOf(number, []);
   return {
-    format: 1,
+    format: 2,
     study: tag,
     number,
     commit: base,
@@ -134,10 +145,18 @@ function recordOf({ tag, base, budget }, number) {
     score: 1,
     incumbentScore: number === 0 ? null : 1,
     runs: [RUN],
+    research: null,
+    ideas: [],
+    droppedIdeas: [],
+    repairs: [],
+    repeatsRefused: 0,
+    gpuDollars: 0,
+    policy: DEFAULT_POLICY,
     budget,
     startedAt: AT,
     finishedAt: AT,
     dollars: 0.01,
-    fingerprint: FINGERPRINT,
+    seal: 'graph',
+    class: CLASS,
   };
 }

@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytesOnDisk } from './disk.mjs';
-import { addRefs, AT, changed, fill, FINGERPRINT, makeLab, proposalOf, RUN } from './filled-lab.mjs';
+import { addRefs, AT, changed, fill, CLASS, makeLab, proposalOf, RUN } from './filled-lab.mjs';
 import { median, round } from './long-life/figures.mjs';
 
 const SIZES = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [100, 1000, 10_000];
@@ -19,6 +19,7 @@ const STEPS = 100; // as many as lie between two packings of the lab
 const require = createRequire(import.meta.url);
 const { createApply } = require('../dist/activities/apply.js');
 const { createRecord } = require('../dist/activities/record.js');
+const { NOTHING_WAITS } = require('../dist/domain/waiting.js');
 const { storeProposal } = require('../dist/ledger/proposals.js');
 const { Git } = require('../dist/ledger/git.js');
 const { readLedger } = require('../dist/ledger/ledger.js');
@@ -56,22 +57,34 @@ async function measure(root, size) {
     await timed('read', () => readLedger(git, study.tag));
     const edits = [{ path: 'train.py', content: changed(number) }];
     const proposal = await storeProposal(git, study.tag, number, proposalOf(number, edits));
-    const change = { study, number, incumbent: study.base, proposal, at: AT };
+    const change = { study, number, incumbent: study.base, proposal, repair: null, at: AT };
     const { commit } = await timed('apply', () => apply(change));
     const end = {
-      decision: { verdict: 'discard', reason: 'not-better', detail: 'not better' },
+      decision: { verdict: 'discard', reason: 'not-better', score: 1, detail: 'not better' },
       failure: null,
     };
-    const incumbent = { commit: study.base, experiment: 0, score: 1 };
+    const incumbent = { commit: study.base, experiment: 0, score: 1, scores: [1] };
     const about = {
       startedAt: AT,
       finishedAt: AT,
       dollars: 0.01,
-      fingerprint: FINGERPRINT,
+      seal: 'graph',
+      class: CLASS,
       limits: study.limits,
     };
     await timed('record', () =>
-      record({ study, number, commit, incumbent, proposal, ...end, runs: [RUN], ...about }),
+      record({
+        study,
+        number,
+        commit,
+        incumbent,
+        proposals: [proposal],
+        taken: NOTHING_WAITS,
+        repairs: [],
+        ...end,
+        runs: [RUN],
+        ...about,
+      }),
     );
   }
   say(size, 'reading the ledger for a proposal, median', median(seconds.read.slice(1)), 's');

@@ -74,7 +74,7 @@ worker.once('exit', (code) => {
 
 const workflowId = 'study-long-life';
 const config = {
-  format: 1,
+  format: 2,
   tag: 'long-life',
   workflowId,
   lab: '/nowhere',

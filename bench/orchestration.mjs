@@ -28,14 +28,10 @@ const RUN = {
   seed: 1,
   attempts: 1,
   failure: null,
-  steps: 1,
-  tokens: 1,
+  metrics: { steps: 1, tokens: 1 },
   trainSeconds: 0,
   wallSeconds: 0,
   startupSeconds: 0,
-  dataWaitSeconds: 0,
-  peakMemoryMb: 0,
-  lastLoss: 1,
   initialWeights: null,
   weights: null,
   sandbox: 'none',
@@ -49,7 +45,8 @@ const activities = {
   openStudy: async ({ limits }) => ({
     state: rebuild(limits, []),
     lane: LANE,
-    fingerprint: { device: 'bench', torch: '0', lab: '0', data: '0' },
+    seal: 'graph',
+    class: { device: 'bench', torch: '0', lab: '0', data: '0' },
     caps: { startup: 10, submission: 10, score: 10 },
   }),
   propose: async ({ number }) => ({ proposal: `p${number}`, title: `change ${number}`, dollars: 0 }),
@@ -58,11 +55,9 @@ const activities = {
   evaluate: async ({ number }) => ({
     failure: null,
     score: 2 - number / 1e6,
-    tokens: 1,
-    bytes: 1,
+    metrics: { parameters: 1 },
     scoreSeconds: 0,
     wallSeconds: 0,
-    parameters: 1,
   }),
   record: async ({ number, commit, decision }) => {
     recorded.push(performance.now() / 1000);
@@ -96,7 +91,7 @@ const workers = await Promise.all([
 ]);
 const running = Promise.all(workers.map((worker) => worker.run()));
 const config = {
-  format: 1,
+  format: 2,
   tag: 'bench',
   workflowId: 'study-bench',
   lab: '/nowhere',

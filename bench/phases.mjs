@@ -27,7 +27,8 @@ if (scored.length === 0) {
 
 const wall = ({ startedAt, finishedAt }) => (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
 const sum = (runs, key) => runs.reduce((total, run) => total + run[key], 0);
-const device = scored[0].fingerprint.device;
+const sumOf = (runs, metric) => runs.reduce((total, { metrics }) => total + (metrics[metric] ?? 0), 0);
+const device = scored[0].class.device;
 const say = (figure, of, unit = 's') => {
   const values = scored.map(of).toSorted((a, b) => a - b);
   const value = Number(values[Math.floor(values.length / 2)].toPrecision(4));
@@ -50,10 +51,10 @@ say(
 );
 say(
   'share of training spent waiting for data',
-  ({ runs }) => sum(runs, 'dataWaitSeconds') / sum(runs, 'trainSeconds'),
+  ({ runs }) => sumOf(runs, 'dataWaitSeconds') / sum(runs, 'trainSeconds'),
   '',
 );
-say('tokens trained a second', ({ runs }) => sum(runs, 'tokens') / sum(runs, 'trainSeconds'), 'tokens/s');
+say('tokens trained a second', ({ runs }) => sumOf(runs, 'tokens') / sum(runs, 'trainSeconds'), 'tokens/s');
 
 const state = studyState(labId(lab), tag);
 if (existsSync(join(state, 'runs'))) {

@@ -60,7 +60,7 @@ try {
   for (const [experiment, blow] of BLOWS.entries()) await strike(experiment, blow);
   await stopNow(BLOWS.length);
   await autoresearch('verify', TAG, '--lab', 'lab');
-  const { device } = JSON.parse(await autoresearch('show', '0', TAG, '--lab', 'lab')).record.fingerprint;
+  const { device } = JSON.parse(await autoresearch('show', '0', TAG, '--lab', 'lab')).record.class;
   await autoresearch('down');
   const { train, score, repeated } = secondsSpentTwice({ state: stateFolder, begun: () => [] }, struck);
   const left = processesOf(root).length;

@@ -20,7 +20,7 @@ import { withFailures } from './activities/failures';
 import { heartbeatWhile, withHeartbeats } from './runs/heartbeat';
 import { activityMetrics } from './activities/metrics';
 import type { ControlActivities, DeviceActivities, ProposeInput } from './activities/interface';
-import type { Machine } from './domain/run';
+import type { RunClass } from './domain/run-class';
 import { createOpenStudy } from './activities/open-study';
 import { prepareData, studyData } from './activities/prepare-data';
 import { createPropose } from './activities/propose';
@@ -189,7 +189,7 @@ function controlActivities(python: string, devices: readonly Device[]): ControlA
   };
 }
 
-async function machineOf({ name }: Device, python: string): Promise<Machine> {
+async function machineOf({ name }: Device, python: string): Promise<RunClass> {
   return { device: name, torch: await torchVersion(python) };
 }
 

@@ -7,7 +7,7 @@ import { GRAPH_FILE, WEIGHTS_FILE } from '../runner/model/submission';
 import { attemptsOf, markAsLost } from '../runs/attempts';
 import { withFailures } from './failures';
 import type { DeviceActivities, EvaluateInput } from './interface';
-import { checkLeague } from './comparability';
+import { checkClass } from './comparability';
 import {
   attend,
   checkRoom,
@@ -30,11 +30,9 @@ export function createEvaluate(dependencies: RunDependencies): DeviceActivities[
       const result: ScoreResult = {
         failure,
         score: failure === null ? (status.score?.value ?? null) : null,
-        tokens: status.score?.tokens ?? 0,
-        bytes: status.score?.bytes ?? 0,
+        metrics: { parameters: status.parameters },
         scoreSeconds: status.score?.seconds ?? 0,
         wallSeconds,
-        parameters: status.parameters,
       };
       return result;
     });
@@ -49,7 +47,7 @@ async function prepare(
   const setting = await dependencies.resolveRun(input);
   const { lab, machine } = setting;
   // A worker may have come back with another torch, or as another machine.
-  checkLeague(input.study.tag, input.fingerprint, machine);
+  checkClass(input.study.tag, input.class, machine);
   await checkRoom(input, setting, 0);
   const tree = join(folder, 'tree');
   // The base commit and nothing else: no file of the candidate's lies where the scorer imports from.

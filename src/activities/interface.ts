@@ -6,15 +6,16 @@
 import type {
   ExperimentSummary,
   Failure,
-  Fingerprint,
   Repair,
   RunResult,
   ScoredRun,
   ScoreResult,
+  Seal,
 } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
-import type { Decision, Incumbent } from '../domain/policy';
+import type { Decision, Incumbent } from '../domain/policies/policy';
 import type { Caps, Lane, StudyRef, TrainInput } from '../domain/run';
+import type { RunClass } from '../domain/run-class';
 import type { StudyConfig, StudyState } from '../domain/study';
 import type { LastTaken, Waiting } from '../domain/waiting';
 
@@ -24,7 +25,8 @@ export interface OpenedStudy {
   /** Null without a record. */
   last: LastTaken | null;
   lane: Lane;
-  fingerprint: Fingerprint;
+  class: RunClass;
+  seal: Seal;
   caps: Caps;
 }
 
@@ -100,7 +102,8 @@ export interface RecordInput {
   startedAt: string;
   finishedAt: string;
   dollars: number;
-  fingerprint: Fingerprint;
+  class: RunClass;
+  seal: Seal;
   /** The study's limits now, so that `resume` finds them again. */
   limits: Limits;
 }

@@ -16,8 +16,8 @@ import { StudyMismatch, withFailures } from './failures';
 import { heartbeatWhile } from '../runs/heartbeat';
 import type { ControlActivities, OpenedStudy } from './interface';
 import type { Lane } from '../domain/run';
-import type { Machine } from '../domain/run';
-import { checkLeague } from './comparability';
+import { classText, type RunClass } from '../domain/run-class';
+import { checkClass } from './comparability';
 import type { PreparedData } from './prepare-data';
 import { claimStateFolder } from './state-folder';
 
@@ -25,7 +25,7 @@ export interface OpenStudyDependencies {
   /** The GPU, or the CPU, that the study trains on. */
   lane(): Promise<Lane>;
   /** What the lane's scores may be compared with. */
-  machine(lane: Lane): Promise<Machine>;
+  machine(lane: Lane): Promise<RunClass>;
   prepareData(study: StudyConfig, lab: LabConfig): Promise<PreparedData>;
 }
 
@@ -48,14 +48,22 @@ async function open(dependencies: OpenStudyDependencies, study: StudyConfig): Pr
   const data = await dependencies.prepareData(study, lab);
   checkData(study, records, data);
   const lane = await dependencies.lane();
-  const fingerprint = {
-    ...(await dependencies.machine(lane)),
+  const machine = await dependencies.machine(lane);
+  const runClass = {
+    ...machine,
     lab: await lockedHash(git, study.base, lab),
     data: data.hash,
   };
-  checkLeague(study.tag, records.at(-1)?.fingerprint, fingerprint);
+  checkClass(study.tag, records.at(-1)?.class, machine);
   const { startup_seconds: startup, submission_seconds: submission, score_seconds: score } = lab.caps;
-  return { state, last: lastTaken(records), lane, fingerprint, caps: { startup, submission, score } };
+  return {
+    state,
+    last: lastTaken(records),
+    lane,
+    class: runClass,
+    seal: 'graph',
+    caps: { startup, submission, score },
+  };
 }
 
 async function openBase(git: Git, { tag, base }: StudyConfig): Promise<LabConfig> {
@@ -96,14 +104,15 @@ function checkWhole({ tag }: StudyConfig, records: readonly ExperimentRecord[]):
 
 function checkData(study: StudyConfig, records: readonly ExperimentRecord[], data: PreparedData): void {
   const last = records.at(-1);
-  if (last === undefined || last.fingerprint.data === data.hash) return;
+  const before = last?.class['data'];
+  if (before === undefined || before === data.hash) return;
   throw new StudyMismatch(
-    `the data is not what study ${study.tag} was scored on so far (${data.hash.slice(0, 12)}, not ${last.fingerprint.data.slice(0, 12)}): ` +
+    `the data is not what study ${study.tag} was scored on so far (${classText(data.hash)}, not ${classText(before)}): ` +
       'put its source back as it was, or start a new study',
   );
 }
 
-/** The locked files, as one hash: other rules are another league. */
+/** The locked files, as one hash: scores by other rules do not compare. */
 async function lockedHash(git: Git, base: string, { locked }: LabConfig): Promise<string> {
   const files = (await listTree(git, base)).filter(({ path }) => locked.includes(path));
   return createHash('sha256')

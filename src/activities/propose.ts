@@ -270,6 +270,7 @@ async function contextOf(
     number,
     lab,
     budget: study.budget,
+    policy: study.policy,
     others: [],
     // From the working tree each time: the user may edit it while the study runs.
     program: await readFile(join(study.lab, lab.program)).then(decodeText, () => ''),

@@ -52,7 +52,7 @@ async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord>
   const proposals = await Promise.all(input.proposals.map((id) => readProposal(git, id)));
   const [first] = proposals;
   return {
-    format: 1,
+    format: 2,
     study: study.tag,
     number,
     commit,
@@ -67,17 +67,19 @@ async function recordOf(git: Git, input: RecordInput): Promise<ExperimentRecord>
     reason: decision.reason,
     detail: decision.detail,
     failure,
-    score: failure === null ? (runs.at(-1)?.score ?? null) : null,
+    score: decision.score,
     incumbentScore: incumbent?.score ?? null,
     runs,
     repairs,
     repeatsRefused: proposals.reduce((sum, { repeatsRefused = 0 }) => sum + repeatsRefused, 0),
+    policy: study.policy,
     budget: study.budget,
     startedAt: input.startedAt,
     finishedAt: input.finishedAt,
     dollars: input.dollars,
     gpuDollars: gpuCost(gpuSeconds(runs), study.gpuHourDollars),
-    fingerprint: input.fingerprint,
+    seal: input.seal,
+    class: input.class,
   };
 }
 

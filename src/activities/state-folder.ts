@@ -51,7 +51,7 @@ async function isAnothers(
 ): Promise<boolean> {
   // Without these files it belongs to no study yet; another attempt may just be claiming it.
   if (!(await entriesOf(folder)).some((name) => LEFT.has(name))) return false;
-  if (last !== undefined && (await pinnedHash(study)) === last.fingerprint.data) return false;
+  if (last !== undefined && (await pinnedHash(study)) === last.class['data']) return false;
   return (await identityOfRun({ study, number: 0, run: 1 }))?.base !== study.base;
 }
 

@@ -1,4 +1,5 @@
 /** Trains a commit once, with the seed and the budget that it is given. */
+import { ApplicationFailure } from '@temporalio/common';
 import { join } from 'node:path';
 import type { Failure, RunResult } from '../domain/experiment';
 import { seedEffect } from '../domain/seed';
@@ -7,7 +8,8 @@ import { trainCap } from '../domain/train-cap';
 import { withFailures } from './failures';
 import type { DeviceActivities } from './interface';
 import type { TrainInput } from '../domain/run';
-import { checkLeague } from './comparability';
+import type { TaskStatus } from '../runner/task';
+import { checkClass } from './comparability';
 import { attend, checkRoom, commonSpec, type RunDependencies, type TrainTask } from '../runs/watch';
 
 /** A lab may allow more, and few submit as much: no study is to stand still for that. */
@@ -27,15 +29,11 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
         seed: input.seed,
         attempts,
         failure: failure ?? (seen.isIgnored ? ignoredSeed(input.seed, seen.sameAsSeed) : null),
-        steps: status.step,
-        tokens: status.tokens,
+        metrics: metricsOf(status),
         trainSeconds: status.trainSeconds,
         wallSeconds,
         startupSeconds: status.startupSeconds,
         startupGpuSeconds: status.startupGpuSeconds,
-        dataWaitSeconds: status.dataWaitSeconds,
-        peakMemoryMb: status.peakMemoryMb,
-        lastLoss: status.lastLoss,
         initialWeights: status.initialWeights,
         weights: status.weights,
         sameWeightsAsSeed: seen.sameAsSeed,
@@ -46,16 +44,33 @@ export function createTrain(dependencies: RunDependencies): DeviceActivities['tr
     });
 }
 
+/** What a training of a model lab measures beside its score. */
+function metricsOf({
+  step,
+  tokens,
+  dataWaitSeconds,
+  peakMemoryMb,
+  lastLoss,
+}: TaskStatus): RunResult['metrics'] {
+  const measured = { steps: step, tokens, dataWaitSeconds, peakMemoryMb };
+  return lastLoss === null ? measured : { ...measured, lastLoss };
+}
+
 function ignoredSeed(seed: number, other: number): Failure {
   const message = `seed ignored: seeds ${seed} and ${other} gave the same initial weights, which differed before this change: draw them from lab.seed`;
   return { reason: 'rejected', message, tail: '' };
 }
 
 async function prepare(dependencies: RunDependencies, input: TrainInput, folder: string): Promise<TrainTask> {
+  if (input.split === 'holdout')
+    throw ApplicationFailure.nonRetryable(
+      'the policy asks for a run on a holdout, and this lab has none: start the study with another policy',
+      'NoHoldout',
+    );
   const setting = await dependencies.resolveRun(input);
   const { lab, machine } = setting;
   // A worker may have come back with another torch, or as another machine.
-  checkLeague(input.study.tag, input.fingerprint, machine);
+  checkClass(input.study.tag, input.class, machine);
   await checkRoom(input, setting, Math.min(lab.caps.weights_bytes, LARGE_WEIGHTS_BYTES));
   const baseline = await dependencies.baselineRun(input.study);
   const startup = startupCap(baseline, lab.caps.startup_seconds);

@@ -3,9 +3,12 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import type { TrainBudget } from '../domain/budget';
 import { dollarText, UNLIMITED } from '../domain/limits';
-import { ASSUMED_CALL_DOLLARS, LATER_SETTINGS, type StudyConfig } from '../domain/study';
-import { openLab, type Lab } from '../labs/lab';
-import { openLedger, readStudy } from '../ledger/ledger';
+import { DEFAULT_POLICY, POLICIES, policyText } from '../domain/policies/choice';
+import { policyOf } from '../domain/policies';
+import { ASSUMED_CALL_DOLLARS, LATER_SETTINGS, rebuild, type StudyConfig } from '../domain/study';
+import { summarize } from '../domain/experiment';
+import { openLab, readLabConfigAt, type Lab } from '../labs/lab';
+import { openLedger, readLedger, readStudy } from '../ledger/ledger';
 import { branchName, branchRef, freeTag, isTagKnown, tagSchema } from '../ledger/refs';
 import { handle, newCommand } from './command';
 import { CliError } from '../studies/errors';
@@ -35,6 +38,8 @@ const schema = z.object({
     .positive('expected more than 0')
     .optional(),
   ...limitSchemas,
+  from: tagSchema.optional(),
+  policy: z.enum(POLICIES, `expected ${POLICIES.join(', ')}`).optional(),
 });
 type StartRequest = Omit<z.infer<typeof schema>, 'json'>;
 
@@ -56,7 +61,9 @@ export function startCommand(): Command {
       .option(
         '--train-steps <N>',
         'optimiser steps that each run trains, in the place of seconds: repeatable',
-      ),
+      )
+      .option('--from <TAG>', "begin from the incumbent of an earlier study, in the place of the lab's HEAD")
+      .option('--policy <NAME>', `the keep rule: ${POLICIES.join(', ')} (default: ${DEFAULT_POLICY.name})`),
   );
   return handle(command, schema, async (out, request) => {
     const checked = await checkStudy(request);
@@ -65,6 +72,7 @@ export function startCommand(): Command {
     const lines = [
       `study ${tag} has started: ${limitText(limits)}`,
       `  proposes ${proposerText(config)}`,
+      `  keeps by ${policyText(config.policy)}: ${policyOf(config.policy).words}`,
       `  look     npx autoresearch status ${tag} --follow`,
       `  history  npx autoresearch history ${tag}`,
       `  end it   npx autoresearch stop ${tag}`,
@@ -88,12 +96,43 @@ interface Checked {
  * @throws CliError, LabError, LabConfigError
  */
 export async function checkStudy(asked: StartRequest): Promise<Checked> {
-  const lab = await openLab(asked.lab);
+  const opened = await openLab(asked.lab);
+  const lab = asked.from === undefined ? opened : await atIncumbent(opened, asked.from);
   const researcher = await chooseResearcher(asked, lab, asked.usd);
   const budget = budgetOf(asked, lab);
   const tag = asked.tag ?? (await freeTag(lab.git, new Date()));
   if (await isTagKnown(lab.git, tag)) throw await taken(lab, tag);
   return { lab, tag, budget, researcher, asked };
+}
+
+/** The lab as the incumbent of an earlier study, of any version, left it. @throws CliError, LedgerError */
+async function atIncumbent(lab: Lab, from: string): Promise<Lab> {
+  const { git } = lab;
+  const study = await readStudy(git, from);
+  if (study === null) {
+    throw new CliError(
+      'not-found',
+      `the lab has no study ${from} to begin from`,
+      'see `npx autoresearch list`; `npx autoresearch fetch` brings one from a remote',
+    );
+  }
+  const incumbent = rebuild(study.limits, (await readLedger(git, from)).map(summarize)).incumbent;
+  if (incumbent === null || incumbent.score === null) {
+    throw new CliError(
+      'conflict',
+      `study ${from} has no incumbent yet: nothing of it has a score`,
+      "leave --from out: the study then begins from the lab's HEAD",
+    );
+  }
+  const { commit } = incumbent;
+  if ((await git.resolve(`${commit}^{commit}`)) === null) {
+    throw new CliError(
+      'not-found',
+      `git has no commit ${commit}, the incumbent of study ${from}`,
+      'fetch the whole study: `npx autoresearch fetch`',
+    );
+  }
+  return { ...lab, head: commit, config: await readLabConfigAt(git, commit) };
 }
 
 /** Claims the tag in git and starts the workflow. @throws CliError if another `start` was faster */
@@ -103,7 +142,7 @@ export async function beginStudy(
 ): Promise<LaunchedStudy> {
   if (asksClaude(researcher.researcher) && !server.has.anthropicKey) throw keyMissing();
   const wanted = await ownStudy(server.client, {
-    format: 1,
+    format: 2,
     tag,
     workflowId: `study-${tag}`,
     lab: lab.root,
@@ -115,6 +154,7 @@ export async function beginStudy(
     base: lab.head,
     createdAt: new Date().toISOString(),
     ...LATER_SETTINGS,
+    policy: { name: asked.policy ?? DEFAULT_POLICY.name, params: {} },
     ...researcher,
   });
   // The ledger is begun here already, so that of two starts with one tag only one goes on.

@@ -1,7 +1,8 @@
 /** Studies beside each other: what each brought for its cost, and how far its best was after each experiment. */
 import { budgetText } from './budget';
+import { classDifferences } from './run-class';
 import { gpuSeconds, type ExperimentRecord } from './experiment';
-import { isBetter } from './policy';
+import { policyText } from './policies/choice';
 import type { StudyConfig } from './study';
 
 export interface Compared {
@@ -54,7 +55,7 @@ export interface Band {
 }
 
 export function figuresOf({ name, config, records }: Compared): StudyFigures {
-  const curve = curveOf(config, records);
+  const curve = curveOf(records);
   const count = (test: (record: ExperimentRecord) => boolean) => records.filter(test).length;
   const gain = curve.at(-1)?.gain ?? null;
   const gpuHours = records.reduce((sum, { runs }) => sum + gpuSeconds(runs), 0) / 3600;
@@ -70,7 +71,7 @@ export function figuresOf({ name, config, records }: Compared): StudyFigures {
     withoutProposal: count(({ reason }) => reason === 'no-proposal'),
     repeatsRefused: records.reduce((sum, each) => sum + each.repeatsRefused, 0),
     baseline: records[0]?.score ?? null,
-    best: bestOf(config, records),
+    best: keptScores(records).at(-1) ?? null,
     gain,
     gpuHours,
     dollars,
@@ -83,20 +84,20 @@ export function figuresOf({ name, config, records }: Compared): StudyFigures {
 
 /** What differs between studies, and makes their scores say nothing about each other: in words, none where all is equal. */
 export function differences(studies: readonly Compared[]): string[] {
-  const facts: [string, (study: Compared) => string | undefined][] = [
+  const facts: [string, (study: Compared) => string][] = [
     ['metric', ({ config }) => config.metric],
     ['direction', ({ config }) => config.direction],
+    ['keep rule', ({ config }) => policyText(config.policy)],
     ['budget of a run', ({ config }) => budgetText(config.budget)],
-    ['lab', ({ records }) => records.at(-1)?.fingerprint.lab.slice(0, 12)],
-    ['data', ({ records }) => records.at(-1)?.fingerprint.data.slice(0, 12)],
-    ['device', ({ records }) => records.at(-1)?.fingerprint.device],
-    ['torch', ({ records }) => records.at(-1)?.fingerprint.torch],
   ];
-  return facts.flatMap(([what, factOf]) => {
-    const values = studies.flatMap((study) => factOf(study) ?? []);
+  const settings = facts.flatMap(([what, factOf]) => {
+    const values = studies.map(factOf);
     const distinct = [...new Set(values)];
     return distinct.length <= 1 ? [] : [`${what} (${distinct.join(', ')})`];
   });
+  const last = studies.map(({ records }) => records.at(-1));
+  const classes = last.filter((record) => record !== undefined).map((record) => record.class);
+  return [...settings, ...classDifferences(classes)];
 }
 
 /** One band for each kind of study, in the order in which the kinds come. */
@@ -113,25 +114,21 @@ export function bandsOf(figures: readonly StudyFigures[]): Band[] {
   });
 }
 
-function curveOf({ direction }: StudyConfig, records: readonly ExperimentRecord[]): CurvePoint[] {
+function curveOf(records: readonly ExperimentRecord[]): CurvePoint[] {
   const baseline = records[0]?.score ?? null;
   if (baseline === null || baseline === 0) return [];
   let best = baseline;
   let hours = 0;
   return records.map(({ number, verdict, score, runs }) => {
     hours += gpuSeconds(runs) / 3600;
-    if (verdict === 'keep' && score !== null && isBetter(direction, score, best)) best = score;
+    // The study's policy has found that the kept one is better.
+    if (verdict === 'keep' && score !== null) best = score;
     return { experiment: number, gpuHours: hours, gain: Math.abs(best - baseline) / Math.abs(baseline) };
   });
 }
 
-function bestOf({ direction }: StudyConfig, records: readonly ExperimentRecord[]): number | null {
-  const kept = records.flatMap(({ verdict, score }) => (verdict === 'keep' && score !== null ? [score] : []));
-  return kept.reduce<number | null>(
-    (best, score) => (best === null || isBetter(direction, score, best) ? score : best),
-    null,
-  );
-}
+const keptScores = (records: readonly ExperimentRecord[]): number[] =>
+  records.flatMap(({ verdict, score }) => (verdict === 'keep' && score !== null ? [score] : []));
 
 function tokensOf({ research }: ExperimentRecord): number {
   const usage = research?.usage ?? null;

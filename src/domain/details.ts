@@ -3,7 +3,7 @@ import type { ExperimentSummary, ScoredRun } from './experiment';
 import { dollarText, hoursText, type Limits, type Spent } from './limits';
 import { scoreText } from './numbers';
 import { APPROACH_TEXT, plateauOf } from './plateau';
-import type { Decision, Incumbent } from './policy';
+import type { Decision, Incumbent } from './policies/policy';
 import { statusLine } from './status';
 import type { StudyConfig, StudyState } from './study';
 
@@ -57,7 +57,7 @@ export function experimentDetails({
 
 function runRow(run: ScoredRun, index: number): string {
   const score = run.score === null ? (run.failure?.reason ?? '–') : scoreText(run.score, 6);
-  return `| ${index + 1} | ${run.seed} | ${score} | ${run.steps} | ${run.trainSeconds.toFixed(1)} | ${run.wallSeconds.toFixed(1)} |`;
+  return `| ${index + 1} | ${run.seed} | ${score} | ${run.metrics['steps'] ?? '–'} | ${run.trainSeconds.toFixed(1)} | ${run.wallSeconds.toFixed(1)} |`;
 }
 
 /** Best so far, why it waits, what is left of the budget, the last five experiments. */

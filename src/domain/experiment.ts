@@ -5,35 +5,39 @@
 import type { TrainBudget } from './budget';
 import type { Knob } from './lab';
 import type { Assumed, Usage } from './money';
+import type { PolicyChoice } from './policies/choice';
+import type { RunClass } from './run-class';
 
 /** Which way the metric is better. */
-export type Direction = 'minimize' | 'maximize';
+export const DIRECTIONS = ['minimize', 'maximize'] as const;
+export type Direction = (typeof DIRECTIONS)[number];
 
 /** The field's three words for how an experiment ended (karpathy/autoresearch, results.tsv). */
-export type Verdict = 'keep' | 'discard' | 'crash';
+export const VERDICTS = ['keep', 'discard', 'crash'] as const;
+export type Verdict = (typeof VERDICTS)[number];
 
 /**
- * Why. `baseline`: number 0, kept by definition; where that crashed, the first with a score. `better`, `not-better`: the keep rule.
- * The rest are crashes: the candidate failed (`error`, `timeout`, `oom`, `diverged`), broke a rule
- * (`rejected`), could not be scored (`unscorable`), or was killed from outside too often (`lost`); or the
- * researcher had nothing to try (`no-proposal`).
+ * Why there is no score: the candidate failed (`error`, `timeout`, `oom`, `diverged`), broke a rule (`rejected`), could not be
+ * scored (`unscorable`) or was killed from outside too often (`lost`); or the researcher had nothing to try (`no-proposal`).
  */
-export type Reason =
-  | 'baseline'
-  | 'better'
-  | 'not-better'
-  | 'error'
-  | 'timeout'
-  | 'oom'
-  | 'diverged'
-  | 'rejected'
-  | 'unscorable'
-  | 'lost'
-  | 'no-proposal';
+export const FAILURES = [
+  'error',
+  'timeout',
+  'oom',
+  'diverged',
+  'rejected',
+  'unscorable',
+  'lost',
+  'no-proposal',
+] as const;
+
+/** Why a verdict. `baseline`: number 0, or the first score if that crashed. `better`, `not-better`: the keep rule. Others are crashes. */
+export const REASONS = ['baseline', 'better', 'not-better', ...FAILURES] as const;
+export type Reason = (typeof REASONS)[number];
 
 /** Why a candidate has no score, with the end of its traceback or the rule that it broke. */
 export interface Failure {
-  reason: Exclude<Reason, 'baseline' | 'better' | 'not-better'>;
+  reason: (typeof FAILURES)[number];
   /** One line for tables: at most 200 characters. */
   message: string;
   /** The last lines of its output, at most 4,000 characters; quoted as data wherever it is shown. */
@@ -42,6 +46,13 @@ export interface Failure {
 
 /** A run is given up after so many attempts that were killed from outside. One that ended with its machine is not counted. */
 export const MAX_ATTEMPTS = 3;
+
+/**
+ * How far a candidate is from its own score. `graph`: it submits data, which our scorer runs. `artifact`: a locked command judges
+ * files that it left. `process`: a locked benchmark runs its code. `printed`: it prints the score itself.
+ */
+export const SEALS = ['graph', 'artifact', 'process', 'printed'] as const;
+export type Seal = (typeof SEALS)[number];
 
 /** How a run was contained. `none` is said in every record, never silently. */
 export type Sandbox = 'bubblewrap' | 'none';
@@ -52,10 +63,8 @@ export interface RunResult {
   /** Trainings begun for this run: more than 1 when a runner was killed from outside. */
   attempts: number;
   failure: Failure | null;
-  /** Optimiser steps for which the lab handed out data. */
-  steps: number;
-  /** Training tokens that the lab handed out. */
-  tokens: number;
+  /** What was measured beside the score, by name: a model lab's `steps`, `tokens`, `peakMemoryMb`, … */
+  metrics: Readonly<Record<string, number>>;
   /** Seconds from `start` to the last step, by the runner's monotonic clock. */
   trainSeconds: number;
   /** Seconds from launch to exit, the GPU held all the while. */
@@ -64,10 +73,6 @@ export interface RunResult {
   startupSeconds: number;
   /** Of these, seconds in which the GPU was at work; null where nobody can tell: without a GPU, or without nvidia-smi. */
   startupGpuSeconds: number | null;
-  /** Seconds that the candidate's steps waited for data. */
-  dataWaitSeconds: number;
-  peakMemoryMb: number;
-  lastLoss: number | null;
   /** SHA-256 of the weights before the first step; null where nothing was drawn. It differs when the seed differs. */
   initialWeights: string | null;
   /** SHA-256 of the submitted weights. */
@@ -83,26 +88,28 @@ export interface ScoreResult {
   failure: Failure | null;
   /** The metric's value, from the scorer's own arithmetic; null when `failure` is set. */
   score: number | null;
-  tokens: number;
-  bytes: number;
+  /** What the scorer has counted beside it. */
+  metrics: Readonly<Record<string, number>>;
   /** Seconds of scoring proper, and of the whole process. */
   scoreSeconds: number;
   wallSeconds: number;
-  parameters: number;
 }
 
-/** One run with its score, as the ledger keeps it. */
+/** One run with its score, which stands among its metrics too, as the ledger holds it. Arm, split and commit say what it is evidence of (policies/policy.ts). */
 export interface ScoredRun extends RunResult {
+  arm: 'candidate' | 'incumbent' | 'baseline';
+  commit: string;
+  split: 'val' | 'holdout';
+  /** Of the device and the files that it was done with. */
+  class: RunClass;
   score: number | null;
   scoreSeconds: number;
   scoreWallSeconds: number;
-  /** Trainable and other weights in the submission. */
-  parameters: number;
 }
 
 /** One experiment in the ledger: `experiments/0042.json`. */
 export interface ExperimentRecord {
-  format: 1;
+  format: 2;
   study: string;
   number: number;
   /** Full hash of the candidate's commit, and of the incumbent that it was tried against. */
@@ -132,6 +139,8 @@ export interface ExperimentRecord {
   repairs: Repair[];
   /** Changes that its researcher would have made, and that were refused because they had been tried before. */
   repeatsRefused: number;
+  /** The keep rule that the verdict follows from. */
+  policy: PolicyChoice;
   budget: TrainBudget;
   /** Workflow time, ISO 8601. */
   startedAt: string;
@@ -140,8 +149,9 @@ export interface ExperimentRecord {
   dollars: number;
   /** GPU seconds at their price, in US dollars; 0 where the study has none. */
   gpuDollars: number;
-  /** What the verdict may be compared with: other hardware, lab or data is another league. */
-  fingerprint: Fingerprint;
+  seal: Seal;
+  /** What the verdict may be compared with. */
+  class: RunClass;
 }
 
 /** The ways to go on from a plateau (plateau.ts), in the order in which they are asked for. */
@@ -189,14 +199,6 @@ export interface Repair {
   failure: Failure;
 }
 
-/** What must be equal for two scores to be comparable. */
-export interface Fingerprint {
-  device: string;
-  torch: string;
-  lab: string;
-  data: string;
-}
-
 /** One row of a study's history, small enough to be carried in workflow state. */
 export interface ExperimentSummary {
   number: number;
@@ -204,6 +206,9 @@ export interface ExperimentSummary {
   verdict: Verdict;
   reason: Reason;
   score: number | null;
+  /** On `val`, of each run of the candidate, and of the incumbent for its sake. */
+  scores: readonly number[];
+  incumbentScores: readonly number[];
   title: string;
   gpuSeconds: number;
   /** Wall seconds from the experiment's start to its record. */
@@ -228,6 +233,11 @@ export function secondsTaken({
   return Math.max(gpuSeconds(runs), (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000);
 }
 
+/** What a commit's runs scored on `val`. */
+function scoresOf(runs: readonly ScoredRun[], commit: string): number[] {
+  return runs.flatMap((run) => (run.commit === commit && run.split === 'val' ? (run.score ?? []) : []));
+}
+
 /** The summary of a record, as the workflow, `status` and `history` show it. */
 export function summarize(record: ExperimentRecord): ExperimentSummary {
   const { number, commit, verdict, reason, score, title } = record;
@@ -237,6 +247,8 @@ export function summarize(record: ExperimentRecord): ExperimentSummary {
     verdict,
     reason,
     score,
+    scores: scoresOf(record.runs, commit),
+    incumbentScores: scoresOf(record.runs, record.incumbent),
     title,
     gpuSeconds: gpuSeconds(record.runs),
     seconds: secondsTaken(record),

@@ -1,6 +1,7 @@
 /** One run of a candidate: whose it is, where it runs, within which bounds, and how far it is. */
 import type { TrainBudget } from './budget';
-import type { Fingerprint } from './experiment';
+import type { Split } from './policies/policy';
+import type { RunClass } from './run-class';
 import type { StudyConfig } from './study';
 
 /** Names a study and where it lives; all that most activities need to know of it. */
@@ -25,14 +26,15 @@ export interface Caps {
 export interface TrainInput {
   study: StudyRef;
   number: number;
-  /** 1 is the screening run. */
+  /** 1 is the first of its experiment. */
   run: number;
   commit: string;
   seed: number;
+  split: Split;
   budget: TrainBudget;
   device: string;
   /** What its score has to be comparable with. */
-  fingerprint: Fingerprint;
+  class: RunClass;
 }
 
 /** What `train` and `evaluate` say in each heartbeat; `status` shows it. */
@@ -44,6 +46,3 @@ export interface Progress {
   /** Seconds of the budget that are left; null where the budget is steps. */
   secondsLeft: number | null;
 }
-
-/** What a worker brings to a score. */
-export type Machine = Pick<Fingerprint, 'device' | 'torch'>;

@@ -4,7 +4,7 @@ import { secondsAside, type Limits, type Spent } from './limits';
 import { gpuCost } from './money';
 import { scoreText } from './numbers';
 import { plateauOf, type Plateau } from './plateau';
-import type { Incumbent } from './policy';
+import type { Incumbent } from './policies/policy';
 import type { Pause, StudyConfig, StudyState } from './study';
 import type { Waiting } from './waiting';
 

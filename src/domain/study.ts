@@ -6,13 +6,14 @@ import type { TrainBudget } from './budget';
 import type { Direction, ExperimentSummary } from './experiment';
 import { dollarsLeft, limitReached, NOTHING_SPENT, spend, type Limits, type Spent } from './limits';
 import type { ModelPrice } from './money';
-import type { Incumbent } from './policy';
+import { DEFAULT_POLICY, type PolicyChoice } from './policies/choice';
+import { nextIncumbent, type Incumbent } from './policies/policy';
 import { MAX_WITHOUT_PROPOSAL, withoutProposal } from './plateau';
 import { NOTHING_WAITS, stillWaiting, without, type LastTaken, type Waiting } from './waiting';
 
 /** What a study is, fixed when it starts but for its limits; the ledger keeps it as `study.json`. */
 export interface StudyConfig {
-  format: 1;
+  format: 2;
   tag: string;
   workflowId: string;
   /** The lab's absolute path on the host that owns it, and the short id that keys its state. */
@@ -46,6 +47,8 @@ export interface StudyConfig {
   restMinutes: number;
   /** How often a candidate that crashed goes back to its researcher, within its experiment. */
   repairs: number;
+  /** The keep rule, by name and parameters. */
+  policy: PolicyChoice;
   /** What people had said when the study was stopped, and no proposal had heard yet. */
   waiting: Waiting;
 }
@@ -79,6 +82,7 @@ export const LATER_SETTINGS = {
   plateauAfter: 8,
   restMinutes: 60,
   repairs: 0,
+  policy: DEFAULT_POLICY,
   waiting: NOTHING_WAITS,
 } as const satisfies Partial<StudyConfig>;
 
@@ -95,7 +99,8 @@ export interface StudyState {
   crashed: number;
   /** null until the baseline is recorded. */
   incumbent: Incumbent | null;
-  /** The baseline's score: what "−2.7 %" is measured against. */
+  /** The baseline's commit, and its score: what "−2.7 %" is measured against. */
+  baseline: string | null;
   baselineScore: number | null;
   /** The last experiments, oldest first, at most `RECENT`. */
   recent: ExperimentSummary[];
@@ -123,6 +128,7 @@ export function newStudy(limits: Limits, waiting: Waiting = NOTHING_WAITS): Stud
     discarded: 0,
     crashed: 0,
     incumbent: null,
+    baseline: null,
     baselineScore: null,
     recent: [],
     sinceKeep: 0,
@@ -150,14 +156,14 @@ export function finish(state: StudyState, done: ExperimentSummary): StudyState {
   }
   const { verdict, number, commit, score } = done;
   const isBaseline = number === 0;
-  const moves = verdict === 'keep' || isBaseline;
   const next: StudyState = {
     ...state,
     spent: spend(state.spent, done),
     kept: state.kept + Number(verdict === 'keep'),
     discarded: state.discarded + Number(verdict === 'discard'),
     crashed: state.crashed + Number(verdict === 'crash'),
-    incumbent: moves ? { commit, experiment: number, score } : state.incumbent,
+    incumbent: nextIncumbent(state.incumbent, done),
+    baseline: isBaseline ? commit : state.baseline,
     baselineScore: isBaseline ? score : state.baselineScore,
     recent: [...state.recent, done].slice(-RECENT),
     sinceKeep: verdict === 'keep' ? 0 : state.sinceKeep + 1,

@@ -17,7 +17,7 @@ import {
   writeCommit,
   type TreeChange,
 } from './objects';
-import { recordSchema, studySchema } from './records';
+import { anyRecordSchema, anyStudySchema, recordSchema, studySchema } from './records';
 import { ledgerRef } from './refs';
 import { extendTable, resultsTable } from './results-tsv';
 
@@ -50,7 +50,7 @@ export interface Appended {
 /** `study.json`, or null if there is no such study. @throws LedgerError */
 export async function readStudy(git: Git, tag: string): Promise<StudyConfig | null> {
   const text = await readText(git, ledgerRef(tag), STUDY);
-  return text === null ? null : parse(studySchema, text, git, tag, STUDY);
+  return text === null ? null : parse(anyStudySchema, text, git, tag, STUDY);
 }
 
 /** All records in their order, read by two git processes however many there are. @throws LedgerError */
@@ -237,7 +237,7 @@ export function parseRecord(
   number: number,
   text: string,
 ): ExperimentRecord {
-  const record = parse(recordSchema, text, git, tag, path);
+  const record = parse(anyRecordSchema, text, git, tag, path);
   if (record.number === number && record.study === tag) return record;
   throw broken(git, tag, path, `it says experiment ${record.number} of study ${record.study}`);
 }

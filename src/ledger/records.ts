@@ -1,64 +1,41 @@
-/**
- * The ledger's files as schemas: `study.json` and `experiments/0042.json`. Fields that a later version adds are left
- * out; those that an earlier one did not know have a default.
- */
+/** The ledger's files as schemas, format 2: `study.json` and `experiments/0042.json`. `format-1.ts` reads earlier ones. */
 import { z } from 'zod';
-import type { ExperimentRecord } from '../domain/experiment';
-import { UNLIMITED } from '../domain/limits';
-import { LATER_SETTINGS, type StudyConfig } from '../domain/study';
 import { trainBudgetSchema } from '../domain/budget';
+import { DIRECTIONS, REASONS, SEALS, VERDICTS, type ExperimentRecord } from '../domain/experiment';
+import { policySchema } from '../domain/policies/choice';
+import { ARMS, SPLITS } from '../domain/policies/policy';
+import type { StudyConfig } from '../domain/study';
+import { amount, count, failureSchema, hash, limit, modelSchema, score, time } from './fields';
+import { recordOfFormat1, studyOfFormat1 } from './format-1';
 import { ideaSchema, researchSchema, textSchema } from './research';
 
-const count = z.int().nonnegative();
-const amount = z.number().nonnegative();
-const score = z.number().nullable();
-const time = z.iso.datetime();
-/** SHA-1 or SHA-256. */
-const hash = z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/);
-
-const FAILURES = [
-  'error',
-  'timeout',
-  'oom',
-  'diverged',
-  'rejected',
-  'unscorable',
-  'lost',
-  'no-proposal',
-] as const;
-
-const failureSchema = z.object({
-  reason: z.enum(FAILURES),
-  message: z.string(),
-  tail: z.string(),
-});
+const classSchema = z.record(z.string(), z.string());
 
 const scoredRunSchema = z.object({
+  arm: z.enum(ARMS),
+  commit: hash,
+  split: z.enum(SPLITS),
+  class: classSchema,
   seed: z.int().positive(),
   attempts: count,
   failure: failureSchema.nullable(),
-  steps: count,
-  tokens: count,
+  metrics: z.record(z.string(), z.number()),
   trainSeconds: amount,
   wallSeconds: amount,
   startupSeconds: amount,
-  startupGpuSeconds: amount.nullable().default(null),
-  dataWaitSeconds: amount,
-  peakMemoryMb: amount,
-  lastLoss: z.number().nullable(),
+  startupGpuSeconds: amount.nullable(),
   initialWeights: z.string().nullable(),
   weights: z.string().nullable(),
-  sameWeightsAsSeed: z.int().nullable().default(null),
+  sameWeightsAsSeed: z.int().nullable(),
   sandbox: z.enum(['bubblewrap', 'none']),
   device: z.string(),
   score,
   scoreSeconds: amount,
   scoreWallSeconds: amount,
-  parameters: count,
 });
 
 export const recordSchema = z.object({
-  format: z.literal(1),
+  format: z.literal(2),
   study: z.string(),
   number: count,
   commit: hash,
@@ -66,47 +43,30 @@ export const recordSchema = z.object({
   researcher: z.string(),
   title: textSchema,
   hypothesis: textSchema,
-  research: researchSchema.nullable().default(null),
-  ideas: z.array(ideaSchema).default([]),
-  droppedIdeas: z.array(z.string()).default([]),
-  verdict: z.enum(['keep', 'discard', 'crash']),
-  reason: z.enum(['baseline', 'better', 'not-better', ...FAILURES]),
+  research: researchSchema.nullable(),
+  ideas: z.array(ideaSchema),
+  droppedIdeas: z.array(z.string()),
+  verdict: z.enum(VERDICTS),
+  reason: z.enum(REASONS),
   detail: z.string(),
   failure: failureSchema.nullable(),
   score,
   incumbentScore: score,
   runs: z.array(scoredRunSchema),
-  repeatsRefused: count.default(0),
-  repairs: z.array(z.object({ commit: hash, failure: failureSchema })).default([]),
+  repeatsRefused: count,
+  repairs: z.array(z.object({ commit: hash, failure: failureSchema })),
+  policy: policySchema,
   budget: trainBudgetSchema,
   startedAt: time,
   finishedAt: time,
   dollars: amount,
-  gpuDollars: amount.default(0),
-  fingerprint: z.object({ device: z.string(), torch: z.string(), lab: z.string(), data: z.string() }),
+  gpuDollars: amount,
+  seal: z.enum(SEALS),
+  class: classSchema,
 }) satisfies z.ZodType<ExperimentRecord>;
 
-const limit = z.number().nonnegative().nullable();
-
-const modelSchema = z.object({
-  name: z.string(),
-  effort: z.enum(['low', 'medium', 'high', 'xhigh', 'max']),
-  contextTokens: z.int().positive(),
-  answerTokens: z.int().positive(),
-  price: z
-    .object({
-      input: amount,
-      cacheWrite: amount,
-      cacheWriteHour: amount,
-      cacheRead: amount,
-      output: amount,
-    })
-    .nullable(),
-  lessonsEvery: z.int().positive(),
-});
-
 export const studySchema = z.object({
-  format: z.literal(1),
+  format: z.literal(2),
   tag: z.string(),
   workflowId: z.string(),
   lab: z.string(),
@@ -118,20 +78,27 @@ export const studySchema = z.object({
     experiments: limit,
     gpuHours: limit,
     hours: limit,
-    dollars: limit.default(UNLIMITED.dollars),
+    dollars: limit,
   }),
   metric: z.string(),
-  direction: z.enum(['minimize', 'maximize']),
+  direction: z.enum(DIRECTIONS),
   base: hash,
   createdAt: time,
-  commandMinutes: z.number().positive().default(LATER_SETTINGS.commandMinutes),
-  callDollars: amount.nullable().default(LATER_SETTINGS.callDollars),
-  model: modelSchema.nullable().default(LATER_SETTINGS.model),
-  gpuHourDollars: amount.default(LATER_SETTINGS.gpuHourDollars),
-  plateauAfter: z.int().positive().default(LATER_SETTINGS.plateauAfter),
-  restMinutes: z.number().positive().default(LATER_SETTINGS.restMinutes),
-  repairs: count.default(LATER_SETTINGS.repairs),
-  waiting: z
-    .object({ hints: z.array(z.string()), ideas: z.array(z.string()), droppedIdeas: z.array(z.string()) })
-    .default(LATER_SETTINGS.waiting),
+  commandMinutes: z.number().positive(),
+  callDollars: amount.nullable(),
+  model: modelSchema.nullable(),
+  gpuHourDollars: amount,
+  plateauAfter: z.int().positive(),
+  restMinutes: z.number().positive(),
+  repairs: count,
+  policy: policySchema,
+  waiting: z.object({
+    hints: z.array(z.string()),
+    ideas: z.array(z.string()),
+    droppedIdeas: z.array(z.string()),
+  }),
 }) satisfies z.ZodType<StudyConfig>;
+
+/** A record, or a study.json, of any format. */
+export const anyRecordSchema = z.discriminatedUnion('format', [recordSchema, recordOfFormat1]);
+export const anyStudySchema = z.discriminatedUnion('format', [studySchema, studyOfFormat1]);

@@ -81,7 +81,8 @@ function header(metric: string): string {
 
 function resultRow(record: ExperimentRecord): string {
   const { commit, score, verdict, title, number, reason, runs, startedAt, finishedAt, dollars } = record;
-  const memory = verdict === 'crash' ? 0 : Math.max(0, ...runs.map((run) => run.peakMemoryMb)) / 1024;
+  const memory =
+    verdict === 'crash' ? 0 : Math.max(0, ...runs.map((run) => run.metrics['peakMemoryMb'] ?? 0)) / 1024;
   // The dates' difference, whatever the clock did: rows of earlier versions stay as they are.
   const seconds = (Date.parse(finishedAt) - Date.parse(startedAt)) / 1000;
   return [

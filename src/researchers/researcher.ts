@@ -4,6 +4,7 @@ import type { ExperimentRecord, Failure, Idea } from '../domain/experiment';
 import type { Limits } from '../domain/limits';
 import type { Usage } from '../domain/money';
 import type { Plateau } from '../domain/plateau';
+import type { PolicyChoice } from '../domain/policies/choice';
 import type { ModelSettings } from '../domain/study';
 import type { LabConfig } from '../labs/lab-yaml';
 import type { Edit, Proposal } from '../ledger/proposals';
@@ -16,6 +17,8 @@ export interface ResearchContext {
   lab: LabConfig;
   /** How long a run of this study trains; the study may override lab.yaml's default. */
   budget: TrainBudget;
+  /** The keep rule. */
+  policy: PolicyChoice;
   /** Names of the study's other researchers. */
   others: readonly string[];
   /** Text of program.md, as it is now in the user's working tree. */

@@ -4,6 +4,7 @@
  * task itself writes its status.
  */
 import { z } from 'zod';
+import { FAILURES } from '../domain/experiment';
 import { ownerSchema } from '../process/owner';
 import { trainBudgetSchema } from '../domain/budget';
 
@@ -61,7 +62,7 @@ export type ScoreSpec = z.infer<typeof scoreSpecSchema>;
 export type TaskSpec = z.infer<typeof taskSpecSchema>;
 
 const failureSchema = z.strictObject({
-  reason: z.enum(['error', 'timeout', 'oom', 'diverged', 'rejected', 'unscorable', 'lost']),
+  reason: z.enum(FAILURES).exclude(['no-proposal']),
   message: z.string().max(200),
   tail: z.string().max(4000),
 });

@@ -10,7 +10,7 @@ export async function baselineRun({ lab, tag }: StudyRef): Promise<ScoredRun | n
   for (let number = 0; ; number++) {
     const record = await readRecord(git, tag, number);
     if (record === null) return null;
-    const run = record.runs.find(({ score }) => score !== null);
+    const run = record.runs.find(({ arm, score }) => arm === 'candidate' && score !== null);
     if (run !== undefined) return run;
   }
 }

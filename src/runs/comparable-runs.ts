@@ -1,5 +1,5 @@
 /** Finds the runs that show whether a run's seed has an effect: those of its own commit and of its parent. */
-import { runSeed, type ComparableRuns, type SeededRun } from '../domain/seed';
+import type { ComparableRuns, SeededRun } from '../domain/seed';
 import { Git } from '../ledger/git';
 import { readRecord } from '../ledger/ledger';
 import { attemptsOf } from './attempts';
@@ -22,22 +22,20 @@ async function runsOfParent({ study, commit }: TrainInput): Promise<SeededRun[]>
   const [, parent, number] = /^(\S+) (\d+)$/m.exec(said) ?? [];
   if (number === undefined) return [];
   const record = await readRecord(git, study.tag, Number(number));
-  // One that failed may be of a candidate that was repaired: another commit.
-  return record !== null && record.commit === parent
-    ? record.runs.filter(({ failure }) => failure === null)
-    : [];
+  return record?.runs.filter((run) => run.commit === parent && run.failure === null) ?? [];
 }
 
 /** An experiment's earlier runs of the same commit; a repair has another one. */
 async function earlierRuns(input: TrainInput): Promise<SeededRun[]> {
-  const { study, number, commit } = input;
+  const { commit } = input;
   const found: SeededRun[] = [];
   for (let run = 1; run < input.run; run++) {
     const earlier = { ...input, run };
-    if ((await identityOfRun(earlier))?.commit !== commit) continue;
+    const identity = await identityOfRun(earlier);
+    if (identity?.commit !== commit) continue;
     const status = (await attemptsOf(earlier, 'train')).at(-1)?.status;
     const { initialWeights = null, weights = null } = status ?? {};
-    found.push({ seed: runSeed(study.tag, number, run), initialWeights, weights });
+    found.push({ seed: identity.seed, initialWeights, weights });
   }
   return found;
 }

@@ -41,7 +41,7 @@ import { endRun, STOP_MS } from './end-runs';
 import { isEnded } from './ended';
 import { heartbeatWhile } from './heartbeat';
 import type { Progress, StudyRef, TrainInput } from '../domain/run';
-import type { Machine } from '../domain/run';
+import type { RunClass } from '../domain/run-class';
 
 export interface RunDependencies {
   /** Writes a commit's files, the locked ones from the base, to a folder, and says what it holds. */
@@ -61,7 +61,8 @@ export interface RunSetting {
   /** The prepared data folder. */
   data: string;
   lab: LabConfig;
-  machine: Machine;
+  /** The part of the study's class that this machine brings. */
+  machine: RunClass;
 }
 
 /** A task before any time was spent on it. */

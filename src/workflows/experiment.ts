@@ -5,15 +5,17 @@ import type { Caps, Lane, TrainInput } from '../domain/run';
 import {
   type ExperimentSummary,
   type Failure,
-  type Fingerprint,
   type Reason,
   type Repair,
   type ScoredRun,
+  type Seal,
 } from '../domain/experiment';
 import { detailsOr, experimentDetails } from '../domain/details';
 import type { Limits } from '../domain/limits';
-import { crash, greedy, type Decision, type Incumbent } from '../domain/policy';
-import { runSeed } from '../domain/seed';
+import { policyOf } from '../domain/policies';
+import { crash, type Decision, type EvidenceRun, type Incumbent } from '../domain/policies/policy';
+import { endsRequest, nextStep, type PlannedRun, type Trial } from '../domain/policies/trial';
+import type { RunClass } from '../domain/run-class';
 import type { StudyConfig } from '../domain/study';
 import type { Waiting } from '../domain/waiting';
 import { SCORE, VERDICT } from '../temporal/search-attributes';
@@ -26,11 +28,14 @@ export interface ExperimentInput {
   number: number;
   /** null for the baseline. */
   incumbent: Incumbent | null;
+  /** Commit of experiment 0; null for that itself. */
+  baseline: string | null;
   /** What people have said for this experiment. */
   waiting: Waiting;
   lane: Lane;
   caps: Caps;
-  fingerprint: Fingerprint;
+  class: RunClass;
+  seal: Seal;
   limits: Limits;
   /** What is left of each of them. */
   left: Limits;
@@ -119,7 +124,8 @@ async function toItsVerdict(input: ExperimentInput): Promise<RecordInput> {
     startedAt,
     finishedAt: new Date().toISOString(),
     dollars: proposals.at(-1)?.dollars ?? 0,
-    fingerprint: input.fingerprint,
+    seal: input.seal,
+    class: input.class,
     limits: input.limits,
   };
 }
@@ -154,49 +160,83 @@ async function tryCandidate(input: ExperimentInput, attempt: Attempt): Promise<T
   ]);
   if (failure !== null) return { commit, decision: crash(failure), failure };
   const decision = await judge(input, commit, attempt);
-  return { commit, decision, failure: attempt.runs.at(-1)?.failure ?? null };
+  const crashed = attempt.runs.findLast((run) => run.commit === commit && run.failure !== null);
+  return { commit, decision, failure: decision.verdict === 'crash' ? (crashed?.failure ?? null) : null };
 }
 
-/** Trains and scores on lab-chosen seeds for as long as the policy asks for another run. */
-async function judge(
-  { study, number, incumbent, lane, caps, fingerprint }: ExperimentInput,
-  commit: string,
-  { runs, show }: Attempt,
-): Promise<Decision> {
-  const device = onLane(lane.queue, study.budget, caps);
-  // What a crashed candidate's runs came to says nothing of the one that repairs it.
-  const before = runs.length;
+/** Does the runs that the study's policy asks for, until it decides. */
+async function judge(input: ExperimentInput, candidate: string, { runs, show }: Attempt): Promise<Decision> {
+  const { study, number, incumbent, baseline } = input;
+  const { tag, direction } = study;
+  const policy = policyOf(study.policy);
+  // Runs of a candidate that crashed say nothing of the one that repairs it.
+  const runsBefore = runs.length;
+  const trial: Trial = { tag, number, direction, candidate, incumbent, baseline, runsBefore };
   for (;;) {
-    const ruling = greedy({ direction: study.direction, incumbent, runs: runs.slice(before) });
-    if (ruling !== 'another-run') return ruling;
-    const run = runs.length + 1;
-    const seed = runSeed(study.tag, number, run);
-    const { budget } = study;
-    const task = { study, number, run, commit, seed, budget, device: lane.device, fingerprint };
-    const summary = `#${number} run ${run} · seed ${seed} · ${commit.slice(0, 7)}`;
-    runs.push(await trainAndScore(device, task, summary));
-    show(null);
+    const step = nextStep(policy, trial, evidenceOf(runs.slice(runsBefore)));
+    if ('decision' in step) return step.decision;
+    // One after the other: the study has one lane.
+    for (const planned of step.runs) {
+      const run = await trainAndScore(input, planned);
+      runs.push(run);
+      show(null);
+      if (endsRequest(run)) break;
+    }
   }
 }
 
-/** A host may lose a submission before it is scored. No candidate is to blame: the run is done again, from the same seed. */
+const evidenceOf = (runs: readonly ScoredRun[]): EvidenceRun[] =>
+  runs.map(({ arm, commit, seed, split, score, failure, class: runClass }) => ({
+    arm,
+    commit,
+    seed,
+    split,
+    score,
+    failure,
+    class: runClass,
+  }));
+
+/** Does one run. A host may lose a submission before it is scored: then the run is done again, with the same seed. */
 async function trainAndScore(
-  device: ReturnType<typeof onLane>,
-  task: TrainInput,
-  summary: string,
+  { study, number, lane, caps, class: runClass }: ExperimentInput,
+  { run, arm, commit, seed, split }: PlannedRun,
 ): Promise<ScoredRun> {
+  const device = onLane(lane.queue, study.budget, caps);
+  const { budget } = study;
+  const task: TrainInput = {
+    study,
+    number,
+    run,
+    commit,
+    seed,
+    split,
+    budget,
+    device: lane.device,
+    class: runClass,
+  };
+  const whose = arm === 'candidate' ? '' : ` of the ${arm}`;
+  const summary = `#${number} run ${run}${whose} · seed ${seed} · ${commit.slice(0, 7)}`;
   for (let round = 1; ; round++) {
     const trained = await device.train.executeWithOptions({ summary }, [task]);
     try {
       const scored =
         trained.failure === null ? await device.evaluate.executeWithOptions({ summary }, [task]) : null;
+      const score = scored?.score ?? null;
       return {
         ...trained,
+        arm,
+        commit,
+        split,
         failure: trained.failure ?? scored?.failure ?? null,
-        score: scored?.score ?? null,
+        class: runClass,
+        score,
+        metrics: {
+          ...trained.metrics,
+          ...scored?.metrics,
+          ...(score === null ? {} : { [study.metric]: score }),
+        },
         scoreSeconds: scored?.scoreSeconds ?? 0,
         scoreWallSeconds: scored?.wallSeconds ?? 0,
-        parameters: scored?.parameters ?? 0,
       };
     } catch (error) {
       if (!isSubmissionMissing(error) || round === MAX_ROUNDS) throw error;

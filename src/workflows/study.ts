@@ -223,13 +223,25 @@ export async function study(config: StudyConfig, carried?: StudyState): Promise<
   }
 
   /** Runs the next experiment as a child and takes in how it ended. */
-  async function runExperiment({ lane, caps, fingerprint }: OpenedStudy): Promise<void> {
+  async function runExperiment({ lane, caps, class: runClass, seal }: OpenedStudy): Promise<void> {
     const number = nextNumber(state);
-    const { incumbent, waiting, limits } = state;
+    const { incumbent, baseline, waiting, limits } = state;
     const left = leftOf(state, config, aside());
     current = number;
     try {
-      const input = { study: config, number, incumbent, waiting, lane, caps, fingerprint, limits, left };
+      const input = {
+        study: config,
+        number,
+        incumbent,
+        baseline,
+        waiting,
+        lane,
+        caps,
+        class: runClass,
+        seal,
+        limits,
+        left,
+      };
       const done = await interruptible(() => runChild(input));
       if (done !== null) state = takeIn(finish(state, done.summary), done.taken);
     } catch (error) {

@@ -71,7 +71,7 @@ test('a fresh study gets base, ledger and branch, and an empty state', async () 
   expect(opened.state).toEqual(rebuild(study.limits, []));
   expect(opened.last).toBeNull();
   expect(opened.caps).toEqual({ startup: 300, submission: 30, score: 600 });
-  expect(opened.fingerprint).toMatchObject({
+  expect(opened.class).toMatchObject({
     device: 'cpu',
     torch: '2.15',
     data: 'data',
@@ -125,11 +125,11 @@ test('the lab’s hash is that of its locked files', async () => {
   write(root, { 'train.py': 'other\n' });
   git(root, 'commit', '-qam', 'editable');
   const second = await openStudy(makeStudy(root, git(root, 'rev-parse', 'HEAD'), 'second'));
-  expect(second.fingerprint.lab).toBe(first.fingerprint.lab);
+  expect(second.class.lab).toBe(first.class.lab);
   write(root, { 'score.py': 'other\n' });
   git(root, 'commit', '-qam', 'locked');
   const third = await openStudy(makeStudy(root, git(root, 'rev-parse', 'HEAD'), 'third'));
-  expect(third.fingerprint.lab).not.toBe(first.fingerprint.lab);
+  expect(third.class.lab).not.toBe(first.class.lab);
 });
 
 test.each<[string, Partial<StudyConfig>, RegExp]>([
@@ -225,7 +225,7 @@ test('another device or another torch than the study was scored with is refused,
   const machine = { device: 'NVIDIA H200', torch: '2.15' };
   await expect(openStudy(place.study, { machine: async () => machine })).rejects.toMatchObject({
     type: 'StudyMismatch',
-    message: expect.stringMatching(/device .* this worker has NVIDIA H200: bring that back/),
+    message: expect.stringMatching(/another device \(cpu, NVIDIA H200\) .*: restore the earlier one/),
   });
 });
 

@@ -177,7 +177,11 @@ test('a study that is opened again keeps its state, also that of a version that 
   write(place.folder, { text: 'changed' });
   await open(place.study);
   const fingerprint = { device: 'cpu', torch: '2.15', lab: 'lab', data: hash };
-  await appendRecord(place.git, place.study, makeRecord(place.study, 0, { commit: place.base, fingerprint }));
+  await appendRecord(
+    place.git,
+    place.study,
+    makeRecord(place.study, 0, { commit: place.base, class: fingerprint }),
+  );
   rmSync(stateOf(place.study, 'study.json'));
   await open(place.study);
   expect((await studyData(place.study)).hash).toBe(hash);

@@ -5,7 +5,7 @@ import { baselineRun } from '../../src/runs/baseline-run';
 import { comparableRuns } from '../../src/runs/comparable-runs';
 import type { RecordInput } from '../../src/activities/interface';
 import { createRecord } from '../../src/activities/record';
-import type { Decision } from '../../src/domain/policy';
+import type { Decision } from '../../src/domain/policies/policy';
 import type { StudyConfig } from '../../src/domain/study';
 import type { Knob } from '../../src/domain/lab';
 import { storeProposal, type Proposal } from '../../src/ledger/proposals';
@@ -15,9 +15,9 @@ import { git, makeLab, makeRun, makeStudy } from '../lab/make-lab';
 import { makeResearch } from '../lab/research';
 
 const AT = '2026-11-21T01:00:00.000Z';
-const KEEP: Decision = { verdict: 'keep', reason: 'better', detail: 'better' };
-const DISCARD: Decision = { verdict: 'discard', reason: 'not-better', detail: 'not better' };
-const CRASH: Decision = { verdict: 'crash', reason: 'oom', detail: 'out of memory' };
+const KEEP: Decision = { verdict: 'keep', reason: 'better', score: 1.9, detail: 'better' };
+const DISCARD: Decision = { verdict: 'discard', reason: 'not-better', score: 1.9, detail: 'not better' };
+const CRASH: Decision = { verdict: 'crash', reason: 'oom', score: null, detail: 'out of memory' };
 
 const cleaned: number[] = [];
 const record = createRecord({ cleanUp: async ({ number }) => void cleaned.push(number) });
@@ -47,17 +47,18 @@ async function finished(
     study,
     number,
     commit,
-    incumbent: number === 0 ? null : { commit: incumbent, experiment: 0, score: 2 },
+    incumbent: number === 0 ? null : { commit: incumbent, experiment: 0, score: 2, scores: [2] },
     proposals: proposal === null ? [] : [proposal],
     taken: NOTHING_WAITS,
     decision,
     failure: null,
-    runs: [makeRun(decision.verdict === 'crash' ? null : 1.9)],
+    runs: [{ ...makeRun(decision.verdict === 'crash' ? null : 1.9), commit }],
     repairs: [],
     startedAt: AT,
     finishedAt: '2026-11-21T01:01:00.000Z',
     dollars: 0,
-    fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+    seal: 'graph',
+    class: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
     limits: study.limits,
   };
 }
@@ -254,8 +255,15 @@ test('the hundredth record packs the lab’s objects, and loses none, not even w
 test('a run is compared with those of the commit that it builds on; the first has none', async () => {
   const place = await open();
   const first = await finished(place, 1, KEEP);
-  const { fingerprint } = first;
-  const of = { study: place.study, run: 1, seed: 1, budget: { steps: 1 }, device: 'cpu', fingerprint };
+  const of = {
+    study: place.study,
+    run: 1,
+    seed: 1,
+    split: 'val',
+    budget: { steps: 1 },
+    device: 'cpu',
+    class: first.class,
+  } as const;
   expect(await comparableRuns({ ...of, number: 1, commit: first.commit })).toEqual({ own: [], parent: [] });
   await record(first);
   const { commit } = await finished(place, 2, DISCARD, first.commit);
@@ -268,7 +276,12 @@ test('a run is compared with those of the commit that it builds on; the first ha
 test('caps follow the first run that has a score, and there is none before', async () => {
   const place = await open();
   expect(await baselineRun(place.study)).toBeNull();
-  const crashed = await finished(place, 0, { verdict: 'crash', reason: 'error', detail: 'a crash' });
+  const crashed = await finished(place, 0, {
+    verdict: 'crash',
+    reason: 'error',
+    score: null,
+    detail: 'a crash',
+  });
   await record({ ...crashed, runs: [{ ...crashed.runs[0]!, score: null }] });
   expect(await baselineRun(place.study)).toBeNull();
   const first = await finished(place, 1, KEEP, crashed.commit);

@@ -56,9 +56,10 @@ function input(change: Partial<TrainInput> = {}): TrainInput {
     run: 1,
     commit: 'c0ffee',
     seed: 7,
+    split: 'val',
     budget: { steps: 20 },
     device: 'cpu',
-    fingerprint: { ...MACHINE, lab: '0', data: '0' },
+    class: { ...MACHINE, lab: '0', data: '0' },
     ...change,
   };
 }
@@ -134,8 +135,7 @@ describe('train and evaluate', () => {
       seed: 7,
       attempts: 1,
       failure: null,
-      steps: 20,
-      tokens: 640,
+      metrics: { steps: 20, tokens: 640 },
       sandbox: 'bubblewrap',
       device: 'cpu',
     });
@@ -145,10 +145,8 @@ describe('train and evaluate', () => {
     expect(score).toMatchObject({
       failure: null,
       score: 7000,
-      tokens: 1,
-      bytes: 2,
+      metrics: { parameters: 3 },
       scoreSeconds: 0.5,
-      parameters: 3,
     });
   });
 
@@ -185,12 +183,18 @@ describe('train and evaluate', () => {
     await expect(scoring).rejects.toMatchObject({ type: 'SubmissionMissing', nonRetryable: true });
   });
 
+  it('refuse a run on held-back data, which this lab has not, before it starts', async () => {
+    const of = input({ split: 'holdout' });
+    await expect(train(of, ['happy'])).rejects.toMatchObject({ type: 'NoHoldout', nonRetryable: true });
+    expect(logOf(of, 1)).toBe('');
+  });
+
   it.each(['device', 'torch'] as const)('are refused by a worker with another %s', async (key) => {
     const fingerprint = { ...MACHINE, lab: '', data: '', [key]: 'another' };
-    const of = input({ fingerprint });
+    const of = input({ class: fingerprint });
     const refused = { type: 'StudyMismatch', nonRetryable: true, message: expect.stringContaining(key) };
     await expect(train(of, ['happy'])).rejects.toMatchObject(refused);
-    await train({ ...of, fingerprint: { ...fingerprint, ...MACHINE } }, ['happy']);
+    await train({ ...of, class: { ...fingerprint, ...MACHINE } }, ['happy']);
     const scoring = activity().environment.run(createEvaluate(dependencies([])), of);
     await expect(scoring).rejects.toMatchObject(refused);
   });
@@ -236,7 +240,7 @@ describe('a run is found again', () => {
     expect(isAlive(owner)).toBe(true);
     letGo(of);
     const result = await train(of, ['crash']);
-    expect(result).toMatchObject({ failure: null, attempts: 1, steps: 20 });
+    expect(result).toMatchObject({ failure: null, attempts: 1, metrics: { steps: 20 } });
     expect((await statusOf(of))?.owner).toEqual(owner);
   });
 
@@ -397,7 +401,7 @@ describe('a run that is lost', () => {
     process.kill(pid, 'SIGKILL');
     await whenTraining(of, 2);
     letGo(of, 2);
-    expect(await running).toMatchObject({ failure: null, attempts: 2, seed: 7, steps: 20 });
+    expect(await running).toMatchObject({ failure: null, attempts: 2, seed: 7, metrics: { steps: 20 } });
     expect(seedsSeen(of, 1)).toEqual(seedsSeen(of, 2));
   });
 
@@ -407,7 +411,12 @@ describe('a run that is lost', () => {
       const of = input();
       await train(of, ['happy']);
       writeFileSync(join(runFolder(of), 'train-1', 'status.json'), damaged);
-      expect(await train(of, ['happy'])).toMatchObject({ failure: null, attempts: 1, seed: 7, steps: 20 });
+      expect(await train(of, ['happy'])).toMatchObject({
+        failure: null,
+        attempts: 1,
+        seed: 7,
+        metrics: { steps: 20 },
+      });
     },
   );
 
@@ -443,7 +452,7 @@ describe('a run that is lost', () => {
         writeFileSync(join(folder, 'status.json'), JSON.stringify(cutOff));
       }
       const result = await train(of, ['happy']);
-      expect(result).toMatchObject({ failure: null, attempts: 4, seed: 7, steps: 20 });
+      expect(result).toMatchObject({ failure: null, attempts: 4, seed: 7, metrics: { steps: 20 } });
       expect(result.wallSeconds).toBeGreaterThan(300);
       expect(result.wallSeconds).toBeLessThan(300 + wallSeconds + 60);
     },
@@ -501,7 +510,7 @@ describe('a run that is lost', () => {
     while ((await statusOf(of))?.phase !== 'stopped') await sleep(20);
     const { wallSeconds: spent } = (await statusOf(of))!;
     const result = await train(of, ['slow']);
-    expect(result).toMatchObject({ failure: null, attempts: 1, steps: 20 });
+    expect(result).toMatchObject({ failure: null, attempts: 1, metrics: { steps: 20 } });
     expect(spent).toBeGreaterThan(0.1);
     expect(result.wallSeconds).toBeGreaterThan(spent + result.trainSeconds);
     expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
@@ -571,7 +580,7 @@ describe('when a cancelled activity has lost its worker', () => {
     expect(processesWith(marker)).toEqual([]);
     await expectFree();
     const again = await train(of, ['happy'], activity(newRunId()));
-    expect(again).toMatchObject({ failure: null, attempts: 1, steps: 20 });
+    expect(again).toMatchObject({ failure: null, attempts: 1, metrics: { steps: 20 } });
     expect(readdirSync(runFolder(of)).toSorted()).toEqual(['submission', 'train-1']);
   });
 

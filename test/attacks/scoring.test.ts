@@ -86,9 +86,17 @@ it('what comes and goes while it scores takes the score with it', async () => {
 it('an environment that is not what it was ends the retries: the study pauses, and a person looks', async () => {
   const study = { tag: 'nov21', workflowId: 'study-nov21', lab: '/lab', labId: 'abcd1234', base: 'base' };
   const machine = { device: 'x', torch: 'y' };
-  const fingerprint = { ...machine, lab: '0', data: '0' };
-  const run = { number: 1, run: 1, commit: 'c', seed: 7, budget: { steps: 1 }, device: 'cpu' };
-  const input = { study, ...run, fingerprint };
+  const input = {
+    study,
+    number: 1,
+    run: 1,
+    commit: 'c',
+    seed: 7,
+    split: 'val' as const,
+    budget: { steps: 1 },
+    device: 'cpu',
+    class: { ...machine, lab: '0', data: '0' },
+  };
   const submission = join(runFolder(input), 'submission');
   mkdirSync(submission, { recursive: true });
   const { commit, seed, budget } = input;

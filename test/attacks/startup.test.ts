@@ -78,9 +78,10 @@ async function studied(startupSeconds: number) {
     run: 1,
     commit: lab.base,
     seed: 7,
+    split: 'val',
     budget: { steps: 3 },
     device: 'cpu',
-    fingerprint: { device: 'x', torch: 'y', lab: '', data: '' },
+    class: { device: 'x', torch: 'y', lab: '', data: '' },
   });
   return input;
 }

@@ -26,8 +26,8 @@ export function outcomeOf(study) {
     incumbentScore: record.incumbentScore,
     runs: record.runs.map((run) => ({
       seed: run.seed,
-      steps: run.steps,
-      tokens: run.tokens,
+      steps: run.metrics.steps,
+      tokens: run.metrics.tokens,
       lastLoss: run.lastLoss,
       initialWeights: run.initialWeights,
       weights: run.weights,

@@ -80,8 +80,8 @@ test('what cannot be compared is refused, and names what differs; forced, it say
   const { root, git, base } = makeLab();
   const study = { ...makeStudy(root, base, 'same'), metric: 'accuracy', budget: { seconds: 60 } };
   await openLedger(git, study);
-  const fingerprint = { device: 'H200', torch: '2.15', lab: 'lab', data: 'data' };
-  await appendRecord(git, study, makeRecord(study, 0, { commit: base, score: 2, fingerprint }));
+  const runClass = { device: 'H200', torch: '2.15', lab: 'lab', data: 'data' };
+  await appendRecord(git, study, makeRecord(study, 0, { commit: base, score: 2, class: runClass }));
 
   const both = ['compare', 'same', '--lab', here.root, '--lab', root];
   const refused = await autoresearch(...both);

@@ -6,7 +6,7 @@ import { UNLIMITED } from '../../src/domain/limits';
 import type { CurrentExperiment, PendingActivity, Snapshot } from '../../src/studies/snapshot';
 
 export const CONFIG: StudyConfig = {
-  format: 1,
+  format: 2,
   tag: 'nov21',
   workflowId: 'study-nov21',
   lab: '/home/me/lab',
@@ -30,6 +30,8 @@ export function summary(number: number, change: Partial<ExperimentSummary> = {})
     verdict: isBaseline ? 'keep' : 'discard',
     reason: isBaseline ? 'baseline' : 'not-better',
     score: 2,
+    scores: [2],
+    incumbentScores: [],
     title: isBaseline ? 'baseline' : `change ${number}`,
     gpuSeconds: 320,
     seconds: 330,

@@ -270,6 +270,8 @@ function summary(number: number, ending: Ending): ExperimentSummary {
     score: verdict === 'crash' ? null : ending.score,
     commit: number.toString(16).padStart(40, '0'),
     reason: verdict === 'keep' ? 'better' : verdict === 'discard' ? 'not-better' : 'oom',
+    scores: verdict === 'crash' || ending.score === null ? [] : [ending.score],
+    incumbentScores: [],
     title: `experiment ${number}`,
     assumed: null,
   };

@@ -36,6 +36,8 @@ function done(number: number, verdict: Verdict, score: number | null = 1 - numbe
           ? 'not-better'
           : 'oom',
     score: verdict === 'crash' ? null : score,
+    scores: verdict === 'crash' || score === null ? [] : [score],
+    incumbentScores: [],
     title: `experiment ${number}`,
     gpuSeconds: 310,
     seconds: 320,
@@ -49,6 +51,20 @@ const summaries = fc
   .map((verdicts) => verdicts.map((verdict, number) => done(number, number === 0 ? 'keep' : verdict)));
 
 describe('finishing experiments', () => {
+  test('what a discard measured of the incumbent is added to its scores, and goes with it', () => {
+    const history: ExperimentSummary[] = [
+      done(0, 'keep', 1),
+      { ...done(1, 'discard'), incumbentScores: [1.01, 0.99] },
+      { ...done(2, 'discard'), incumbentScores: [1.02] },
+    ];
+    expect(rebuild(UNLIMITED, history).incumbent).toMatchObject({
+      score: 1,
+      scores: [1, 1.01, 0.99, 1.02],
+    });
+    const kept = { ...done(3, 'keep', 0.9), incumbentScores: [1.03] };
+    expect(rebuild(UNLIMITED, [...history, kept]).incumbent).toMatchObject({ experiment: 3, scores: [0.9] });
+  });
+
   test('each is counted once, however often its result arrives', () => {
     fc.assert(
       fc.property(summaries, fc.array(fc.nat(200)), (history, repeats) => {
@@ -72,6 +88,7 @@ describe('finishing experiments', () => {
       commit: done(2, 'keep').commit,
       experiment: 2,
       score: 0.98,
+      scores: [0.98],
     });
     expect(rebuild(UNLIMITED, history.slice(0, 2)).incumbent?.experiment).toBe(0);
   });

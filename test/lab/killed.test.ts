@@ -19,7 +19,7 @@ function argumentsFor({ root, base }: ReturnType<typeof makeLab>): Parameters<ty
       study,
       number: 0,
       incumbent: null,
-      decision: { verdict: 'keep', reason: 'baseline', detail: 'the baseline' },
+      decision: { verdict: 'keep', reason: 'baseline', score: 1.9, detail: 'the baseline' },
       failure: null,
       runs: [makeRun(1.9)],
       taken: study.waiting,
@@ -27,7 +27,8 @@ function argumentsFor({ root, base }: ReturnType<typeof makeLab>): Parameters<ty
       startedAt: at,
       finishedAt: '2026-11-21T01:01:00.000Z',
       dollars: 0,
-      fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+      seal: 'graph',
+      class: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
       limits: study.limits,
     },
   ];

@@ -82,7 +82,7 @@ export function makeLab(files: Record<string, string> = FILES): { root: string; 
 
 export function makeStudy(root: string, base: string, tag = 'nov21'): StudyConfig {
   return {
-    format: 1,
+    format: 2,
     tag,
     workflowId: `study-${tag}`,
     lab: root,
@@ -99,21 +99,30 @@ export function makeStudy(root: string, base: string, tag = 'nov21'): StudyConfi
   };
 }
 
+const CLASS = { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' };
+
 export function makeRun(score: number | null): ScoredRun {
   const failure = score === null ? { reason: 'oom' as const, message: 'out of memory', tail: '' } : null;
   return {
+    arm: 'candidate',
+    commit: 'a'.repeat(40),
+    split: 'val',
     seed: 1,
     attempts: 1,
     failure,
-    steps: 10,
-    tokens: 2560,
+    class: CLASS,
+    metrics: {
+      steps: 10,
+      tokens: 2560,
+      dataWaitSeconds: 0,
+      peakMemoryMb: 1536,
+      lastLoss: 2.5,
+      parameters: 1000,
+    },
     trainSeconds: 3,
     wallSeconds: 5,
     startupSeconds: 1,
     startupGpuSeconds: null,
-    dataWaitSeconds: 0,
-    peakMemoryMb: 1536,
-    lastLoss: 2.5,
     initialWeights: null,
     weights: null,
     sameWeightsAsSeed: null,
@@ -122,7 +131,6 @@ export function makeRun(score: number | null): ScoredRun {
     score,
     scoreSeconds: 1,
     scoreWallSeconds: 2,
-    parameters: 1000,
   };
 }
 
@@ -131,12 +139,13 @@ export function makeRecord(
   number: number,
   change: Partial<ExperimentRecord> = {},
 ): ExperimentRecord {
+  const commit = change.commit ?? number.toString(16).padStart(40, 'a');
   const score = change.score === undefined ? 2 - number / 1000 : change.score;
   return {
-    format: 1,
+    format: 2,
     study: study.tag,
     number,
-    commit: number.toString(16).padStart(40, 'a'),
+    commit,
     incumbent: study.base,
     researcher: number === 0 ? 'baseline' : study.researcher,
     title: number === 0 ? 'baseline' : `change ${number}`,
@@ -150,15 +159,17 @@ export function makeRecord(
     failure: null,
     score,
     incumbentScore: null,
-    runs: [makeRun(score)],
+    runs: [{ ...makeRun(score), commit }],
     repairs: [],
     repeatsRefused: 0,
+    policy: study.policy,
     budget: study.budget,
     startedAt: '2026-11-21T00:00:00.000Z',
     finishedAt: '2026-11-21T00:00:10.000Z',
     dollars: 0,
     gpuDollars: 0,
-    fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+    seal: 'graph',
+    class: CLASS,
     ...change,
   };
 }

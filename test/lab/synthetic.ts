@@ -1,5 +1,6 @@
 /** Ledgers of studies that never ran, as long as one likes: for what depends on how much there is to remember. */
 import type { ExperimentRecord, Reason, Research } from '../../src/domain/experiment';
+import { DEFAULT_POLICY } from '../../src/domain/policies/choice';
 import { APPROACHES } from '../../src/domain/experiment';
 
 export interface SyntheticStudy {
@@ -91,7 +92,7 @@ export function syntheticStudy(
       : null;
     const open = records.flatMap(({ ideas }) => ideas).slice(-20);
     records.push({
-      format: 1,
+      format: 2,
       study: 'synthetic',
       number,
       commit,
@@ -132,12 +133,14 @@ export function syntheticStudy(
       runs: [],
       repairs: [],
       repeatsRefused: 0,
+      policy: DEFAULT_POLICY,
       budget: { seconds: 300 },
       startedAt: new Date(START + number * MINUTES * 60_000).toISOString(),
       finishedAt: new Date(START + (number + 1) * MINUTES * 60_000).toISOString(),
       dollars: 0.1,
       gpuDollars: 0,
-      fingerprint: { device: 'cuda:0', torch: '2.15', lab: 'lab', data: 'data' },
+      seal: 'graph',
+      class: { device: 'cuda:0', torch: '2.15', lab: 'lab', data: 'data' },
     });
     if (kept && score !== null) incumbent = { commit, score, file };
   }

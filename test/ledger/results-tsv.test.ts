@@ -98,7 +98,7 @@ test('whatever the titles, each record is one row with its score, and rows can b
           title: each.title,
           score: each.score,
           verdict: each.score === null ? 'crash' : each.verdict,
-          runs: [{ ...makeRun(each.score), peakMemoryMb: each.memory }],
+          runs: [{ ...makeRun(each.score), metrics: { peakMemoryMb: each.memory } }],
         }),
       );
       const table = resultsTable('val_bpb', records);

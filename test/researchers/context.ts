@@ -1,4 +1,5 @@
 /** A research context like those of the propose activity. */
+import { DEFAULT_POLICY } from '../../src/domain/policies/choice';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +42,7 @@ export async function contextOf(
     number: past.length,
     lab: LAB,
     budget: { seconds: 300 },
+    policy: DEFAULT_POLICY,
     others: [],
     program: 'Make it better.',
     incumbent: { commit: 'i'.repeat(40), files: { 'train.py': TRAIN } },

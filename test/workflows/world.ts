@@ -28,7 +28,7 @@ import type { study } from '../../src/workflows/study';
 import { silentTasks } from './silent-tasks';
 
 export const LANE = { queue: 'cpu-test', device: 'cpu' };
-const FINGERPRINT = { device: 'test', torch: '0', lab: '0', data: '0' };
+const CLASS = { device: 'test', torch: '0', lab: '0', data: '0' };
 
 /** The ledger and the lab's behaviour; a test changes what it likes before or while a study runs. */
 export class World {
@@ -40,7 +40,7 @@ export class World {
   readonly ended: (number | null)[] = [];
   readonly trained: number[] = [];
   readonly cancelled: number[] = [];
-  scoreOf = (number: number): number => 2 - number / 100;
+  scoreOf = (number: number, _commit: string): number => 2 - number / 100;
   failureOf = (_number: number): RunResult['failure'] => null;
   /** Trainings wait for this; a test that wants to catch one in the middle makes it wait. */
   trainingOf: (number: number) => Promise<void> = () => Promise.resolve();
@@ -65,7 +65,9 @@ export class World {
       commit: record.commit,
       verdict: record.decision.verdict,
       reason: record.decision.reason,
-      score: record.runs.at(-1)?.score ?? null,
+      score: record.decision.score,
+      scores: record.runs.flatMap(({ arm, score }) => (arm === 'candidate' ? (score ?? []) : [])),
+      incumbentScores: record.runs.flatMap(({ arm, score }) => (arm === 'incumbent' ? (score ?? []) : [])),
       title: record.number === 0 ? 'baseline' : `change ${record.number}`,
       gpuSeconds: gpuSeconds(record.runs),
       seconds: 1,
@@ -86,7 +88,8 @@ export class World {
         state: rebuild(config.limits, this.ledger()),
         last: this.lastTaken(),
         lane: this.lane,
-        fingerprint: FINGERPRINT,
+        class: CLASS,
+        seal: 'graph',
         caps: { startup: 10, submission: 10, score: 10 },
       });
     },
@@ -124,15 +127,11 @@ export class World {
         seed,
         attempts: 1,
         failure: this.failureOf(number),
-        steps: 10,
-        tokens: 1000,
+        metrics: { steps: 10, tokens: 1000 },
         trainSeconds: 5,
         wallSeconds: 8,
         startupSeconds: 2,
         startupGpuSeconds: null,
-        dataWaitSeconds: 0,
-        peakMemoryMb: 10,
-        lastLoss: 1,
         initialWeights: null,
         weights: null,
         sameWeightsAsSeed: null,
@@ -140,18 +139,16 @@ export class World {
         device: 'cpu',
       };
     },
-    evaluate: ({ number }) => {
+    evaluate: ({ number, commit }) => {
       const toLose = this.submissionsToLose.get(number) ?? 0;
       this.submissionsToLose.set(number, toLose - 1);
       if (toLose > 0) throw ApplicationFailure.nonRetryable('no submission of it', 'SubmissionMissing');
       return Promise.resolve({
         failure: null,
-        score: this.scoreOf(number),
-        tokens: 100,
-        bytes: 400,
+        score: this.scoreOf(number, commit),
+        metrics: { parameters: 1000 },
         scoreSeconds: 1,
         wallSeconds: 2,
-        parameters: 1000,
       });
     },
     record: (input) => {
@@ -303,7 +300,7 @@ const tagOf = (input: { tag: string } | { study: { tag: string } }): string =>
 
 function studyConfig(tag: string, limits: Limits): StudyConfig {
   return {
-    format: 1,
+    format: 2,
     tag,
     workflowId: `study-${tag}`,
     lab: '/nowhere',

@@ -1,6 +1,5 @@
 /** The table of experiments: what `history` prints, and the end of `npm start`. */
 import type { Direction, ExperimentSummary } from '../../domain/experiment';
-import { isBetter } from '../../domain/policy';
 import { changeText } from '../../domain/status';
 import { colour } from '../output';
 import { scoreCell, shortHash } from './numbers';
@@ -56,15 +55,13 @@ export const verdictText = ({ verdict, reason }: Pick<ExperimentSummary, 'verdic
 export const VERDICT_COLOURS = { keep: colour.green, discard: colour.dim, crash: colour.red } as const;
 
 /** What the study found, honestly: the gain over the baseline, or that nothing beat it. */
-export function outcome(experiments: readonly ExperimentSummary[], { metric, direction }: Metric): string {
+export function outcome(experiments: readonly ExperimentSummary[], { metric }: Metric): string {
   const [baseline, ...tried] = experiments;
   if (baseline === undefined) return 'No experiment is finished yet.';
   if (baseline.score === null)
     return 'The baseline itself did not get a score: there is nothing to compare with.';
   const kept = tried.filter(({ verdict }) => verdict === 'keep');
-  const best = kept.findLast(
-    ({ score }) => score !== null && isBetter(direction, score, baseline.score ?? score),
-  );
+  const best = kept.at(-1);
   if (best === undefined || best.score === null) {
     return `None of the ${tried.length} changes beat the baseline (${metric} ${scoreCell(baseline.score)}).`;
   }

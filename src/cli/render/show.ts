@@ -3,6 +3,8 @@ import { scoreTexts } from '../../domain/numbers';
 import { gpuSeconds, secondsTaken, type ExperimentRecord, type ScoredRun } from '../../domain/experiment';
 import type { Usage } from '../../domain/money';
 import { APPROACH_TEXT } from '../../domain/plateau';
+import { policyText } from '../../domain/policies/choice';
+import { classText } from '../../domain/run-class';
 import { changeText } from '../../domain/status';
 import type { Edit } from '../../ledger/proposals';
 import { clean, cleanLine, colour } from '../output';
@@ -28,8 +30,6 @@ export interface Shown {
   /** null on another host, or once the run's files are cleaned up. */
   log: { path: string; tail: string } | null;
 }
-
-const HASH = /^([0-9a-f]{12})[0-9a-f]{20,}$/;
 
 export function showText(shown: Shown, width?: number): string {
   const { record, proposed, number, tag, log } = shown;
@@ -75,11 +75,13 @@ function facts({ record, commit, metric }: Shown): string {
     ]);
     lines.push(['budget', `${budgetText(record.budget)} a run`]);
     lines.push(['by', record.researcher]);
+    lines.push(['rule', policyText(record.policy)]);
+    lines.push(['seal', record.seal]);
     lines.push(...researchFacts(record), ...seedFacts(record));
     lines.push([
-      'compare',
-      Object.entries(record.fingerprint)
-        .map(([name, value]) => `${name} ${cleanLine(value.replace(HASH, '$1'), 40)}`)
+      'class',
+      Object.entries(record.class)
+        .map(([name, value]) => `${cleanLine(name, 40)} ${cleanLine(classText(value), 40)}`)
         .join(' · '),
     ]);
   }
@@ -148,14 +150,16 @@ function runCells(run: ScoredRun, index: number): string[] {
     `${index + 1}${run.attempts > 1 ? `×${run.attempts}` : ''}`,
     String(run.seed),
     run.score === null ? (run.failure?.reason ?? '–') : scoreCell(run.score),
-    String(run.steps),
-    String(run.tokens),
+    metricCell(run, 'steps'),
+    metricCell(run, 'tokens'),
     run.trainSeconds.toFixed(1),
     run.wallSeconds.toFixed(1),
-    run.peakMemoryMb.toFixed(0),
+    metricCell(run, 'peakMemoryMb'),
     run.sandbox === 'none' ? 'NONE' : run.sandbox,
   ];
 }
+
+const metricCell = ({ metrics }: ScoredRun, name: string): string => metrics[name]?.toFixed(0) ?? '–';
 
 const section = (head: string, body: string): string => `${colour.dim(`── ${head}`)}\n${body}`;
 

@@ -1,10 +1,10 @@
 /** The ledger by itself: every number one whole record, which came in by one commit and was never changed. */
 import { experimentName, type ExperimentRecord } from '../../domain/experiment';
-import { runSeed } from '../../domain/seed';
 import type { Git } from '../git';
 import { recordPath } from '../ledger';
 import { messageText } from '../objects';
 import { ledgerRef } from '../refs';
+import { checkVerdicts } from './check-verdicts';
 import { short, type Difference } from './difference';
 import type { LedgerCommit, StudyInGit } from './read';
 
@@ -16,6 +16,9 @@ export async function checkLedger(git: Git, found: StudyInGit): Promise<Differen
     ...checkGaps(found),
     ...found.records.flatMap((record) => checkRecord(found, record, commits.get(record.number) ?? [])),
     ...checkIncumbents(found),
+    ...checkVerdicts(found).map(({ number, what }) =>
+      difference(number, what, lookAt(found, recordPath(number))),
+    ),
     ...(await checkOthers(git, found, others)),
   ];
 }
@@ -62,13 +65,8 @@ function checkRecord(
   commits: readonly LedgerCommit[],
 ): Difference[] {
   const { number } = record;
-  const seeds = record.runs.flatMap(({ seed }, index) => {
-    const expected = runSeed(found.tag, number, index + 1);
-    if (seed === expected) return [];
-    return `run ${index + 1} of experiment ${number} has seed ${seed}; the lab gives it ${expected}`;
-  });
   const [commit, ...more] = commits;
-  const whats = [...seeds, ...(commit === undefined ? [] : changedSince(record, commit))];
+  const whats = commit === undefined ? [] : changedSince(record, commit);
   if (commit === undefined) whats.push(`the record of experiment ${number} came in by no commit of its own`);
   if (more.length > 0) {
     const all = commits.map(({ id }) => short(id)).join(', ');

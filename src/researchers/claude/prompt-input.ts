@@ -5,6 +5,7 @@ export type PromptInput = Pick<
   ResearchContext,
   | 'lab'
   | 'budget'
+  | 'policy'
   | 'others'
   | 'number'
   | 'program'

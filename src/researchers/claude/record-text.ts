@@ -48,7 +48,7 @@ function gain(record: ExperimentRecord, scale: Scale): string {
 
 /** The tokens that the candidate trained on: with a budget in time they show its speed. */
 function speedText({ budget, runs }: ExperimentRecord): string {
-  const tokens = runs.findLast(({ score }) => score !== null)?.tokens ?? 0;
+  const tokens = runs.findLast(({ score }) => score !== null)?.metrics['tokens'] ?? 0;
   return 'steps' in budget || tokens === 0 ? '' : `${tokensText(tokens)} tokens`;
 }
 

@@ -31,14 +31,15 @@ function incumbentText(history: PromptInput['history']): string {
   const record = history.findLast(({ verdict }) => verdict === 'keep');
   const run = record?.runs.findLast(({ score }) => score !== null);
   if (record === undefined || run === undefined) return '';
-  const { device, torch } = record.fingerprint;
+  const { device = 'unknown', torch } = record.class;
+  const { steps, tokens, parameters, peakMemoryMb } = run.metrics;
   const facts = [
-    `${run.steps} steps`,
-    `${tokensText(run.tokens)} tokens`,
+    ...(steps === undefined ? [] : [`${steps} steps`]),
+    ...(tokens === undefined ? [] : [`${tokensText(tokens)} tokens`]),
     `${run.trainSeconds.toFixed(0)} s`,
     `${run.startupSeconds.toFixed(0)} s to start up`,
-    `${tokensText(run.parameters)} parameters`,
-    `${run.peakMemoryMb.toFixed(0)} MB of memory at its peak`,
+    ...(parameters === undefined ? [] : [`${tokensText(parameters)} parameters`]),
+    ...(peakMemoryMb === undefined ? [] : [`${peakMemoryMb.toFixed(0)} MB of memory at its peak`]),
   ];
-  return `\n- Device: ${oneLine(device, 80)}, torch ${oneLine(torch, 40)}.\n- The incumbent (#${record.number}) took: ${facts.join(', ')}.`;
+  return `\n- Device: ${oneLine(device, 80)}${torch === undefined ? '' : `, torch ${oneLine(torch, 40)}`}.\n- The incumbent (#${record.number}) took: ${facts.join(', ')}.`;
 }

@@ -1,10 +1,15 @@
 /** The system prompt, the same for the whole study: role, keep rule, limits of a change, how to answer. */
 import type { TrainBudget } from '../../domain/budget';
-import { GREEDY_RULE } from '../../domain/policy';
+import { policyOf } from '../../domain/policies';
 import type { PromptInput } from './prompt-input';
 import { MAX_LOOK_UPS, MAX_OBJECTIONS } from './tools';
 
-export function systemText({ lab, budget, others }: Pick<PromptInput, 'lab' | 'budget' | 'others'>): string {
+export function systemText({
+  lab,
+  budget,
+  policy,
+  others,
+}: Pick<PromptInput, 'lab' | 'budget' | 'policy' | 'others'>): string {
   const { name, metric, editable, locked, caps } = lab;
   const better = metric.direction === 'minimize' ? 'lower' : 'higher';
   return `You are a researcher who improves the lab "${name}", one experiment at a time. Each experiment is one change to the
@@ -13,7 +18,7 @@ computes ${metric.name}: ${better} is better. Many experiments follow yours, so 
 more than several changes at once.
 
 # Which changes are kept
-- ${GREEDY_RULE}
+- ${policyOf(policy).words}
 - ${paceText(budget)}
 - Scores vary with the seed. Luck decides about a gain smaller than this noise: look for changes with a larger effect, and
   do not infer a mechanism from a small difference.

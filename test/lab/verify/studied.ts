@@ -3,7 +3,7 @@ import { cpSync } from 'node:fs';
 import { createApply } from '../../../src/activities/apply';
 import { createRecord } from '../../../src/activities/record';
 import type { Verdict } from '../../../src/domain/experiment';
-import type { Incumbent } from '../../../src/domain/policy';
+import type { Incumbent } from '../../../src/domain/policies/policy';
 import { runSeed } from '../../../src/domain/seed';
 import type { StudyConfig } from '../../../src/domain/study';
 import { storeProposal } from '../../../src/ledger/proposals';
@@ -47,8 +47,9 @@ async function make(verdicts: readonly Verdict[], tag: string): Promise<Studied>
     const at = new Date(Date.parse(study.createdAt) + number * 60_000).toISOString();
     const parent: string = incumbent?.commit ?? base;
     const { commit } = await createApply()({ study, number, incumbent: parent, proposal, repair: null, at });
-    const score = verdict === 'crash' ? null : 2 - number / 1000;
-    const run = { ...makeRun(score), seed: runSeed(tag, number, 1) };
+    const score = { crash: null, keep: 2 - number / 1000, discard: 2 + number / 1000 }[verdict];
+    const run = { ...makeRun(score), commit, seed: runSeed(tag, number, 1) };
+    const reason = verdict === 'keep' && (incumbent?.score ?? null) === null ? 'baseline' : REASONS[verdict];
     await createRecord({ cleanUp: () => Promise.resolve() })({
       study,
       number,
@@ -57,17 +58,19 @@ async function make(verdicts: readonly Verdict[], tag: string): Promise<Studied>
       proposals: proposal === null ? [] : [proposal],
       taken: study.waiting,
       repairs: [],
-      decision: { verdict, reason: number === 0 ? 'baseline' : REASONS[verdict], detail: `it is ${verdict}` },
+      decision: { verdict, reason, score, detail: `it is ${verdict}` },
       failure: run.failure,
       runs: [run],
       startedAt: at,
       finishedAt: at,
       dollars: 0,
-      fingerprint: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
+      seal: 'graph',
+      class: { device: 'cpu', torch: '2.15', lab: 'lab', data: 'data' },
       limits: study.limits,
     });
     commits.push(commit);
-    if (verdict === 'keep' || number === 0) incumbent = { commit, experiment: number, score };
+    if (verdict === 'keep' || number === 0)
+      incumbent = { commit, experiment: number, score, scores: score === null ? [] : [score] };
   }
   return { root, git, study, commits };
 }

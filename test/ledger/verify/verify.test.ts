@@ -43,6 +43,11 @@ async function rewrite(lab: Studied, path: string, change: (text: string) => str
   await commitToLedger(lab, { [path]: change((await readText(lab.git, ledgerRef(TAG), path)) ?? '') });
 }
 
+const withRuns = (change: (runs: unknown[]) => unknown[]) => (text: string) => {
+  const record = JSON.parse(text) as { runs: unknown[] };
+  return JSON.stringify({ ...record, runs: change(record.runs) });
+};
+
 test('a study that nobody touched agrees with itself, whatever became of its baseline', async () => {
   for (const verdicts of [VERDICTS, ['crash', 'keep'], ['keep'], []] as Verdict[][]) {
     expect(await verifyStudy((await studied(verdicts)).git, TAG)).toMatchObject({
@@ -239,6 +244,7 @@ describe('records are the truth, and never mended', () => {
         ),
       [
         /record 0004 says "0004 keep: rate 4", its commit \w+ "0004 discard: rate 4"/,
+        /^record 4 says keep \(better\), score 2.004; by its runs it is discard \(not-better\), score 2.004/,
         /was changed by commit/,
       ],
     ],
@@ -246,6 +252,47 @@ describe('records are the truth, and never mended', () => {
       'a tampered score',
       (lab) => rewrite(lab, recordPath(2), (text) => text.replaceAll('1.998', '1.5')),
       [/experiment 3 says that it was tried against/, /experiment 4 says/, /0002.json was changed by commit/],
+    ],
+    [
+      'a run that scored otherwise',
+      (lab) =>
+        rewrite(lab, recordPath(1), (text) =>
+          text.replace(/"score": 2.001,\n {6}"scoreSeconds"/, '"score": 1.5, "scoreSeconds"'),
+        ),
+      [
+        /^record 1 says discard \(not-better\), score 2.001; by its runs it is keep \(better\), score 1.5$/,
+        /0001.json was changed by commit/,
+      ],
+    ],
+    [
+      'a run of another commit',
+      (lab) =>
+        rewrite(lab, recordPath(1), (text) => text.replace('"arm": "candidate"', '"arm": "incumbent"')),
+      [
+        /^run 1 of experiment 1 is of the incumbent \w+ on val; the policy asks for the candidate/,
+        /was changed/,
+      ],
+    ],
+    [
+      'a run that is not there, and one too many',
+      async (lab) => {
+        await rewrite(
+          lab,
+          recordPath(1),
+          withRuns(() => []),
+        );
+        await rewrite(
+          lab,
+          recordPath(4),
+          withRuns((all) => [...all, ...all]),
+        );
+      },
+      [
+        /^experiment 1 has no run 1, which the greedy policy asks for/,
+        /^experiment 4 has 2 runs; the greedy policy decides after 1/,
+        /was changed/,
+        /was changed/,
+      ],
     ],
     [
       'a lucky seed',

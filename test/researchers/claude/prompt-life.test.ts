@@ -1,4 +1,5 @@
 /** The prompt during a long study: it stays within its budget. */
+import { DEFAULT_POLICY } from '../../../src/domain/policies/choice';
 import { backlog, lessons } from '../../../src/domain/ideas';
 import { plateauOf } from '../../../src/domain/plateau';
 import { UNLIMITED } from '../../../src/domain/limits';
@@ -15,6 +16,7 @@ function shownAt(number: number): PromptInput {
   const shown = {
     lab: LAB,
     budget: { seconds: 300 },
+    policy: DEFAULT_POLICY,
     others: [],
     number,
     program: 'Make it better.',

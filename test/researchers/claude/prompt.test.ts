@@ -1,3 +1,4 @@
+import { DEFAULT_POLICY } from '../../../src/domain/policies/choice';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../../src/process/package-root';
@@ -22,6 +23,7 @@ function shown(length: number, change: Partial<PromptInput> = {}): PromptInput {
   const base: PromptInput = {
     lab: parseLabConfig(trainer('lab.yaml')),
     budget: { seconds: 300 },
+    policy: DEFAULT_POLICY,
     others: [],
     number: length,
     program: trainer('program.md'),

@@ -1,5 +1,6 @@
 /** Makes ledgers of any length. */
 import type { ExperimentRecord } from '../../../src/domain/experiment';
+import { DEFAULT_POLICY } from '../../../src/domain/policies/choice';
 import { makeRun } from '../../lab/make-lab';
 
 const SUBJECTS = ['depth', 'warmup', 'weight decay', 'MLP ratio', 'soft cap', 'value embeddings', 'momentum'];
@@ -15,7 +16,7 @@ export function madeRecord(number: number, change: Partial<ExperimentRecord> = {
       : null;
   const start = Date.UTC(2026, 10, 21) + number * 400_000;
   return {
-    format: 1,
+    format: 2,
     study: 'test',
     number,
     commit: number.toString(16).padStart(40, 'c'),
@@ -59,12 +60,14 @@ export function madeRecord(number: number, change: Partial<ExperimentRecord> = {
     runs: [makeRun(score)],
     repairs: [],
     repeatsRefused: 0,
+    policy: DEFAULT_POLICY,
     budget: { seconds: 300 },
     startedAt: new Date(start).toISOString(),
     finishedAt: new Date(start + 380_000).toISOString(),
     dollars: 0.1,
     gpuDollars: 0,
-    fingerprint: { device: 'test', torch: '0', lab: '0', data: '0' },
+    seal: 'graph',
+    class: { device: 'test', torch: '0', lab: '0', data: '0' },
     ...change,
   };
 }
