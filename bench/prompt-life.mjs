@@ -22,7 +22,7 @@ const NUMBERS = Array.from({ length: EXPERIMENTS }, (_, index) => index + 1).fil
 
 const require = createRequire(import.meta.url);
 require('../test/typescript-hook.js').loadTypeScript();
-const { syntheticStudy } = require('../test/lab/synthetic.ts');
+const { syntheticStudy } = require('../test/ledger/synthetic.ts');
 const { backlog, lessons } = require('../dist/domain/ideas.js');
 const { plateauOf } = require('../dist/domain/plateau.js');
 const { parseLabConfig } = require('../dist/labs/lab-yaml.js');

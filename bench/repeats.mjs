@@ -17,7 +17,7 @@ const never = new AbortController().signal;
 
 const require = createRequire(import.meta.url);
 require('../test/typescript-hook.js').loadTypeScript();
-const { syntheticStudy } = require('../test/lab/synthetic.ts');
+const { syntheticStudy } = require('../test/ledger/synthetic.ts');
 const { createCheck } = require('../dist/activities/check-proposal.js');
 const { parseLabConfig } = require('../dist/labs/lab-yaml.js');
 const { trainerPython } = require('../dist/host/trainer-python.js');

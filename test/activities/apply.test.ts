@@ -3,7 +3,7 @@ import type { ApplyInput } from '../../src/activities/interface';
 import { storeProposal, type Edit } from '../../src/ledger/proposals';
 import { appendRecord, openLedger } from '../../src/ledger/ledger';
 import { readText } from '../../src/ledger/objects';
-import { git, LAB_YAML, makeLab, makeRecord, makeStudy, write } from '../lab/make-lab';
+import { git, LAB_YAML, makeLab, makeRecord, makeStudy, write } from '../labs/make-lab';
 
 const apply = createApply();
 

@@ -7,8 +7,8 @@ import { UNLIMITED } from '../../src/domain/limits';
 import { NOTHING_WAITS } from '../../src/domain/waiting';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import type { Edit } from '../../src/ledger/proposals';
-import { makeLab, makeRecord, makeRun, makeStudy, temporary } from '../lab/make-lab';
-import { makeResearch } from '../lab/research';
+import { makeLab, makeRecord, makeRun, makeStudy, temporary } from '../labs/make-lab';
+import { makeResearch } from '../ledger/research';
 
 const never = new AbortController().signal;
 const AT = '2026-11-21T01:00:00.000Z';

@@ -8,7 +8,7 @@ import { rebuild, type StudyConfig } from '../../src/domain/study';
 import { storeCandidate } from '../../src/ledger/commits';
 import { appendRecord, openLedger, readStudy } from '../../src/ledger/ledger';
 import { baseRef, branchRef, ledgerRef } from '../../src/ledger/refs';
-import { git, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
+import { git, makeLab, makeRecord, makeStudy, temporary, write } from '../labs/make-lab';
 
 /** Failures are what these tests ask for. */
 const newEnvironment = () => new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR') });

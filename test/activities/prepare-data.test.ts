@@ -23,7 +23,7 @@ import { readLabConfigAt } from '../../src/labs/lab';
 import { packageRoot } from '../../src/process/package-root';
 import { dataCache, stateRoot, studyState } from '../../src/process/paths';
 import { takeDown } from '../../src/host/down';
-import { FILES, git, LAB_YAML, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
+import { FILES, git, LAB_YAML, makeLab, makeRecord, makeStudy, temporary, write } from '../labs/make-lab';
 import { processesWith } from '../runner/workshop';
 import { holdElsewhere } from './other-host';
 

@@ -18,8 +18,8 @@ import { baseRef, crashedRef, experimentRef } from '../../src/ledger/refs';
 import { verifyStudy } from '../../src/ledger/verify/verify';
 import { BudgetExhausted } from '../../src/researchers/spend-guard';
 import { GivenUp, NoProposal, type ResearchContext } from '../../src/researchers/researcher';
-import { git, makeLab, makeRecord, makeRun, makeStudy, temporary } from '../lab/make-lab';
-import { makeResearch } from '../lab/research';
+import { git, makeLab, makeRecord, makeRun, makeStudy, temporary } from '../labs/make-lab';
+import { makeResearch } from '../ledger/research';
 
 const AT = '2026-11-21T01:00:00.000Z';
 const callersState = process.env['XDG_STATE_HOME'];

@@ -11,8 +11,8 @@ import type { Knob } from '../../src/domain/lab';
 import { storeProposal, type Proposal } from '../../src/ledger/proposals';
 import { openLedger, readLedger, readStudy } from '../../src/ledger/ledger';
 import { branchRef, ledgerRef } from '../../src/ledger/refs';
-import { git, makeLab, makeRun, makeStudy } from '../lab/make-lab';
-import { makeResearch } from '../lab/research';
+import { git, makeLab, makeRun, makeStudy } from '../labs/make-lab';
+import { makeResearch } from '../ledger/research';
 
 const AT = '2026-11-21T01:00:00.000Z';
 const KEEP: Decision = { verdict: 'keep', reason: 'better', score: 1.9, detail: 'better' };

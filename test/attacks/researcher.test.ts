@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FILES, git, makeLab, temporary, write } from '../lab/make-lab';
+import { FILES, git, makeLab, temporary, write } from '../labs/make-lab';
 
 const NOBODY = 65_534;
 /** Every planted text has it; scripts write it in two halves, so as not to find themselves. */

@@ -11,7 +11,7 @@ import { appendRecord, openLedger } from '../../src/ledger/ledger';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { cpSync, existsSync } from 'node:fs';
 import { labOf } from '../activities/lab';
-import { makeLab, makeRecord, makeRun, makeStudy } from '../lab/make-lab';
+import { makeLab, makeRecord, makeRun, makeStudy } from '../labs/make-lab';
 import { Workshop } from '../runner/workshop';
 
 jest.setTimeout(180_000);

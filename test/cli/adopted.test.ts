@@ -4,7 +4,7 @@ import { openLedger } from '../../src/ledger/ledger';
 import { rememberLab } from '../../src/studies/known-labs';
 import { findStudy } from '../../src/studies/find-study';
 import { labId } from '../../src/process/paths';
-import { makeLab, makeStudy } from '../lab/make-lab';
+import { makeLab, makeStudy } from '../labs/make-lab';
 import { autoresearch } from './invoke';
 
 async function adopted(tag: string): Promise<{ root: string }> {

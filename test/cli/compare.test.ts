@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { appendRecord, openLedger, saveStudy } from '../../src/ledger/ledger';
 import { Git } from '../../src/ledger/git';
 import type { ExperimentRecord } from '../../src/domain/experiment';
-import { makeLab, makeRecord, makeStudy, temporary } from '../lab/make-lab';
+import { makeLab, makeRecord, makeStudy, temporary } from '../labs/make-lab';
 import { asJson, autoresearch, labWith } from './invoke';
 
 /** A baseline of 2, then these scores: null crashes, a better one is kept. */

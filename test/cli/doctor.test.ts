@@ -4,7 +4,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { run } from '../../src/cli/program';
-import { fakePrograms, realPrograms } from '../setup/fake-programs';
+import { fakePrograms, realPrograms } from '../host/fake-programs';
 import { ensureServer } from '../../src/host/server';
 import { freePorts, useOwnState } from '../temporal/own-state';
 

@@ -6,7 +6,7 @@ import { appendRecord } from '../../src/ledger/ledger';
 import { ownerOf } from '../../src/process/owner';
 import { studyState } from '../../src/process/paths';
 import type { TaskStatus } from '../../src/runner/task';
-import { git, makeRecord } from '../lab/make-lab';
+import { git, makeRecord } from '../labs/make-lab';
 import { asJson, autoresearch, labWith } from './invoke';
 
 const ESCAPE = '\u001B';

@@ -1,7 +1,7 @@
 import { Git } from '../../src/ledger/git';
 import { saveStudy } from '../../src/ledger/ledger';
 import { newIdeas } from '../../src/domain/ideas';
-import { makeResearch } from '../lab/research';
+import { makeResearch } from '../ledger/research';
 import { asJson, autoresearch, labWith } from './invoke';
 
 const USAGE = {

@@ -8,7 +8,7 @@ import { run } from '../../src/cli/program';
 import { rememberLab } from '../../src/studies/known-labs';
 import { appendRecord, openLedger } from '../../src/ledger/ledger';
 import { baseRef, branchRef } from '../../src/ledger/refs';
-import { makeLab, makeRecord, makeStudy } from '../lab/make-lab';
+import { makeLab, makeRecord, makeStudy } from '../labs/make-lab';
 
 const callersCache = process.env['XDG_CACHE_HOME'];
 // As `npx autoresearch` calls it from the checkout.

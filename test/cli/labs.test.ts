@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLedger } from '../../src/ledger/ledger';
-import { FILES, git, LAB_YAML, makeLab, makeStudy, temporary } from '../lab/make-lab';
+import { FILES, git, LAB_YAML, makeLab, makeStudy, temporary } from '../labs/make-lab';
 import { asJson, autoresearch, labWith } from './invoke';
 
 const KNOBS = 'knobs: [{ name: LEARNING_RATE, type: float, low: 0.01, high: 1, log: true }]\n';

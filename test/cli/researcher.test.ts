@@ -8,7 +8,7 @@ import {
   type ResearcherRequest,
 } from '../../src/cli/researcher';
 import { openLab } from '../../src/labs/lab';
-import { FILES, LAB_YAML, makeLab, makeStudy, temporary } from '../lab/make-lab';
+import { FILES, LAB_YAML, makeLab, makeStudy, temporary } from '../labs/make-lab';
 
 const KNOBS = 'knobs: [{ name: DEPTH, type: int, low: 1, high: 4 }]\n';
 

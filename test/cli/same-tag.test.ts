@@ -6,7 +6,7 @@ import { Git } from '../../src/ledger/git';
 import { readStudy } from '../../src/ledger/ledger';
 import { connect, type Connected } from '../../src/temporal/connection';
 import { until, openStage, paused, World, type Stage } from '../workflows/world';
-import { makeLab } from '../lab/make-lab';
+import { makeLab } from '../labs/make-lab';
 import { asJson, autoresearch, labWith, withCallersCache } from './invoke';
 
 jest.setTimeout(60_000);

@@ -1,6 +1,6 @@
 import { chdir, cwd } from 'node:process';
 import { autoresearch, asJson, labWith } from './invoke';
-import { makeRun, temporary } from '../lab/make-lab';
+import { makeRun, temporary } from '../labs/make-lab';
 
 const BASELINE = { title: 'baseline', score: 2 };
 const ESCAPE = '\u001B';

@@ -9,8 +9,8 @@ import { appendRecord } from '../../src/ledger/ledger';
 import { branchRef, ledgerRef } from '../../src/ledger/refs';
 import * as messages from '../../src/workflows/messages';
 import { asJson, autoresearch, withCallersCache } from './invoke';
-import { git, makeRecord, temporary } from '../lab/make-lab';
-import { studied, type Studied } from '../lab/verify/studied';
+import { git, makeRecord, temporary } from '../labs/make-lab';
+import { studied, type Studied } from '../ledger/verify/studied';
 import { openStage, until, World, type RunningStudy, type Stage } from '../workflows/world';
 
 const TAG = 'seen';

@@ -1,7 +1,7 @@
 import { askingOrder, shares } from '../../src/domain/bandit';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { runSeed } from '../../src/domain/seed';
-import { makeRun } from '../lab/make-lab';
+import { makeRun } from '../labs/make-lab';
 
 const ARMS = [
   { name: 'claude', costsDollars: true },

@@ -1,6 +1,6 @@
 import { summarize } from '../../src/domain/experiment';
 import { limitReached, NOTHING_SPENT, spend, UNLIMITED } from '../../src/domain/limits';
-import { makeRecord, makeStudy } from '../lab/make-lab';
+import { makeRecord, makeStudy } from '../labs/make-lab';
 
 const at = (startedAt: string, finishedAt: string) =>
   summarize(makeRecord(makeStudy(process.cwd(), 'b'.repeat(40)), 1, { startedAt, finishedAt }));

@@ -1,6 +1,6 @@
 import { backlog, lessons, newIdeas } from '../../src/domain/ideas';
 import type { ExperimentRecord } from '../../src/domain/experiment';
-import { makeResearch } from '../lab/research';
+import { makeResearch } from '../ledger/research';
 
 type Learnt = Parameters<typeof backlog>[0][number];
 

@@ -4,7 +4,7 @@ import type { ExperimentRecord, Idea } from '../../src/domain/experiment';
 import { backlog, newIdeas } from '../../src/domain/ideas';
 import { MAX_WAITING } from '../../src/domain/study';
 import { takenBy, type Waiting } from '../../src/domain/waiting';
-import { makeResearch } from '../lab/research';
+import { makeResearch } from '../ledger/research';
 
 /** Which of the ideas it is given a researcher takes up, from the end of the list, and how many of its own it adds. */
 export interface Proposing {

@@ -1,5 +1,5 @@
 import { lastTaken, stillWaiting, type Waiting } from '../../src/domain/waiting';
-import { makeResearch } from '../lab/research';
+import { makeResearch } from '../ledger/research';
 
 const STARTED = '2026-11-21T10:00:00.000Z';
 const LATER = '2026-11-21T11:00:00.000Z';

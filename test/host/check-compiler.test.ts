@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compilerFor } from '../../src/host/check-compiler';
-import { fakePrograms } from '../setup/fake-programs';
+import { fakePrograms } from './fake-programs';
 
 let folder: string;
 beforeEach(() => {

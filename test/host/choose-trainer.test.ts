@@ -11,7 +11,7 @@ import { ensureServer } from '../../src/host/server';
 import { writeWorkerInfo } from '../../src/temporal/worker-info';
 import { freePorts, useOwnState } from '../temporal/own-state';
 import { until } from '../workflows/world';
-import { fakePrograms } from '../setup/fake-programs';
+import { fakePrograms } from './fake-programs';
 
 jest.setTimeout(120_000);
 useOwnState();

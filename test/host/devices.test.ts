@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { detectDevices } from '../../src/host/devices';
-import { fakePrograms } from '../setup/fake-programs';
+import { fakePrograms } from './fake-programs';
 
 const before = { ...process.env };
 let root: string;

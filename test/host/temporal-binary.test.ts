@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureTemporal, findTemporal } from '../../src/host/temporal-binary';
-import { fakePrograms, realPrograms } from '../setup/fake-programs';
+import { fakePrograms, realPrograms } from './fake-programs';
 
 const before = { ...process.env };
 let cache = '';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { systemPython } from '../../src/host/system-python';
 import { ensureTrainerPython, trainerPython } from '../../src/host/trainer-python';
-import { fakePrograms, realPrograms } from '../setup/fake-programs';
+import { fakePrograms, realPrograms } from './fake-programs';
 
 const before = { ...process.env };
 let cache = '';

@@ -5,7 +5,7 @@ import { applyEdits, EditRejected } from '../../src/labs/apply-edits';
 import type { Edit } from '../../src/ledger/proposals';
 import type { Git } from '../../src/ledger/git';
 import { listTree, readText } from '../../src/ledger/objects';
-import { FILES, git, makeLab, TRAIN_PY } from '../lab/make-lab';
+import { FILES, git, makeLab, TRAIN_PY } from './make-lab';
 
 const RULES = {
   editable: ['train.py', 'src/model.py'],

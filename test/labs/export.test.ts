@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import { difference, exportTree, hashTree } from '../../src/labs/export';
 import { LabError } from '../../src/ledger/git';
-import { FILES, git, makeLab, temporary, write } from '../lab/make-lab';
+import { FILES, git, makeLab, temporary, write } from './make-lab';
 
 const commit = (root: string): string => {
   git(root, 'add', '--all');

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { parse, stringify } from 'yaml';
 import { LabConfigError, parseLabConfig } from '../../src/labs/lab-yaml';
-import { LAB_YAML } from '../lab/make-lab';
+import { LAB_YAML } from './make-lab';
 
 /** Null for a lab, otherwise the error. */
 function refusalOf(text: string): unknown {

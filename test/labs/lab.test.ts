@@ -5,7 +5,7 @@ import { Git } from '../../src/ledger/git';
 import { initLab } from '../../src/labs/init';
 import { LabError } from '../../src/ledger/git';
 import { openLab, openRepository } from '../../src/labs/lab';
-import { FILES, git, LAB_YAML, makeLab, temporary, write } from '../lab/make-lab';
+import { FILES, git, LAB_YAML, makeLab, temporary, write } from './make-lab';
 
 test('a lab is opened by its real path, with lab.yaml of its HEAD', async () => {
   const { root, base } = makeLab();

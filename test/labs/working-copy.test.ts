@@ -20,7 +20,7 @@ import { storeCandidate } from '../../src/ledger/commits';
 import { openLedger } from '../../src/ledger/ledger';
 import { baseRef, branchRef } from '../../src/ledger/refs';
 import { changesIn, makeWorkingCopy, removeCopies, type WorkingCopy } from '../../src/labs/working-copy';
-import { FILES, git, makeLab, makeStudy, temporary, write } from '../lab/make-lab';
+import { FILES, git, makeLab, makeStudy, temporary, write } from './make-lab';
 
 const LIMIT = 10_000;
 const EDITABLE = ['train.py', 'src/model.py'];

@@ -2,7 +2,7 @@ import { applyEdits } from '../../src/labs/apply-edits';
 import { diff, storeCandidate, type Candidate } from '../../src/ledger/commits';
 import { Git } from '../../src/ledger/git';
 import { appendRecord, openLedger, readLedger } from '../../src/ledger/ledger';
-import { FILES, git, LAB_YAML, makeLab, makeRecord, makeStudy, temporary, write } from '../lab/make-lab';
+import { FILES, git, LAB_YAML, makeLab, makeRecord, makeStudy, temporary, write } from '../labs/make-lab';
 import { parseLabConfig } from '../../src/labs/lab-yaml';
 
 async function candidateOf(

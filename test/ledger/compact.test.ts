@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { compact } from '../../src/ledger/compact';
 import { experimentRef } from '../../src/ledger/refs';
-import { git, makeLab } from '../lab/make-lab';
+import { git, makeLab } from '../labs/make-lab';
 
 const MINUTE_AGO = new Date(Date.now() - 60_000);
 const LEFT = ['packed-refs.lock', 'packed-refs.new'];

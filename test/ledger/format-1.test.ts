@@ -8,7 +8,7 @@ import { appendRecord, readLedger, readStudy, RESULTS } from '../../src/ledger/l
 import { readText } from '../../src/ledger/objects';
 import { branchRef, ledgerRef } from '../../src/ledger/refs';
 import { verifyStudy } from '../../src/ledger/verify/verify';
-import { git, makeRecord, temporary } from '../lab/make-lab';
+import { git, makeRecord, temporary } from '../labs/make-lab';
 
 const BUNDLE = join(__dirname, 'fixtures', 'study-0.4.bundle');
 

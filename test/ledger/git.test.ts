@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { Git, GitError, RefConflict } from '../../src/ledger/git';
-import { git, makeLab } from '../lab/make-lab';
+import { git, makeLab } from '../labs/make-lab';
 
 const REF = 'refs/autoresearch/nov21/base';
 const MINUTE_AGO = new Date(Date.now() - 60_000);

@@ -15,8 +15,8 @@ import {
 import { editTree, writeBlob, writeCommit } from '../../src/ledger/objects';
 import { ledgerRef } from '../../src/ledger/refs';
 import { parseResults, resultsTable } from '../../src/ledger/results-tsv';
-import { git, makeLab, makeRecord, makeStudy, temporary } from '../lab/make-lab';
-import type { append } from '../lab/steps';
+import { git, makeLab, makeRecord, makeStudy, temporary } from '../labs/make-lab';
+import type { append } from './steps';
 
 function open() {
   const lab = makeLab();

@@ -5,7 +5,7 @@ import {
   storeProposal,
   type Proposal,
 } from '../../src/ledger/proposals';
-import { git, makeLab } from '../lab/make-lab';
+import { git, makeLab } from '../labs/make-lab';
 
 const proposal: Proposal = {
   format: 1,

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { sample, stringMatching } from 'fast-check';
 import { branchRef, freeTag, isTagKnown, studyTags, tagOfDay, tagSchema } from '../../src/ledger/refs';
-import { git, makeLab } from '../lab/make-lab';
+import { git, makeLab } from '../labs/make-lab';
 
 const DAY = new Date(2026, 10, 21);
 

@@ -10,7 +10,7 @@ import {
   array,
 } from 'fast-check';
 import { extendTable, parseResults, resultsTable } from '../../src/ledger/results-tsv';
-import { makeRecord, makeRun, makeStudy } from '../lab/make-lab';
+import { makeRecord, makeRun, makeStudy } from '../labs/make-lab';
 
 const study = { ...makeStudy('/', 'b'.repeat(40)), lab: '/lab' };
 

@@ -7,7 +7,7 @@ import { LabError } from '../../src/ledger/git';
 import { appendRecord, openLedger, readLedger, readStudy } from '../../src/ledger/ledger';
 import { baseRef, branchRef, crashedRef, experimentRef, proposalRef } from '../../src/ledger/refs';
 import { fetch, push, NotThere } from '../../src/ledger/share';
-import { git, makeLab, makeRecord, makeStudy, temporary } from '../lab/make-lab';
+import { git, makeLab, makeRecord, makeStudy, temporary } from '../labs/make-lab';
 
 const STUDY_REFS = ['refs/autoresearch', 'refs/heads/autoresearch', 'refs/heads/autoresearch-ledger'];
 const PROPOSAL = {

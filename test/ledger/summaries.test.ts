@@ -7,7 +7,7 @@ import { writeBlob, writeCommit, editTree } from '../../src/ledger/objects';
 import { ledgerRef } from '../../src/ledger/refs';
 import { readSummaries } from '../../src/ledger/summaries';
 import { labId, studyState } from '../../src/process/paths';
-import { makeLab, makeRecord, makeStudy } from '../lab/make-lab';
+import { makeLab, makeRecord, makeStudy } from '../labs/make-lab';
 
 const MANY = 220;
 const state = mkdtempSync(join(tmpdir(), 'summaries-'));

@@ -19,7 +19,7 @@ import { readServerInfo, runningServer, serverInfoFile } from '../../src/tempora
 import { readWorkerInfo, workerInfoFile, type WorkerInfo } from '../../src/temporal/worker-info';
 import { runningWorker } from '../../src/host/worker-process';
 import { damages } from '../damages';
-import { makeStudy } from '../lab/make-lab';
+import { makeStudy } from '../labs/make-lab';
 
 const stateBefore = process.env['XDG_STATE_HOME'];
 let folder: string;

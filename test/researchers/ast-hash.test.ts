@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { astHashes, type AstHash } from '../../src/researchers/ast-hash';
-import { git, makeLab, write } from '../lab/make-lab';
+import { git, makeLab, write } from '../labs/make-lab';
 
 const never = new AbortController().signal;
 

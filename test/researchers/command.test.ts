@@ -9,7 +9,7 @@ import { createCommand, type CommandOptions } from '../../src/researchers/comman
 import { contextJson } from '../../src/researchers/command-context';
 import { BudgetExhausted, SpendGuard } from '../../src/researchers/spend-guard';
 import { NoProposal, type ResearchContext } from '../../src/researchers/researcher';
-import { makeResearch } from '../lab/research';
+import { makeResearch } from '../ledger/research';
 import { contextOf, TRAIN } from './context';
 
 const never = new AbortController().signal;

@@ -5,7 +5,7 @@ import { applyEdits } from '../../src/labs/apply-edits';
 import { readLabConfigAt } from '../../src/labs/lab';
 import { packageRoot } from '../../src/process/package-root';
 import { tooMuchData } from '../../src/researchers/novelty';
-import { git, makeLab, write } from '../lab/make-lab';
+import { git, makeLab, write } from '../labs/make-lab';
 
 jest.setTimeout(120_000);
 

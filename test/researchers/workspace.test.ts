@@ -7,7 +7,7 @@ import { copiesIn, removeCopies } from '../../src/labs/working-copy';
 import { openWorkspace } from '../../src/researchers/workspace';
 import type { ResearchContext } from '../../src/researchers/researcher';
 import { asset } from '../../src/process/package-root';
-import { makeLab, temporary, write, git } from '../lab/make-lab';
+import { makeLab, temporary, write, git } from '../labs/make-lab';
 import { contextOf } from './context';
 
 // Jest gives tests a copy of the environment, but libuv reads the real one.

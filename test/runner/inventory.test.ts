@@ -21,7 +21,7 @@ import {
   inventoryFile,
   takeInventory,
 } from '../../src/runner/inventory';
-import { temporary } from '../lab/make-lab';
+import { temporary } from '../labs/make-lab';
 
 jest.setTimeout(120_000);
 

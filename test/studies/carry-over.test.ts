@@ -9,7 +9,7 @@ import { labId } from '../../src/process/paths';
 import { openLedger } from '../../src/ledger/ledger';
 import { controlQueue } from '../../src/temporal/queues';
 import type { Connected } from '../../src/temporal/connection';
-import { makeLab, makeStudy } from '../lab/make-lab';
+import { makeLab, makeStudy } from '../labs/make-lab';
 import { openStage, until, World, type Stage } from '../workflows/world';
 import * as messages from '../../src/workflows/messages';
 import { withCallersCache } from '../cli/invoke';

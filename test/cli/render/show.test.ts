@@ -1,5 +1,5 @@
 import { showText } from '../../../src/cli/render/show';
-import { makeLab, makeRecord, makeStudy } from '../../lab/make-lab';
+import { makeLab, makeRecord, makeStudy } from '../../labs/make-lab';
 
 test('a run whose seed changed nothing says so', () => {
   const { root, base } = makeLab();

@@ -7,8 +7,8 @@ import { editTree, readText, writeBlob, writeCommit } from '../../../src/ledger/
 import { branchRef, experimentRef, ledgerRef, proposalRef } from '../../../src/ledger/refs';
 import { repairStudy } from '../../../src/ledger/verify/repair';
 import { verifyStudy } from '../../../src/ledger/verify/verify';
-import { git as run } from '../../lab/make-lab';
-import { propose, studied, type Studied } from '../../lab/verify/studied';
+import { git as run } from '../../labs/make-lab';
+import { propose, studied, type Studied } from './studied';
 
 const TAG = 'nov21';
 const VERDICTS: Verdict[] = ['keep', 'discard', 'keep', 'crash', 'discard'];

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { readProposal } from '../../../src/ledger/proposals';
 import { recordSchema } from '../../../src/ledger/records';
-import { makeRecord } from '../../lab/make-lab';
+import { makeRecord } from '../../labs/make-lab';
 import { answer } from '../../messages-api/reply';
 import { CHANGE, MODEL, propose, serve } from './asking';
 import { EDIT, newStudy, run } from './studied';

@@ -5,7 +5,7 @@ import { plateauOf } from '../../../src/domain/plateau';
 import { UNLIMITED } from '../../../src/domain/limits';
 import { buildPrompt, wantedDiffs } from '../../../src/researchers/claude/prompt';
 import type { PromptInput } from '../../../src/researchers/claude/prompt-input';
-import { syntheticStudy } from '../../lab/synthetic';
+import { syntheticStudy } from '../../ledger/synthetic';
 import { LAB, TRAIN } from '../context';
 
 const study = syntheticStudy(1000, TRAIN);

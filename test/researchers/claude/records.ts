@@ -1,7 +1,7 @@
 /** Makes ledgers of any length. */
 import type { ExperimentRecord } from '../../../src/domain/experiment';
 import { DEFAULT_POLICY } from '../../../src/domain/policies/choice';
-import { makeRun } from '../../lab/make-lab';
+import { makeRun } from '../../labs/make-lab';
 
 const SUBJECTS = ['depth', 'warmup', 'weight decay', 'MLP ratio', 'soft cap', 'value embeddings', 'momentum'];
 

@@ -16,7 +16,7 @@ import { studyState } from '../../../src/process/paths';
 import { createClaude } from '../../../src/researchers/claude';
 import type { CallTimes } from '../../../src/researchers/claude/call';
 import { SpendGuard } from '../../../src/researchers/spend-guard';
-import { makeLab, makeStudy, temporary } from '../../lab/make-lab';
+import { makeLab, makeStudy, temporary } from '../../labs/make-lab';
 import { answer, type Answered } from '../../messages-api/reply';
 import { KEY, MODEL, propose } from './asking';
 

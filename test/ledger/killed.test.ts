@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { experiment } from './steps';
-import { git, makeLab, makeRun, makeStudy } from './make-lab';
+import { git, makeLab, makeRun, makeStudy } from '../labs/make-lab';
 
 const KILLS = 6;
 

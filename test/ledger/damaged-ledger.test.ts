@@ -7,7 +7,7 @@ import { extendTable, parseResults } from '../../src/ledger/results-tsv';
 import { repairStudy } from '../../src/ledger/verify/repair';
 import { verifyStudy } from '../../src/ledger/verify/verify';
 import { damages } from '../damages';
-import { makeRecord, makeStudy } from './make-lab';
+import { makeRecord, makeStudy } from '../labs/make-lab';
 import { studied } from './verify/studied';
 
 const FILES = [

@@ -10,7 +10,7 @@ import { storeProposal } from '../../../src/ledger/proposals';
 import { Git } from '../../../src/ledger/git';
 import { openLedger } from '../../../src/ledger/ledger';
 import { baseRef } from '../../../src/ledger/refs';
-import { makeLab, makeRun, makeStudy, temporary } from '../make-lab';
+import { makeLab, makeRun, makeStudy, temporary } from '../../labs/make-lab';
 
 export interface Studied {
   root: string;

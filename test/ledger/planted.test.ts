@@ -18,7 +18,7 @@ import { baseRef, freeTag } from '../../src/ledger/refs';
 import { fetch, push } from '../../src/ledger/share';
 import { verifyStudy } from '../../src/ledger/verify/verify';
 import { changesIn, makeWorkingCopy } from '../../src/labs/working-copy';
-import { git, makeLab, makeRecord, makeStudy, temporary, write } from './make-lab';
+import { git, makeLab, makeRecord, makeStudy, temporary, write } from '../labs/make-lab';
 
 const TAG = 'nov21';
 const HOOKS = [
