@@ -1,4 +1,4 @@
-/** A smoke test of a workshop's candidate; one that is to lose its worker runs in a process of its own (test/lab/child.js). */
+/** A smoke test of a workshop's candidate; one that is to lose its worker runs in a process of its own (test/ledger/child.js). */
 import { cpSync } from 'node:fs';
 import type { ProposeInput } from '../../src/activities/interface';
 import { createSmokeTest } from '../../src/activities/smoke-test';

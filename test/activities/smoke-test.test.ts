@@ -31,7 +31,7 @@ async function startSmokeTest(kind: string): Promise<ChildProcess> {
   const { runner, tree, data } = workshop;
   const values = JSON.stringify([{ runner, tree, data }, [kind]]);
   const worker = fork(
-    join(__dirname, '..', 'lab', 'child.js'),
+    join(__dirname, '..', 'ledger', 'child.js'),
     [join(__dirname, 'run-smoke-test.ts'), 'smokeTest', values],
     // Explicitly, since jest's environment is a copy.
     { env: process.env },

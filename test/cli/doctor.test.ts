@@ -113,7 +113,7 @@ test('without a place for sockets, says so', () => {
   writeFileSync(join(temporary, `autoresearch-${userInfo().uid}`), '');
   // In a process of its own, for jest's environment is not what `tmpdir` looks at.
   const call = [
-    join(__dirname, '..', 'lab', 'child.js'),
+    join(__dirname, '..', 'ledger', 'child.js'),
     require.resolve('../../src/cli/program'),
     'run',
     JSON.stringify([['doctor', '--json']]),

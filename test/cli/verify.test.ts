@@ -57,7 +57,7 @@ const whose = ({ root, study: { createdAt } }: Studied) => ({ labId: labId(root)
  */
 // oxlint-disable-next-line typescript/no-explicit-any -- each test says what it expects of it
 function replay(...args: string[]): Promise<{ exitCode: number; document: any }> {
-  const child = join(__dirname, '..', 'lab', 'child.js');
+  const child = join(__dirname, '..', 'ledger', 'child.js');
   const program = require.resolve('../../src/cli/program');
   const call = [child, program, 'run', JSON.stringify([['replay', ...args, '--json']])];
   return new Promise((done) => {
