@@ -195,12 +195,12 @@ describe('in bubblewrap', () => {
     const before = await readdir(runtime).catch(() => []);
     const { folder } = await workshop.run(workshop.trainSpec(['happy']));
     expect((await readdir(folder)).toSorted()).toEqual([
-      'submission',
       'lock',
       'log',
       'runner.log',
       'spec.json',
       'status.json',
+      'submission',
     ]);
     expect(await readdir(runtime)).toEqual(before);
   });
