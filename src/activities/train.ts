@@ -73,7 +73,7 @@ async function prepare(dependencies: RunDependencies, input: TrainInput, folder:
   checkClass(input.study.tag, input.class, machine);
   await checkRoom(input, setting, Math.min(lab.caps.weights_bytes, LARGE_WEIGHTS_BYTES));
   const baseline = await dependencies.baselineRun(input.study);
-  const startup = startupCap(baseline, lab.caps.startup_seconds);
+  const startup = startupCap(baseline, lab.caps);
   const tree = join(folder, 'tree');
   await dependencies.exportTree(input.study, input.commit, tree);
   return {

@@ -9,6 +9,12 @@ import type { RunResult } from './experiment';
 /** The baseline's times, in seconds, from which caps are computed. */
 export type BaselineRun = Pick<RunResult, 'trainSeconds' | 'startupSeconds' | 'startupGpuSeconds'>;
 
+/** In seconds: for any start-up, and beyond twice the baseline's. */
+interface StartupCaps {
+  startup_seconds: number;
+  startup_spare_seconds: number;
+}
+
 interface StartupCap {
   seconds: number;
   /** How many of these the GPU may be busy; null when the host cannot measure it. */
@@ -16,19 +22,21 @@ interface StartupCap {
 }
 
 const TIMES = 2;
-const SPARE_SECONDS = 20;
-/** Less than SPARE_SECONDS: warm-up and autotuning use the GPU, imports and compilers do not. */
+/** Warm-up and autotuning use the GPU, imports and compilers do not. */
 const SPARE_GPU_SECONDS = 10;
 
 /**
- * @param baseline null for the baseline itself: then only lab.yaml counts
- * @param most lab.yaml's caps.startup_seconds
+ * @param baseline null for the baseline itself: then only lab.yaml's `startup_seconds` counts
+ * @param caps lab.yaml's caps
  */
-export function startupCap(baseline: BaselineRun | null, most: number): StartupCap {
+export function startupCap(
+  baseline: BaselineRun | null,
+  { startup_seconds: most, startup_spare_seconds: spare }: StartupCaps,
+): StartupCap {
   if (baseline === null) return { seconds: most, gpuSeconds: null };
   const { startupSeconds, startupGpuSeconds: gpuSeconds } = baseline;
   return {
-    seconds: Math.min(most, TIMES * startupSeconds + SPARE_SECONDS),
+    seconds: Math.min(most, TIMES * startupSeconds + spare),
     gpuSeconds: gpuSeconds === null ? null : Math.min(most, TIMES * gpuSeconds + SPARE_GPU_SECONDS),
   };
 }

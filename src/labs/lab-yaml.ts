@@ -43,6 +43,8 @@ const labConfigSchema = z
         .strictObject({
           /** From launch to `start`: imports, building, compiling. Candidates have less, by what the baseline took (startup-cap.ts). */
           startup_seconds: seconds.default(300),
+          /** What a candidate has beyond twice the baseline's start-up. */
+          startup_spare_seconds: seconds.default(20),
           /** From the end of the budget to the last byte of the weights. */
           submission_seconds: seconds.default(30),
           score_seconds: seconds.default(600),

@@ -89,7 +89,9 @@ async function studied(startupSeconds: number) {
 describe('a study', () => {
   it('measures its candidates by its baseline', async () => {
     const { study } = (await studied(12))(1);
-    expect(startupCap(await baselineRun(study), 600)).toEqual({ seconds: 44, gpuSeconds: 13 });
+    expect(startupCap(await baselineRun(study), { startup_seconds: 600, startup_spare_seconds: 20 })).toEqual(
+      { seconds: 44, gpuSeconds: 13 },
+    );
   });
 
   it('ends a candidate that trains before it starts, and says how long it may take', async () => {
