@@ -24,12 +24,14 @@ afterAll(() => workshop.close());
 const smokeTest = (candidate: string[], signal?: AbortSignal) => smokeTestIn(workshop, candidate, signal);
 /** Files that smoke tests have left. */
 const left = (): string[] => readdirSync(join(studyState(STUDY.labId, STUDY.tag), 'proposals', '0001'));
-const candidates = (kind: string): number[] => pidsOf(`candidate.py ${kind}`, CANDIDATE);
+/** Other files' candidates run at the same time. */
+const MARKER = `smoke-${process.pid}`;
+const candidates = (kind: string): number[] => pidsOf(`candidate.py ${kind} ${MARKER}`, CANDIDATE);
 
 /** Starts a smoke test in its own process and waits until the candidate runs. */
 async function startSmokeTest(kind: string): Promise<ChildProcess> {
   const { runner, tree, data } = workshop;
-  const values = JSON.stringify([{ runner, tree, data }, [kind]]);
+  const values = JSON.stringify([{ runner, tree, data }, [kind, MARKER]]);
   const worker = fork(
     join(__dirname, '..', 'ledger', 'child.js'),
     [join(__dirname, 'run-smoke-test.ts'), 'smokeTest', values],
@@ -65,7 +67,7 @@ test('a failure before the first step is an objection with the end of the traceb
 
 test('aborting the proposal ends the smoke test', async () => {
   const stop = new AbortController();
-  const asked = smokeTest(['silent'], stop.signal);
+  const asked = smokeTest(['silent', MARKER], stop.signal);
   await until(
     () => candidates('silent'),
     ({ length }) => length > 0,
@@ -91,16 +93,16 @@ test('the next smoke test ends one that has lost its worker, and gets the device
 
 test('a replaced attempt that still runs leaves the next smoke test alone', async () => {
   const stale = new AbortController();
-  const first = smokeTest(['silent'], stale.signal);
+  const first = smokeTest(['silent', MARKER], stale.signal);
   first.catch(() => undefined);
   await until(
     () => candidates('silent'),
     ({ length }) => length > 0,
     30,
   );
-  const second = smokeTest(['held', 'go']);
+  const second = smokeTest(['held', 'go', MARKER]);
   await until(
-    () => candidates('held'),
+    () => candidates('held go'),
     ({ length }) => length > 0,
     30,
   );

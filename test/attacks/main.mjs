@@ -135,7 +135,7 @@ function makeWorld(owner) {
   const folder = mkdtempSync(join(tmpdir(), 'attacks-'));
   for (const name of ['lab', 'other']) mkdirSync(join(folder, name));
   writeFileSync(join(folder, 'lab', 'train.py'), 'honest = True\n');
-  for (const name of ['inside.py', 'cuda.py']) copyFileSync(join(HERE, name), join(folder, 'lab', name));
+  for (const name of ['inside.py', 'honest.py']) copyFileSync(join(HERE, name), join(folder, 'lab', name));
   writeFileSync(join(folder, 'other', 'weights'), 'weights');
   writeFileSync(join(folder, 'key'), 'sk-1234');
   const made = spawnSync(SYSTEM_PYTHON, ['-m', 'venv', '--without-pip', join(folder, 'env')], {
@@ -208,7 +208,7 @@ async function attackOne(folder) {
   victims.close();
   let honest = '';
   if (options.python !== undefined && canRun(options.python)) {
-    const work = await inSandbox(room(options.python, ['python', 'cuda.py'], HONEST_SCRATCH_BYTES, {}));
+    const work = await inSandbox(room(options.python, ['python', 'honest.py'], HONEST_SCRATCH_BYTES, {}));
     honest = work.output.trim().split('\n').at(-1);
     if (work.exit.code !== 0) faults.push(`honest work failed: ${work.output.slice(-1500)}`);
   }

@@ -107,7 +107,7 @@ describe('a study that begins again', () => {
     expect(researcher).toBe('claude+tpe');
     expect(model).toMatchObject({ name: 'claude-haiku-4-5', effort: 'low', lessonsEvery: 5 });
     expect(model?.price?.input).toBe(1);
-    await expect(changeResearcher(before, { model: 'claude-nameless-1' }, 3)).rejects.toThrow('nobody says');
+    await expect(changeResearcher(before, { model: 'claude-nameless-1' }, 3)).rejects.toThrow('the price of claude-nameless-1 is not known');
     expect(await changeResearcher(before, {}, null)).toEqual(before);
   });
 
@@ -127,7 +127,7 @@ describe('a study that begins again', () => {
 test('a limit in dollars needs a price; the user may give one, and one for the GPU', async () => {
   const asked = { model: 'claude-fable-5-2' };
   expect((await choose(asked)).model?.price).toBeNull();
-  await expect(choose(asked, 20)).rejects.toThrow('nobody says what claude-fable-5-2 costs');
+  await expect(choose(asked, 20)).rejects.toThrow('the price of claude-fable-5-2 is not known');
   setPrices('models: { claude-fable-5-2: { input: 8, output: 40, cacheRead: 0.4 } }\ngpuHour: 2.5\n');
   const chosen = await choose(asked, 20);
   expect(chosen.gpuHourDollars).toBe(2.5);

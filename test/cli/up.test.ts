@@ -197,7 +197,7 @@ test('a worker is not ended for one that could not tell what it trains on', asyn
   const { exitCode, stdout } = await autoresearch('up');
   expect([exitCode, JSON.parse(stdout)]).toEqual([
     7,
-    { error: expect.objectContaining({ message: expect.stringContaining('nvidia-smi did not answer') }) },
+    { error: expect.objectContaining({ message: expect.stringContaining('nvidia-smi did not end within') }) },
   ]);
   expect(isAlive(worker.owner)).toBe(true);
 });

@@ -123,7 +123,7 @@ test('the temporal CLI steers it with plain JSON, as the UI does', async () => {
   await signal('stop');
   await reached(({ study }) => study.phase === 'stopped');
   expect(
-    await service.temporal('workflow', 'list', '--query', `Study = '${TAG}' AND Verdict = 'keep'`),
+    await service.temporal('workflow', 'list', '--query', `AutoresearchStudy = '${TAG}' AND AutoresearchVerdict = 'keep'`),
   ).toContain('exp-0000');
 });
 

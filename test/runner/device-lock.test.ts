@@ -89,7 +89,7 @@ asRoot('two users', () => {
     });
     const first = hold(65_534, own[0]!, lock);
     await until(first.closed);
-    expect(first.said()).toBe('held\n');
+    expect(first.said()).toBe('held\nlocked\n');
     const second = hold(65_533, own[1]!, lock);
     await until(() => second.said().includes('queued'));
     expect((await holderOf(lock))?.name).toBe('of 65534');

@@ -81,7 +81,7 @@ describe('a candidate that fails', () => {
     ['closes', {}, 'timeout', /closed the connection without a submission, and did not exit within 20 s/],
     ['out_of_turn', {}, 'rejected', /"batches" is not allowed now/],
     ['unknown_message', {}, 'rejected', /invalid message/],
-    ['greedy', { budget: { steps: 1000 } }, 'rejected', /asked for ahead/],
+    ['greedy', { budget: { steps: 1000 } }, 'rejected', /requested ahead/],
     ['big_graph', {}, 'rejected', /graph has 1099511627776 bytes/],
     ['big_weights', {}, 'rejected', /submission has 1099511627776 bytes/],
     ['lying_report', {}, 'rejected', /only 0 batches/],
