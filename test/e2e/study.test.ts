@@ -77,7 +77,7 @@ test('a study trains, scores, keeps or resets, and waits at its limit', async ()
     expect(runs).toHaveLength(1);
     expect(runs[0]).toMatchObject({
       seed: runSeed(TAG, number, 1),
-      steps: STEPS,
+      metrics: { steps: STEPS },
       attempts: 1,
       failure: null,
     });
@@ -123,7 +123,12 @@ test('the temporal CLI steers it with plain JSON, as the UI does', async () => {
   await signal('stop');
   await reached(({ study }) => study.phase === 'stopped');
   expect(
-    await service.temporal('workflow', 'list', '--query', `AutoresearchStudy = '${TAG}' AND AutoresearchVerdict = 'keep'`),
+    await service.temporal(
+      'workflow',
+      'list',
+      '--query',
+      `AutoresearchStudy = '${TAG}' AND AutoresearchVerdict = 'keep'`,
+    ),
   ).toContain('exp-0000');
 });
 
