@@ -133,8 +133,7 @@ describe('train and evaluate', () => {
     const of = input();
     const worker = activity();
     const running = train(of, HELD, worker);
-    const isTraining = ({ phase }: Progress): boolean => phase === 'training';
-    while (!worker.beats.some(isTraining)) await sleep(50);
+    while (!worker.beats.some(({ phase }) => phase === 'training')) await sleep(50);
     letGo(of);
     const result = await running;
     expect(result).toMatchObject({
