@@ -4,7 +4,7 @@
  * until it is let go.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExperimentRecord } from '../../src/domain/experiment';
@@ -60,7 +60,8 @@ function makeLab(): void {
   change(
     'score.py',
     '    time.sleep(seconds)\n',
-    '    while not os.path.exists("go"):\n        time.sleep(0.05)\n',
+    '    go = os.path.join(os.path.dirname(argument("--out")), "go")\n' +
+      '    while not os.path.exists(go):\n        time.sleep(0.05)\n',
   );
   writeFileSync(
     join(service.root, 'research.sh'),
@@ -104,7 +105,7 @@ const owners = (number: number, kind: 'train' | 'score'): (Owner | undefined)[] 
 
 function letGo(number: number, kind: 'train' | 'score'): void {
   for (const { folder } of attempts(service, TAG, number, kind))
-    writeFileSync(join(folder, 'tree', 'go'), '');
+    mkdirSync(join(folder, kind === 'train' ? 'tree' : 'out', 'go'), { recursive: true });
 }
 
 test('while the data is prepared', async () => {

@@ -1,6 +1,6 @@
 /** Studies on the smallest lab there is (test/chaos/lab), by a researcher that follows a script: seconds each. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExperimentRecord } from '../../src/domain/experiment';
 import { isAlive, type Owner } from '../../src/process/owner';
@@ -66,10 +66,11 @@ export async function trains(service: Service, tag: string, number: number): Pro
 export const trainerOf = (service: Service, tag: string, number: number): Owner | undefined =>
   attempts(service, tag, number, 'train').at(-1)?.status?.owner;
 
-/** Lets a training go on that is held, in whichever of its attempts. */
+/** Lets a training go on that is held, in whichever of its attempts. A folder, for a tree with another file is exported anew. */
 export function letGo(service: Service, tag: string, number: number): void {
   const trees = attempts(service, tag, number, 'train').map(({ folder }) => join(folder, 'tree'));
-  for (const tree of trees.filter((each) => existsSync(each))) writeFileSync(join(tree, 'go'), '');
+  for (const tree of trees.filter((each) => existsSync(each)))
+    mkdirSync(join(tree, 'go'), { recursive: true });
 }
 
 /** Waits for so many experiments, and gives their records. */
