@@ -17,6 +17,9 @@ const SLOW = ['test/e2e/', 'test/chaos/'];
 /** Needs what a user does not: scripts/debian-packages.sh --tests installs it. */
 const PRODUCTION = 'test/production/';
 
+/** The runner ended without a report. */
+const broken = { passed: 0, failed: 1, skipped: 0 };
+
 await main(async () => {
   const wanted = process.argv.slice(2);
   const unknown = wanted.filter((name) => !Object.hasOwn(SUITES, name));
@@ -102,9 +105,6 @@ async function check(env) {
   const code = await run('npm', ['run', 'check', '--silent'], env, 'inherit');
   return { passed: Number(code === 0), failed: Number(code !== 0), skipped: 0 };
 }
-
-/** The runner ended without a report. */
-const broken = { passed: 0, failed: 1, skipped: 0 };
 
 /** Runs a test runner that writes its report to the file it is given. */
 async function withReport(start) {

@@ -151,10 +151,10 @@ test('no repeat, no cap exceeded, prompts within the budget, every kind of troub
 
   expect(Object.keys(TROUBLES).filter((name) => model.played[name] === undefined)).toEqual([]);
   expect([...seen].toSorted()).toEqual([
-    'refuses to bill this key',
     'dollars limit',
-    'the API rejects the key',
+    'refuses to bill this key',
     'the API has no model',
+    'the API rejects the key',
   ]);
   // What the record says is no less than what was charged: an answer that broke off counts in full.
   const recorded = experiments.reduce((sum, { dollars }) => sum + dollars, 0);
