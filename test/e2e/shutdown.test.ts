@@ -25,6 +25,9 @@ let [runner, scorer]: (Owner | undefined)[] = [];
 
 beforeAll(async () => {
   service = await Service.create();
+  mkdirSync(inAgent());
+  // A command may write what its user declares; the installation's own folders are not for it.
+  service.env['AUTORESEARCH_AGENT_WRITES'] = inAgent();
   makeLab();
   worker = (await service.up()).worker.owner;
 });
@@ -38,6 +41,7 @@ afterAll(async () => {
 });
 
 const inRoot = (name: string) => join(service.root, name);
+const inAgent = (...path: string[]) => join(service.root, 'agent', ...path);
 const inLab = (...path: string[]) => join(service.lab(), ...path);
 const git = (...args: string[]): string =>
   execFileSync('git', ['-c', 'user.name=user', '-c', 'user.email=user@localhost', ...args], {
@@ -64,8 +68,8 @@ function makeLab(): void {
       '    while not os.path.exists(go):\n        time.sleep(0.05)\n',
   );
   writeFileSync(
-    join(service.root, 'research.sh'),
-    `[ -e ${service.root}/quick ] || { trap '' TERM; echo asked >> ${service.root}/asked; setsid sleep 60 & sleep 600; }
+    inAgent('research.sh'),
+    `[ -e ${inAgent('quick')} ] || { trap '' TERM; echo asked >> ${inAgent('asked')}; setsid sleep 60 & sleep 600; }
      echo 'CHANGED = True' >> train.py\n`,
   );
   git('init', '--quiet', '--initial-branch=main');
@@ -109,7 +113,7 @@ function letGo(number: number, kind: 'train' | 'score'): void {
 }
 
 test('while the data is prepared', async () => {
-  const command = `sh ${service.root}/research.sh`;
+  const command = `sh ${inAgent('research.sh')}`;
   await service.ask(
     'start',
     '--lab',
@@ -151,9 +155,9 @@ test('in a scoring, which goes on', async () => {
 
 test('while a researcher thinks that does not listen; it is asked again', async () => {
   await at('propose', null);
-  await until(() => existsSync(join(service.root, 'asked')), Boolean);
+  await until(() => existsSync(inAgent('asked')), Boolean);
   expect(await terminateWorker()).toBeLessThan(GONE_SECONDS);
-  writeFileSync(join(service.root, 'quick'), '');
+  writeFileSync(inAgent('quick'), '');
   await nextWorker();
 });
 
