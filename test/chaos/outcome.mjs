@@ -7,6 +7,9 @@ import { LEDGER, TAG } from './study.mjs';
 /** A runner that is killed has last said how long it ran up to 5 s before: no repeated run counts as free. */
 const UNKNOWN_SECONDS = 1;
 
+/** Each installation has its own. */
+const PATHS = /\/[^\s;]+/gu;
+
 /** Everything that a disturbance must not change: no times, no commit hashes (they hold dates). */
 export function outcomeOf(study) {
   const files = study.git('ls-tree', '--name-only', `${LEDGER}:experiments`).split('\n');
@@ -21,7 +24,7 @@ export function outcomeOf(study) {
     incumbent: numberOf.get(record.incumbent) ?? 'base',
     verdict: record.verdict,
     reason: record.reason,
-    detail: record.detail,
+    detail: record.detail.replaceAll(PATHS, '…'),
     score: record.score,
     incumbentScore: record.incumbentScore,
     runs: record.runs.map((run) => ({
