@@ -43,10 +43,13 @@ export function otherVersion(folder: string, version: string): string {
   return built(root);
 }
 
+/** Code caches come and go beside the bundle while commands run. */
+const isBuilt = (path: string): boolean => !path.includes('cli.bundle.js.');
+
 function copyOf(folder: string, name: string): string {
   const root = mkdtempSync(join(folder, `${name}-`));
   for (const each of ['bin', 'dist', 'src', 'trainer', 'package.json', 'package-lock.json']) {
-    cpSync(join(packageRoot(), each), join(root, each), { recursive: true });
+    cpSync(join(packageRoot(), each), join(root, each), { recursive: true, filter: isBuilt });
   }
   symlinkSync(join(packageRoot(), 'node_modules'), join(root, 'node_modules'));
   return root;
