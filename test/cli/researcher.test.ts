@@ -107,7 +107,9 @@ describe('a study that begins again', () => {
     expect(researcher).toBe('claude+tpe');
     expect(model).toMatchObject({ name: 'claude-haiku-4-5', effort: 'low', lessonsEvery: 5 });
     expect(model?.price?.input).toBe(1);
-    await expect(changeResearcher(before, { model: 'claude-nameless-1' }, 3)).rejects.toThrow('the price of claude-nameless-1 is not known');
+    await expect(changeResearcher(before, { model: 'claude-nameless-1' }, 3)).rejects.toThrow(
+      'the price of claude-nameless-1 is not known',
+    );
     expect(await changeResearcher(before, {}, null)).toEqual(before);
   });
 
