@@ -7,7 +7,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { run } from '../process/run-program';
 import { kernelSettings } from '../runner/kernel-settings';
-import { SYSTEM_FOLDERS, systemFolder } from '../runner/sandbox';
+import { systemView } from '../runner/sandbox';
 import {
   agentHome,
   CERTIFICATES,
@@ -176,11 +176,7 @@ async function base(): Promise<string[]> {
     'ALL',
     '--die-with-parent',
     '--new-session',
-    '--ro-bind',
-    '/usr',
-    '/usr',
-    ...SYSTEM_FOLDERS.filter((folder) => existsSync(folder)).flatMap(systemFolder),
-    ...ETC.flatMap((file) => ['--ro-bind-try', file, file]),
+    ...systemView(ETC),
     // Often a link into /run, which the sandbox does not have.
     '--ro-bind-try',
     real('/etc/resolv.conf'),

@@ -239,11 +239,7 @@ function walls(scratchBytes: number): string[] {
     String(FILTER_DESCRIPTOR),
     '--die-with-parent',
     '--new-session',
-    '--ro-bind',
-    '/usr',
-    '/usr',
-    ...SYSTEM_FOLDERS.filter((folder) => existsSync(folder)).flatMap(systemFolder),
-    ...SYSTEM_FILES.flatMap((file) => ['--ro-bind-try', file, file]),
+    ...systemView(SYSTEM_FILES),
     '--proc',
     '/proc',
     ...kernelSettings().flatMap((path) => ['--ro-bind-try', path, path]),
@@ -260,8 +256,19 @@ function walls(scratchBytes: number): string[] {
   ];
 }
 
+/** The system's programs and libraries, and these files of it, read-only. */
+export function systemView(files: readonly string[]): string[] {
+  return [
+    '--ro-bind',
+    '/usr',
+    '/usr',
+    ...SYSTEM_FOLDERS.filter((folder) => existsSync(folder)).flatMap(systemFolder),
+    ...files.flatMap((file) => ['--ro-bind-try', file, file]),
+  ];
+}
+
 /** Most systems have made /bin, /lib, … links into /usr. */
-export function systemFolder(folder: string): string[] {
+function systemFolder(folder: string): string[] {
   return lstatSync(folder).isSymbolicLink()
     ? ['--symlink', readlinkSync(folder), folder]
     : ['--ro-bind', folder, folder];
